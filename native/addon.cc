@@ -1,0 +1,35 @@
+// The native surface: everything that lib/native.ts can call.
+#include <napi.h>
+
+#include "addon_data.h"
+#include "image_jobs.h"
+#include "runtime.h"
+#include "tensor.h"
+#include "tracker_model_object.h"
+
+namespace sam3_tracker {
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  PrepareRuntime();
+  auto data = std::make_unique<AddonData>(env);
+  const Napi::Function tensor = TensorObject::Define(env);
+  data->tensor_constructor = Napi::Persistent(tensor);
+  data->tracker_model_constructor = Napi::Persistent(TrackerModelObject::Define(env));
+  env.SetInstanceData(data.release());
+
+  exports.Set("Tensor", tensor);
+  exports.Set("loadTrackerModel", Napi::Function::New<&TrackerModelObject::Load>(env, "loadTrackerModel"));
+  exports.Set("readWeightInfo", Napi::Function::New<&ReadWeightInfoJob>(env, "readWeightInfo"));
+  exports.Set("preprocessImages", Napi::Function::New<&PreprocessImagesJob>(env, "preprocessImages"));
+  exports.Set("postProcessMasks", Napi::Function::New<&PostProcessMasksJob>(env, "postProcessMasks"));
+  exports.Set("runtimeInfo", Napi::Function::New<&RuntimeInfo>(env, "runtimeInfo"));
+  exports.Set("setThreads", Napi::Function::New<&SetThreads>(env, "setThreads"));
+  return exports;
+}
+
+}  // namespace
+}  // namespace sam3_tracker
+
+using sam3_tracker::Init;
+NODE_API_MODULE(sam3_tracker, Init)

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace sam3_tracker {
+
+/// What is done to predicted masks on their way to the size of the picture. Every field is set by the caller.
+struct PostProcessOptions {
+  /// On logits.
+  double mask_threshold;
+  /// True gives booleans (logit > mask_threshold), false the stretched logits in the masks' own dtype.
+  bool binarize;
+  /// Background components of at most this many low-resolution pixels are filled; 0 leaves them.
+  double max_hole_area;
+  /// Foreground components of at most this many low-resolution pixels are removed; 0 leaves them.
+  double max_sprinkle_area;
+  /// At each pixel only the object with the highest logit keeps it; the others are clamped to at most -10.
+  bool non_overlapping;
+};
+
+/// Stretches mask logits (objects, masks, h, w), any floating dtype, any device, to (objects, masks, height, width):
+/// transformers' Sam3ImageProcessor.post_process_masks for one picture, with holes and sprinkles treated as Meta's
+/// SAM2 predictor does. On the CPU no full-size float copy is made on the way to booleans, and the bits are those of
+/// PostProcessMasksWithAten. The input is left as it is. Throws c10::Error.
+at::Tensor PostProcessMasks(const at::Tensor& masks, int64_t height, int64_t width,
+                            const PostProcessOptions& options);
+
+/// The same in plain aten calls: for other devices, and what the tests hold PostProcessMasks against.
+at::Tensor PostProcessMasksWithAten(const at::Tensor& masks, int64_t height, int64_t width,
+                                    const PostProcessOptions& options);
+
+}  // namespace sam3_tracker

@@ -1,0 +1,100 @@
+#include "safetensors.h"
+
+#include <ATen/Functions.h>
+#include <ATen/ops/from_blob.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+#include "dtype.h"
+#include "native_error.h"
+
+namespace sam3_tracker {
+namespace {
+
+// The format's own limit on a header.
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int value) : value_(value) {}
+  ~FileDescriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  int value() const { return value_; }
+
+ private:
+  int value_;
+};
+
+[[noreturn]] void FailOpen(const std::string& path, int error) {
+  throw Sam3Error(error == ENOENT ? ErrorCode::kFileNotFound : ErrorCode::kFileInvalid,
+                  "Weights " + path + " cannot be opened: " + std::strerror(error) + ".");
+}
+
+}  // namespace
+
+std::shared_ptr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
+  std::shared_ptr<SafetensorsFile> file(new SafetensorsFile(path));
+  try {
+    file->Map();
+  } catch (const Sam3Error&) {
+    throw;
+  } catch (const std::runtime_error& error) {
+    throw Sam3Error(ErrorCode::kFileInvalid, path + " is not a valid safetensors file: " + error.what() + ".");
+  }
+  return file;
+}
+
+void SafetensorsFile::Map() {
+  const FileDescriptor descriptor(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  if (descriptor.value() < 0) FailOpen(path_, errno);
+  struct stat status = {};
+  if (::fstat(descriptor.value(), &status) != 0) FailOpen(path_, errno);
+  if (!S_ISREG(status.st_mode)) FailOpen(path_, EISDIR);
+  const uint64_t file_bytes = static_cast<uint64_t>(status.st_size);
+  uint64_t header_bytes = 0;
+  if (file_bytes < sizeof(header_bytes)) throw std::runtime_error("it has only " + std::to_string(file_bytes) + " bytes");
+  void* mapping = ::mmap(nullptr, file_bytes, PROT_READ, MAP_PRIVATE, descriptor.value(), 0);
+  if (mapping == MAP_FAILED) FailOpen(path_, errno);
+  mapping_ = mapping;
+  mapped_bytes_ = file_bytes;
+  const char* bytes = static_cast<const char*>(mapping);
+  // Little-endian in the file, as on every platform this package builds for.
+  std::memcpy(&header_bytes, bytes, sizeof(header_bytes));
+  if (header_bytes > kMaxHeaderBytes || header_bytes > file_bytes - sizeof(header_bytes)) {
+    throw std::runtime_error("its header claims " + std::to_string(header_bytes) + " bytes of a file of " +
+                             std::to_string(file_bytes));
+  }
+  data_ = bytes + sizeof(header_bytes) + header_bytes;
+  entries_ = ParseSafetensorsHeader(std::string_view(bytes + sizeof(header_bytes), header_bytes),
+                                    file_bytes - sizeof(header_bytes) - header_bytes);
+}
+
+SafetensorsFile::~SafetensorsFile() {
+  if (mapping_ != nullptr) ::munmap(mapping_, mapped_bytes_);
+}
+
+at::Tensor SafetensorsFile::Tensor(const SafetensorsEntry& entry) const {
+  const DTypeEntry& dtype = *FindSafetensorsDType(entry.dtype);
+  const auto options = at::TensorOptions().dtype(dtype.scalar_type);
+  if (entry.begin == entry.end) return at::empty(entry.shape, options);
+  // from_blob wants a mutable pointer; nothing writes to weights, and the mapping would refuse it.
+  char* start = const_cast<char*>(data_ + entry.begin);
+  if (reinterpret_cast<uintptr_t>(start) % dtype.bytes != 0) {
+    at::Tensor copy = at::empty(entry.shape, options);
+    std::memcpy(copy.data_ptr(), start, entry.end - entry.begin);
+    return copy;
+  }
+  auto keeper = shared_from_this();
+  return at::from_blob(start, entry.shape, [keeper](void*) {}, options);
+}
+
+}  // namespace sam3_tracker

@@ -1,0 +1,40 @@
+// A safetensors file mapped into memory: its weights are tensors over the mapping, shared between processes.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "safetensors_header.h"
+
+namespace sam3_tracker {
+
+class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
+ public:
+  // Maps the file and checks its header. Throws Sam3Error: kFileNotFound, kFileInvalid.
+  static std::shared_ptr<SafetensorsFile> Open(const std::string& path);
+  ~SafetensorsFile();
+
+  SafetensorsFile(const SafetensorsFile&) = delete;
+  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  const std::vector<SafetensorsEntry>& entries() const { return entries_; }
+
+  // A CPU tensor over the mapped bytes, which it keeps mapped; read only. A copy only where the bytes are not aligned.
+  at::Tensor Tensor(const SafetensorsEntry& entry) const;
+
+ private:
+  explicit SafetensorsFile(std::string path) : path_(std::move(path)) {}
+  void Map();
+
+  std::string path_;
+  void* mapping_ = nullptr;
+  size_t mapped_bytes_ = 0;
+  const char* data_ = nullptr;
+  std::vector<SafetensorsEntry> entries_;
+};
+
+}  // namespace sam3_tracker

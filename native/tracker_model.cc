@@ -1,0 +1,144 @@
+#include "tracker_model.h"
+
+#include <ATen/Functions.h>
+#include <ATen/ops/ones.h>
+
+#include <utility>
+
+#include "native_error.h"
+
+namespace sam3_tracker {
+namespace {
+
+std::vector<at::Tensor> TensorList(const c10::IValue& value) { return value.toTensorVector(); }
+
+c10::IValue OptionalValue(const std::optional<at::Tensor>& tensor) {
+  return tensor ? c10::IValue(*tensor) : c10::IValue();
+}
+
+}  // namespace
+
+TrackerModel::TrackerModel(const LoadOptions& options)
+    : device_(options.device),
+      dtype_(options.dtype),
+      stability_(options.stability),
+      weights_(options.weight_files),
+      vision_encoder_(options.vision_encoder, &weights_, device_, dtype_),
+      prompt_encoder_(options.prompt_encoder, &weights_, device_, dtype_),
+      mask_decoder_(options.mask_decoder, &weights_, device_, dtype_) {
+  const std::vector<std::string> unused = weights_.Unused();
+  if (unused.empty()) return;
+  std::string names;
+  for (size_t i = 0; i < unused.size() && i < 8; ++i) names += (i == 0 ? "" : ", ") + unused[i];
+  throw Sam3Error(ErrorCode::kWeightsUnexpected, "The checkpoint holds " + std::to_string(unused.size()) +
+                                                     " weights that no graph of this configuration has: " + names +
+                                                     (unused.size() > 8 ? ", ..." : "") + ".");
+}
+
+int64_t TrackerModel::parameter_count() const {
+  return vision_encoder_.parameter_count() + prompt_encoder_.parameter_count() + mask_decoder_.parameter_count();
+}
+
+int64_t TrackerModel::owned_bytes() const {
+  return vision_encoder_.owned_bytes() + prompt_encoder_.owned_bytes() + mask_decoder_.owned_bytes();
+}
+
+ImageFeatures TrackerModel::GetImageFeatures(const at::Tensor& pixel_values, const AttentionOptions& attention) {
+  // Eager hidden states come with the attention weights, since it computes these anyway.
+  const bool with_weights = attention.eager && (attention.attentions || attention.hidden_states);
+  std::string method = "get_image_features";
+  if (with_weights) {
+    method += "_with_attentions";
+  } else if (attention.hidden_states) {
+    method += "_with_hidden_states";
+  } else if (attention.eager) {
+    method += "_eager";
+  }
+  const c10::IValue output = vision_encoder_.Run(method, {OnDevice(pixel_values)});
+  const auto& elements = output.toTupleRef().elements();
+  ImageFeatures features;
+  features.last_hidden_state = elements.at(0).toTensor();
+  features.fpn_hidden_states = TensorList(elements.at(1));
+  features.fpn_position_encoding = TensorList(elements.at(2));
+  if (attention.hidden_states) features.hidden_states = TensorList(elements.at(3));
+  // Scaled dot product attention has no weights to give: the reference returns an empty tuple then.
+  if (attention.attentions) features.attentions = with_weights ? TensorList(elements.at(4)) : std::vector<at::Tensor>();
+  return features;
+}
+
+std::vector<at::Tensor> TrackerModel::GetImageEmbeddings(const at::Tensor& pixel_values, bool eager) {
+  return TensorList(
+      vision_encoder_.Run(eager ? "get_image_embeddings_eager" : "get_image_embeddings", {OnDevice(pixel_values)}));
+}
+
+std::optional<at::Tensor> TrackerModel::EmbedSparse(const Prompts& prompts) {
+  if (prompts.points) {
+    const at::Tensor points = OnDevice(*prompts.points);
+    const at::Tensor labels = OnDevice(*prompts.labels);
+    if (!prompts.boxes) return prompt_encoder_.Run("embed_points", {points, labels}).toTensor();
+    return prompt_encoder_.Run("embed_points_and_boxes", {points, labels, OnDevice(*prompts.boxes)}).toTensor();
+  }
+  if (prompts.boxes) return prompt_encoder_.Run("embed_boxes", {OnDevice(*prompts.boxes)}).toTensor();
+  return std::nullopt;
+}
+
+PromptEmbeddings TrackerModel::GetPromptEmbeddings(const Prompts& prompts) {
+  int64_t images = 1;
+  if (prompts.points) images = prompts.points->size(0);
+  if (prompts.boxes) images = prompts.boxes->size(0);
+  const at::Tensor dense =
+      prompts.masks ? prompt_encoder_.Run("embed_masks_as_they_are", {prompts.masks->to(device_, dtype_)}).toTensor()
+                    : prompt_encoder_.Run("embed_no_mask", {images}).toTensor();
+  return {EmbedSparse(prompts), dense};
+}
+
+at::Tensor TrackerModel::GetImageWidePositionalEmbeddings() {
+  if (!positional_embeddings_) {
+    positional_embeddings_ = prompt_encoder_.Run("image_wide_positional_embeddings", {}).toTensor();
+  }
+  return *positional_embeddings_;
+}
+
+ForwardResult TrackerModel::Forward(const ForwardInput& input) {
+  ForwardResult result;
+  if (input.image_embeddings) {
+    for (const at::Tensor& level : *input.image_embeddings) result.image_embeddings.push_back(OnDevice(level));
+  } else if (input.attention.hidden_states || input.attention.attentions) {
+    ImageFeatures features = GetImageFeatures(*input.pixel_values, input.attention);
+    result.vision_hidden_states = std::move(features.hidden_states);
+    result.vision_attentions = std::move(features.attentions);
+    result.image_embeddings = TensorList(vision_encoder_.Run("embeddings_from_features", {features.fpn_hidden_states}));
+  } else {
+    result.image_embeddings = GetImageEmbeddings(*input.pixel_values, input.attention.eager);
+  }
+
+  const int64_t images = result.image_embeddings.back().size(0);
+  Prompts prompts = input.prompts;
+  if (prompts.points && !prompts.labels) {
+    // The reference's ones, for padding points too.
+    prompts.labels = at::ones(prompts.points->sizes().slice(0, 3), prompts.points->options().dtype(at::kInt));
+  }
+  std::optional<at::Tensor> sparse = EmbedSparse(prompts);
+  if (!sparse) sparse = prompt_encoder_.Run("embed_no_prompt", {images}).toTensor();
+  const at::Tensor dense = prompts.masks
+                               ? prompt_encoder_.Run("embed_masks", {prompts.masks->to(device_, dtype_)}).toTensor()
+                               : prompt_encoder_.Run("embed_no_mask", {images}).toTensor();
+
+  std::string method = input.attention.attentions ? "decode_with_attentions" : "decode";
+  if (input.attention.eager) method += "_eager";
+  const auto on_device = [this](const std::optional<at::Tensor>& tensor) {
+    return tensor ? std::optional<at::Tensor>(tensor->to(device_, dtype_)) : std::nullopt;
+  };
+  const c10::IValue output = mask_decoder_.Run(
+      method, {result.image_embeddings.back(), GetImageWidePositionalEmbeddings(), *sparse, dense,
+               result.image_embeddings[0], result.image_embeddings[1],
+               OptionalValue(on_device(input.attention_similarity)), OptionalValue(on_device(input.target_embedding))});
+  const auto& elements = output.toTupleRef().elements();
+  result.selected =
+      SelectMasks({elements.at(0).toTensor(), elements.at(1).toTensor()}, input.multimask_output, stability_);
+  result.object_score_logits = elements.at(2).toTensor();
+  if (input.attention.attentions) result.mask_decoder_attentions = TensorList(elements.at(3));
+  return result;
+}
+
+}  // namespace sam3_tracker

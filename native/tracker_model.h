@@ -1,0 +1,108 @@
+// SAM3 Tracker: the three components and the steps between them. One thread at a time.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mask_selection.h"
+#include "script_component.h"
+
+namespace sam3_tracker {
+
+struct LoadOptions {
+  std::string vision_encoder;
+  std::string prompt_encoder;
+  std::string mask_decoder;
+  std::vector<std::string> weight_files;
+  c10::Device device;
+  c10::ScalarType dtype;
+  StabilityOptions stability;
+};
+
+// Coordinates are pixels of the model's square input.
+struct Prompts {
+  std::optional<at::Tensor> points;  // (images, objects, points, 2), x and y
+  std::optional<at::Tensor> labels;  // (images, objects, points)
+  std::optional<at::Tensor> boxes;   // (images, objects, 4), xyxy
+  std::optional<at::Tensor> masks;   // (images, 1, height, width), logits
+};
+
+struct PromptEmbeddings {
+  std::optional<at::Tensor> sparse;  // (images, objects, tokens, channels)
+  at::Tensor dense;                  // (images, channels, height, width)
+};
+
+struct AttentionOptions {
+  bool hidden_states;
+  bool attentions;
+  // attn_implementation: "eager" instead of "sdpa".
+  bool eager;
+};
+
+struct ImageFeatures {
+  at::Tensor last_hidden_state;
+  std::optional<std::vector<at::Tensor>> hidden_states;
+  std::optional<std::vector<at::Tensor>> attentions;
+  std::vector<at::Tensor> fpn_hidden_states;
+  std::vector<at::Tensor> fpn_position_encoding;
+};
+
+struct ForwardInput {
+  std::optional<at::Tensor> pixel_values;                   // (images, channels, height, width)
+  std::optional<std::vector<at::Tensor>> image_embeddings;  // one (images, channels, height, width) a level
+  Prompts prompts;
+  bool multimask_output;
+  std::optional<at::Tensor> attention_similarity;
+  std::optional<at::Tensor> target_embedding;
+  AttentionOptions attention;
+};
+
+struct ForwardResult {
+  ScoredMasks selected;
+  at::Tensor object_score_logits;  // (images, objects, 1)
+  std::vector<at::Tensor> image_embeddings;
+  std::optional<std::vector<at::Tensor>> vision_hidden_states;
+  std::optional<std::vector<at::Tensor>> vision_attentions;
+  std::optional<std::vector<at::Tensor>> mask_decoder_attentions;
+};
+
+class TrackerModel {
+ public:
+  // Loads the graphs and binds the weights. Throws Sam3Error: see ScriptComponent, and kWeightsUnexpected for weights
+  // that no graph asked for.
+  explicit TrackerModel(const LoadOptions& options);
+
+  // Sam3TrackerModel.forward, get_image_features, get_image_embeddings, get_prompt_embeddings and
+  // get_image_wide_positional_embeddings.
+  ForwardResult Forward(const ForwardInput& input);
+  ImageFeatures GetImageFeatures(const at::Tensor& pixel_values, const AttentionOptions& attention);
+  std::vector<at::Tensor> GetImageEmbeddings(const at::Tensor& pixel_values, bool eager);
+  PromptEmbeddings GetPromptEmbeddings(const Prompts& prompts);
+  at::Tensor GetImageWidePositionalEmbeddings();
+
+  const c10::Device& device() const { return device_; }
+  c10::ScalarType dtype() const { return dtype_; }
+  int64_t parameter_count() const;
+  // Bytes of weights that this model does not share with a mapped file.
+  int64_t owned_bytes() const;
+
+ private:
+  at::Tensor OnDevice(const at::Tensor& tensor) const { return tensor.to(device_); }
+  std::optional<at::Tensor> EmbedSparse(const Prompts& prompts);
+
+  c10::Device device_;
+  c10::ScalarType dtype_;
+  StabilityOptions stability_;
+  WeightStore weights_;
+  ScriptComponent vision_encoder_;
+  ScriptComponent prompt_encoder_;
+  ScriptComponent mask_decoder_;
+  // Depends on the weights alone, so it is computed with the first click.
+  std::optional<at::Tensor> positional_embeddings_;
+};
+
+}  // namespace sam3_tracker
