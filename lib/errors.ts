@@ -1,0 +1,73 @@
+/**
+ * The errors of this package: TypeError for a wrong kind, RangeError for a wrong value (they stand for Python's
+ * TypeError and ValueError), Sam3TrackerError with a `code` for the rest.
+ */
+
+/** What went wrong, in a form that a program can compare. */
+export type ErrorCode =
+  | 'DISPOSED'
+  | 'DEVICE_UNAVAILABLE'
+  | 'OUT_OF_MEMORY'
+  | 'FILE_NOT_FOUND'
+  | 'FILE_INVALID'
+  | 'HASH_MISMATCH'
+  | 'WEIGHTS_MISSING'
+  | 'WEIGHTS_UNEXPECTED'
+  | 'WEIGHTS_SHAPE'
+  | 'CONFIG_MISMATCH'
+  | 'IMAGE_INVALID'
+  | 'IMAGE_TOO_LARGE'
+  | 'DOWNLOAD_FAILED'
+  | 'ADDON_NOT_LOADED'
+  | 'ENVIRONMENT_CLOSING'
+  | 'NATIVE_ERROR';
+
+/** An error that is neither of kind (TypeError) nor of value (RangeError). */
+export class Sam3TrackerError extends Error {
+  override readonly name = 'Sam3TrackerError';
+  /** What went wrong, for programs. */
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** A short description of any value for an error message: never throws, never longer than a line. */
+export function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === 'string')
+    return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
+  if (Array.isArray(value))
+    return `[${value
+      .slice(0, 4)
+      .map((item) => describe(item))
+      .join(', ')}${value.length > 4 ? ', ...' : ''}]`;
+  return String((value as object).constructor?.name ?? 'object');
+}
+
+/** The type of a value as error messages name it: `null`, `Array`, the constructor's name, or `typeof`. */
+export function typeName(value: unknown): string {
+  if (value === null) return 'null';
+  if (typeof value === 'object') return value.constructor?.name ?? 'object';
+  return typeof value;
+}
+
+/** The one sentence for every refused value. */
+export function expectedMessage(what: string, name: string, value: unknown, remedy?: string): string {
+  return `Expected ${what} for ${name} but received ${describe(value)} of type ${typeName(value)}.${remedy ? ` ${remedy}` : ''}`;
+}
+
+/** A TypeError that says what was expected: for a value of the wrong kind. */
+export function wrongType(what: string, name: string, value: unknown, remedy?: string): TypeError {
+  return new TypeError(expectedMessage(what, name, value, remedy));
+}
+
+/** A RangeError that says what was expected: for a value of the right kind outside its range. */
+export function wrongValue(what: string, name: string, value: unknown, remedy?: string): RangeError {
+  return new RangeError(expectedMessage(what, name, value, remedy));
+}

@@ -1,0 +1,233 @@
+/**
+ * The native surface: the only file that names the binary. Everything here takes options that are already validated
+ * and complete: the addon has no defaults of its own.
+ */
+import path from 'node:path';
+import nodeGypBuild from 'node-gyp-build';
+import { Sam3TrackerError } from './errors';
+import type { ErrorCode } from './errors';
+import type { DType, TensorData } from './dtype';
+
+/** A handle to a libtorch tensor. Row-major unless sliced; `device` is 'cpu' or 'cuda:N'. */
+export interface NativeTensor {
+  readonly dims: number[];
+  readonly dtype: DType;
+  readonly device: string;
+  readonly disposed: boolean;
+  /** The bytes of a CPU tensor's elements in row-major order, without a copy where they already lie so. */
+  bytes(): ArrayBuffer;
+  /** A view of one index of one dimension (dropped when `keep` is false), or of a range with a step. */
+  narrow(dim: number, start: number, length: number, step: number): NativeTensor;
+  select(dim: number, index: number): NativeTensor;
+  /** The same elements under other dims; a copy where strides need one. */
+  reshape(dims: number[]): NativeTensor;
+  /** Moves and converts on the inference thread of the device. */
+  to(options: { device: string; dtype: DType }): Promise<NativeTensor>;
+  /** Index of the largest element, over all (dim null) or one dimension; int64. */
+  argmax(options: { dim: number | null; keepdim: boolean }): Promise<NativeTensor>;
+  dispose(): void;
+}
+
+/** One weight of a safetensors file. */
+export interface NativeWeightInfo {
+  name: string;
+  dtype: DType;
+  shape: number[];
+  bytes: number;
+  file: string;
+}
+
+/** What `TrackerModel.load` needs: absolute paths, a resolved device, a resolved dtype. */
+export interface NativeLoadOptions {
+  visionEncoder: string;
+  promptEncoder: string;
+  maskDecoder: string;
+  /** safetensors files; empty where the graphs hold their weights. */
+  weightFiles: string[];
+  device: string;
+  dtype: DType;
+  /** dynamic_multimask_via_stability, _delta (on logits) and _thresh of the mask decoder's configuration. */
+  multimaskViaStability: boolean;
+  stabilityDelta: number;
+  stabilityThreshold: number;
+}
+
+export interface NativePrompts {
+  inputPoints: NativeTensor | null;
+  inputLabels: NativeTensor | null;
+  inputBoxes: NativeTensor | null;
+  inputMasks: NativeTensor | null;
+}
+
+export interface NativeForwardOptions extends NativePrompts {
+  pixelValues: NativeTensor | null;
+  imageEmbeddings: NativeTensor[] | null;
+  multimaskOutput: boolean;
+  attentionSimilarity: NativeTensor | null;
+  targetEmbedding: NativeTensor | null;
+  outputHiddenStates: boolean;
+  outputAttentions: boolean;
+  eagerAttention: boolean;
+}
+
+export interface NativeForwardResult {
+  iouScores: NativeTensor;
+  predMasks: NativeTensor;
+  objectScoreLogits: NativeTensor;
+  imageEmbeddings: NativeTensor[];
+  visionHiddenStates: NativeTensor[] | null;
+  visionAttentions: NativeTensor[] | null;
+  maskDecoderAttentions: NativeTensor[] | null;
+}
+
+export interface NativeFeatures {
+  lastHiddenState: NativeTensor;
+  hiddenStates: NativeTensor[] | null;
+  attentions: NativeTensor[] | null;
+  fpnHiddenStates: NativeTensor[];
+  fpnPositionEncoding: NativeTensor[];
+}
+
+/** The three components with their weights, and the thread that runs them. */
+export interface NativeTrackerModel {
+  readonly device: string;
+  readonly dtype: DType;
+  readonly disposed: boolean;
+  readonly parameterCount: number;
+  forward(options: NativeForwardOptions): Promise<NativeForwardResult>;
+  getImageFeatures(options: {
+    pixelValues: NativeTensor;
+    outputHiddenStates: boolean;
+    outputAttentions: boolean;
+    eagerAttention: boolean;
+  }): Promise<NativeFeatures>;
+  getImageEmbeddings(options: {
+    pixelValues: NativeTensor;
+    eagerAttention: boolean;
+  }): Promise<NativeTensor[]>;
+  getPromptEmbeddings(options: NativePrompts): Promise<{ sparse: NativeTensor | null; dense: NativeTensor }>;
+  getImageWidePositionalEmbeddings(): Promise<NativeTensor>;
+  dispose(): void;
+}
+
+/** One picture as it lies in memory. */
+export interface NativeImage {
+  /** Elements, row-major, of any dtype: the typed array names it (Uint8Array: uint8), or the tensor has it. */
+  data: TensorData | NativeTensor;
+  /** [height, width] in pixels. */
+  size: [number, number];
+  channels: number;
+  layout: 'HWC' | 'CHW';
+  /** As PIL's convert('RGB'): alpha (a 2nd or 4th channel) is dropped, not blended, and grey is repeated. */
+  convertRgb: boolean;
+}
+
+/**
+ * What the image processor asks of native code: the steps in their order, each null where it is left out. Sizes are
+ * [height, width]. The result is one tensor (images, channels, height, width) if all results have the same shape and
+ * dtype, or else one tensor of three dimensions for each image.
+ */
+export interface NativePreprocessOptions {
+  images: NativeImage[];
+  /** One size an image; bilinear and bicubic are antialiased. */
+  resize: { sizes: [number, number][]; mode: 'nearest-exact' | 'bilinear' | 'bicubic' } | null;
+  centerCrop: [number, number] | null;
+  /** Multiplies; combined with mean and std into one step as the reference does. */
+  scale: number | null;
+  /** One value, or one for each channel; null exactly where `std` is. */
+  mean: number[] | null;
+  std: number[] | null;
+  /** Zeros at the right and at the bottom; to the largest height and width of the batch where `size` is null. */
+  pad: { size: [number, number] | null } | null;
+  outputLayout: 'CHW' | 'HWC';
+  /** null: what the steps give (float32 once normalised, the image's own dtype where nothing is computed). */
+  outputDtype: DType | null;
+  device: string;
+}
+
+export interface NativePostProcessOptions {
+  /** One tensor an image, (objects, masks, height, width). */
+  masks: NativeTensor[];
+  /** [height, width] of each picture in pixels. */
+  sizes: [number, number][];
+  /** On logits. */
+  maskThreshold: number;
+  binarize: boolean;
+  /** Low-resolution pixels; 0 leaves holes alone. */
+  maxHoleArea: number;
+  maxSprinkleArea: number;
+  nonOverlapping: boolean;
+}
+
+/** Versions, threads and devices of the loaded libtorch. */
+export interface NativeRuntimeInfo {
+  torchVersion: string;
+  threads: number;
+  cudaDevices: number;
+  cpuCapability: string;
+  /** What at::get_parallel_info says, several lines. */
+  parallelInfo: string;
+}
+
+export interface NativeBinding {
+  Tensor: new (dtype: DType, dims: number[], data: TensorData) => NativeTensor;
+  loadTrackerModel(options: NativeLoadOptions): Promise<NativeTrackerModel>;
+  /** Headers of safetensors files, checked, without reading the weights. */
+  readWeightInfo(files: string[]): Promise<NativeWeightInfo[]>;
+  preprocessImages(options: NativePreprocessOptions): Promise<NativeTensor[]>;
+  postProcessMasks(options: NativePostProcessOptions): Promise<NativeTensor[]>;
+  runtimeInfo(): NativeRuntimeInfo;
+  /** Threads of one operation on the CPU; 1 or more. */
+  setThreads(count: number): void;
+}
+
+function load(): NativeBinding {
+  try {
+    return nodeGypBuild(path.join(__dirname, '..')) as NativeBinding;
+  } catch (cause) {
+    throw new Sam3TrackerError(
+      'ADDON_NOT_LOADED',
+      `The native addon of sam3-tracker could not be loaded: ${(cause as Error).message} ` +
+        'In a checkout, "npm run setup" builds it.',
+      { cause },
+    );
+  }
+}
+
+/** The loaded addon: the one side effect of importing this package. */
+export const native: NativeBinding = load();
+
+/** Whether a value is a tensor handle of this addon (checked again by its Node-API type tag in native code). */
+export function isNativeTensor(value: unknown): value is NativeTensor {
+  return value instanceof native.Tensor;
+}
+
+/**
+ * Runs a native call and gives its errors the package's form: Sam3TrackerError with the native code, RangeError for a
+ * refused value, with the caller's stack and the native error as `cause`.
+ */
+export async function callNative<T>(run: () => T | Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+/** As `callNative`, for calls that return at once. */
+export function callNativeSync<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+function translate(cause: unknown): unknown {
+  if (!(cause instanceof Error) || cause instanceof Sam3TrackerError) return cause;
+  if (cause instanceof RangeError) return new RangeError(cause.message, { cause });
+  if (cause instanceof TypeError) return new TypeError(cause.message, { cause });
+  return new Sam3TrackerError((cause as { code?: ErrorCode }).code ?? 'NATIVE_ERROR', cause.message, {
+    cause,
+  });
+}
