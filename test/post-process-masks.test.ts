@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { Sam3ImageProcessor } from '../lib/image-processing-sam3';
+import { Tensor } from '../lib/tensor';
+import type { ArrayWithDims } from '../lib/types';
+import { assertSame, type WrittenArray } from './support/image-assertions';
+import { Draw, sample, theirs, type Sample } from './support/image-cases';
+import { reference, type Reference } from './support/python';
+
+describe('post_process_masks', () => {
+  const processor = new Sam3ImageProcessor();
+  const data = Float32Array.from({ length: 2 * 3 * 4 * 4 }, (_, index) => (index % 7) - 3);
+  const masks = new Tensor('float32', data, [1, 2, 3, 4, 4]);
+  const sizes: [number, number][] = [[5, 6]];
+
+  it('takes sizes and options in every form', async () => {
+    const expected = (await processor.post_process_masks(masks, sizes, { mask_threshold: 1 }))[0].tolist();
+    const int64 = new Tensor('int64', BigInt64Array.of(5n, 6n), [1, 2]);
+    const calls = [
+      processor.post_process_masks(masks, int64, 1),
+      processor.post_process_masks(masks, { data: Int32Array.of(5, 6), dims: [1, 2] }, 1, true, 0, 0, false),
+      processor.post_process_masks(masks, sizes, [[1008, 1008]], { mask_threshold: 1 }),
+      processor.post_process_masks(masks, sizes, int64, { mask_threshold: 1 }),
+      processor.post_process_masks([masks.slice(0)], sizes, {
+        mask_threshold: 1,
+        reshaped_input_sizes: 1,
+      } as object),
+    ];
+    for (const [index, call] of calls.entries())
+      assert.deepEqual((await call)[0].tolist(), expected, `form ${index}`);
+    const other = (await processor.post_process_masks(masks, sizes))[0];
+    assert.deepEqual([...other.dims, other.type], [2, 3, 5, 6, 'bool']);
+    assert.notDeepEqual(other.tolist(), expected);
+    assert.equal(masks.disposed, false);
+  });
+
+  it('refuses what does not fit, by name', async () => {
+    const flat = new Tensor('float32', data, [2, 3, 4, 4]);
+    const table: [unknown, unknown, unknown[], string, RegExp][] = [
+      [
+        ['a'],
+        sizes,
+        [],
+        'TypeError',
+        /^Input masks should be a list of `torch\.tensors` or a list of `np\.ndarray`$/,
+      ],
+      ['a', sizes, [], 'TypeError', /for masks/],
+      [masks, [...sizes, ...sizes], [], 'RangeError', /each of the 1 images of masks but received 2\.$/],
+      [masks, [[0, 6]], [], 'RangeError', /for original_sizes\[0\]\[0\] \(height\)/],
+      [masks, [[5, 6, 7]], [], 'TypeError', /for original_sizes\[0\]/],
+      [masks, 5, [], 'TypeError', /for original_sizes/],
+      [masks, new Tensor('int64', BigInt64Array.of(5n, 6n), [2]), [], 'RangeError', /dims \(images, 2\)/],
+      [flat, [...sizes, ...sizes], [], 'RangeError', /dims \(objects, masks, height, width\) for masks\[0\]/],
+      [[new Tensor('int64', new BigInt64Array(1), [1, 1, 1, 1])], sizes, [], 'TypeError', /type int64/],
+      [masks, sizes, [NaN], 'RangeError', /for mask_threshold/],
+      [masks, sizes, [0, 1], 'TypeError', /for binarize/],
+      [masks, sizes, [0, true, -1], 'RangeError', /for max_hole_area/],
+      [masks, sizes, [0, true, 0, 'x'], 'TypeError', /for max_sprinkle_area/],
+      [masks, sizes, [{ binarise: false }], 'TypeError', /Did you mean "binarize"\?/],
+      [masks, sizes, [{}, true], 'TypeError', /^Expected no argument/],
+      [masks, sizes, [0, true, 0, 0, false, 1], 'TypeError', /^Expected no argument for argument 8/],
+    ];
+    for (const [given, size, args, name, message] of table)
+      await assert.rejects(
+        processor.post_process_masks(given as Tensor, size as never, ...(args as [])),
+        { name, message },
+        `${message}`,
+      );
+    assert.equal(masks.disposed, false);
+  });
+
+  describe('beside transformers', function () {
+    this.timeout(60_000);
+    let python: Reference | undefined;
+
+    before(function () {
+      python = reference(path.join(__dirname, 'support', 'image_reference.py'), this);
+    });
+
+    after(() => python?.close());
+
+    it('post-processes masks to the same booleans and logits', async () => {
+      const draw = new Draw(3);
+      const logits = (dims: number[]): Sample => {
+        const { data, ...rest } = sample(draw, 'array', 'float32', dims);
+        return { ...rest, data: (data as Float32Array).map((value) => value / 64 - 2) };
+      };
+      const masks = [logits([2, 3, 16, 16]), logits([1, 3, 16, 16])];
+      const sizes: [number, number][] = [
+        [33, 21],
+        [9, 40],
+      ];
+      const tables: object[] = [
+        {},
+        { mask_threshold: 0.5 },
+        { binarize: false },
+        { binarize: false, apply_non_overlapping_constraints: true },
+        { apply_non_overlapping_constraints: true },
+      ];
+      for (const options of tables) {
+        const expected = (await python!.result('post_process_masks', {
+          masks: masks.map(theirs),
+          sizes,
+          options,
+        })) as WrittenArray[];
+        const lists: (Tensor | ArrayWithDims)[][] = [
+          masks.map(({ data, dims }) => new Tensor('float32', data, dims)),
+          masks.map(({ data, dims }) => ({ data, dims })),
+        ];
+        for (const list of lists) {
+          const results = await new Sam3ImageProcessor().post_process_masks(list as Tensor[], sizes, options);
+          results.forEach((result, index) => {
+            const what = `${JSON.stringify(options)} ${index}`;
+            assertSame(result, expected[index], what);
+          });
+        }
+      }
+    });
+  });
+});

@@ -1,0 +1,56 @@
+/** Whether this package and test/support/image_reference.py agree. */
+import assert from 'node:assert/strict';
+import type { Tensor } from '../../lib/tensor';
+import type { Answer } from './python';
+
+/** An array as test/support/image_reference.py writes it. */
+export interface WrittenArray {
+  dtype: string;
+  dims: number[];
+  base64: string;
+}
+
+const ELEMENT_BYTES: Record<string, number> = {
+  float64: 8,
+  int64: 8,
+  float32: 4,
+  int32: 4,
+  float16: 2,
+  int16: 2,
+};
+
+/** Elements equal to the reference's: bit for bit, or, for floats, within 1e-6 of the larger of 1 and the value. */
+export function assertSame(actual: Tensor, expected: WrittenArray, what: string): void {
+  assert.equal(actual.type, expected.dtype, `${what}: type`);
+  assert.deepEqual([...actual.dims], expected.dims, `${what}: dims`);
+  const bytes = Buffer.from(expected.base64, 'base64');
+  const own = Buffer.from(actual.data.buffer, actual.data.byteOffset, actual.data.byteLength);
+  assert.equal(own.length, actual.size * (ELEMENT_BYTES[expected.dtype] ?? 1), what);
+  if (own.equals(bytes)) return;
+  assert.equal(actual.type, 'float32', `${what}: other elements`);
+  const theirsData = new Float32Array(Uint8Array.from(bytes).buffer);
+  let worst = 0;
+  (actual.data as Float32Array).forEach((value, index) => {
+    worst = Math.max(worst, Math.abs(value - theirsData[index]) / Math.max(1, Math.abs(theirsData[index])));
+  });
+  assert.ok(worst <= 1e-6, `${what}: differs by ${worst}`);
+}
+
+/** Python's error as ours: ValueError is RangeError, and torch's RuntimeErrors are about values too. */
+export function assertSameError(error: unknown, answer: Answer, what: string): void {
+  assert.ok(error instanceof Error && answer.error, `${what}: ${String(error)}`);
+  assert.equal(
+    error.name,
+    answer.error.type === 'TypeError' ? 'TypeError' : 'RangeError',
+    `${what}: ${error.stack}`,
+  );
+  // Python shows a set in any order.
+  const comparable = (message: string): string =>
+    message.replace(/\{[^}]*\}/g, (set) => [...set].sort().join(''));
+  assert.equal(comparable(error.message), comparable(answer.error.message), what);
+}
+
+/** What a promise resolves to, or the error it rejects with. */
+export async function settled<T>(promise: Promise<T>): Promise<T | Error> {
+  return promise.catch((error: Error) => error);
+}
