@@ -1,0 +1,32 @@
+"""transformers' and pycocotools' run-length encodings, for test/masks.test.ts."""
+
+import numpy as np
+import reference
+import torch
+from pycocotools import mask as coco
+from transformers.models.sam3.image_processing_sam3 import _batched_mask_to_box, _mask_to_rle, _rle_to_mask
+
+
+@reference.register
+def describe(rows: list[list[int]]) -> dict:
+    """All that the libraries say of one mask."""
+    mask = torch.tensor(rows, dtype=torch.bool)
+    rle = _mask_to_rle(mask[None])[0]
+    compressed = coco.encode(np.asfortranarray(mask.numpy().astype(np.uint8)))
+    return {
+        "rle": rle,
+        "decoded": _rle_to_mask(rle).int().tolist(),
+        "text": compressed["counts"].decode(),
+        "area": int(coco.area(compressed)),
+        "box": _batched_mask_to_box(mask[None, None])[0, 0].tolist(),
+    }
+
+
+@reference.register
+def iou(first: list[list[int]], second: list[list[int]]) -> float:
+    """pycocotools' intersection over union, neither a crowd."""
+    masks = [coco.encode(np.asfortranarray(np.array(rows, dtype=np.uint8))) for rows in (first, second)]
+    return float(coco.iou([masks[0]], [masks[1]], [0])[0][0])
+
+
+reference.serve()

@@ -1,0 +1,61 @@
+"""Answers calls from test/support/python.ts: one JSON object a line in, one out.
+
+A script imports this module first (it makes transformers importable beside a CPU torch), decorates its functions with
+`register`, and ends with `serve()`.
+"""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+import torch
+
+torch.set_num_threads(1)
+# torchvision's compiled operators do not load beside a CPU torch; transformers needs its Python code only.
+_torchvision = torch.library.Library("torchvision", "DEF")
+for _name in ("nms", "qnms"):
+    _torchvision.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+_methods: dict[str, Callable[..., Any]] = {}
+
+
+def register(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes a function callable by its name."""
+    _methods[function.__name__] = function
+    return function
+
+
+def _plain(value: Any) -> Any:
+    """Tensors and arrays as {dtype, dims, data}; NaN and infinities as strings, for which JSON has no numbers."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        return {"dtype": str(value.dtype).removeprefix("torch."), "dims": list(value.shape), "data": _plain(value.flatten().tolist())}
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return {"dtype": str(value.dtype), "dims": list(value.shape), "data": _plain(value.reshape(-1).tolist())}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def serve() -> None:
+    """Answers until the input ends."""
+    # Whatever a library prints must not be taken for an answer.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = {"result": _plain(_methods[request["method"]](**request["args"]))}
+        except Exception as error:
+            answer = {"error": {"type": type(error).__name__, "message": str(error)}}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
