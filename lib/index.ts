@@ -4,18 +4,72 @@ export type { AttentionImplementation, PretrainedModelOptions } from './modeling
 export type { Sam3TrackerModelInputs, Sam3TrackerPrompts } from './model-inputs';
 export { Sam3TrackerImageSegmentationOutput, Sam3TrackerVisionEncoderOutput } from './model-output';
 export { Sam3TrackerProcessor } from './processing-sam3-tracker';
+export type {
+  ProcessorResult,
+  PromptInput,
+  Sam3TrackerProcessorOptions,
+  Sam3TrackerProcessorSettings,
+} from './processor-options';
 export { BatchEncoding } from './batch-encoding';
-export { Sam3ImageProcessor } from './image-processing-sam3';
+export type { BatchField, BatchFields } from './batch-encoding';
+export { PILImageResampling, Sam3ImageProcessor } from './image-processing-sam3';
+export type {
+  ChannelDimension,
+  ImageFeatures,
+  ImageInput,
+  ImagesInput,
+  MasksInput,
+  PostProcessMasksOptions,
+  Sam3ImageProcessorCallOptions,
+  Sam3ImageProcessorOptions,
+  SizeDict,
+  SizeOption,
+  SizesInput,
+} from './image-processing-sam3';
 export {
   Sam3TrackerConfig,
   Sam3TrackerMaskDecoderConfig,
   Sam3TrackerPromptEncoderConfig,
 } from './configuration-sam3-tracker';
+export type {
+  Sam3TrackerConfigFields,
+  Sam3TrackerMaskDecoderConfigFields,
+  Sam3TrackerPromptEncoderConfigFields,
+} from './configuration-sam3-tracker';
 export { Sam3TrackerVisionConfig, Sam3ViTConfig, Sam3VisionConfig } from './configuration-sam3-vision';
+export type {
+  RopeParameters,
+  Sam3ViTConfigFields,
+  Sam3VisionConfigFields,
+} from './configuration-sam3-vision';
+export { PreTrainedConfig } from './configuration-utils';
+export type { ConfigDict } from './configuration-utils';
 export { Tensor } from './tensor';
 export type { NestedList, SliceRange, TensorElements } from './tensor';
 export { RawImage } from './raw-image';
+export type { RawImageInput, RawImageReadOptions } from './raw-image';
+export {
+  coco_decode_rle,
+  coco_encode_rle,
+  maskPlanes,
+  mask_area,
+  mask_iou,
+  mask_to_box,
+  mask_to_rle,
+  rle_to_mask,
+} from './masks';
+export type { Box, CocoRLE, Mask, MaskLike, RLE } from './masks';
+export { drawOverlay } from './overlay';
+export type { OverlayOptions } from './overlay';
 export { Sam3TrackerError } from './errors';
 export type { ErrorCode } from './errors';
 export type { DType, TensorData } from './dtype';
-export type { Device, DeviceMapOption, DeviceOption, DTypeOption, ImageSize } from './types';
+export type {
+  ArrayWithDims,
+  Device,
+  DeviceMapOption,
+  DeviceOption,
+  DTypeOption,
+  ImageSize,
+  ReturnTensors,
+} from './types';

@@ -24,9 +24,9 @@ export interface Sam3TrackerModelInputs {
   attention_similarity?: Tensor | null;
   /** Added to the tokens before every layer (PerSAM). */
   target_embedding?: Tensor | null;
-  /** Also return the vision encoder's hidden states (default false). */
+  /** Also return the vision encoder's hidden states (default: the configuration's, false). */
   output_hidden_states?: boolean;
-  /** Also return attentions (default false). */
+  /** Also return attentions (default: the configuration's, false). */
   output_attentions?: boolean;
 }
 

@@ -285,8 +285,16 @@ export class Sam3TrackerModel extends Callable<
     eagerAttention: boolean;
   } {
     return {
-      outputHiddenStates: optionalBoolean(given.output_hidden_states, 'output_hidden_states', false),
-      outputAttentions: optionalBoolean(given.output_attentions, 'output_attentions', false),
+      outputHiddenStates: optionalBoolean(
+        given.output_hidden_states,
+        'output_hidden_states',
+        this.config.output_hidden_states ?? false,
+      ),
+      outputAttentions: optionalBoolean(
+        given.output_attentions,
+        'output_attentions',
+        this.config.output_attentions ?? false,
+      ),
       eagerAttention: this.attn_implementation === 'eager',
     };
   }
