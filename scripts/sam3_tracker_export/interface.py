@@ -1,0 +1,151 @@
+"""The methods of the exported components: arguments and results, with their shapes. The manifest repeats this table.
+
+A dimension is a number, or a name: `batch` images, `objects` per image, `points` per object (`tokens` where padding
+and box corners count too), height and width in pixels of the model's input. Boxes are xyxy and points are xy, both in
+pixels of the model's square input image.
+"""
+
+from typing import Dict, List, Tuple
+
+from .config import GraphConfig
+
+Shape = Tuple
+Value = Tuple[str, str, list]
+
+
+def component_methods(config: GraphConfig) -> Dict[str, List[dict]]:
+    """For each component the list of its methods: name, arguments and results (name, type, shape)."""
+    return {
+        "vision_encoder": _vision_methods(config),
+        "prompt_encoder": _prompt_methods(config),
+        "mask_decoder": _decoder_methods(config),
+    }
+
+
+def _method(name: str, arguments: List[Value], results: List[Value]) -> dict:
+    def describe(values: List[Value]) -> List[dict]:
+        return [{"name": name, "type": kind, "shape": shape} for name, kind, shape in values]
+
+    return {"name": name, "arguments": describe(arguments), "results": describe(results)}
+
+
+def _vision_methods(config: GraphConfig) -> List[dict]:
+    vision = config.vision
+    grid = vision.image_size // vision.patch_size
+    channels = vision.fpn_hidden_size
+    sides = [_side(grid, scale) for scale in vision.scale_factors]
+    widths = [channels // 8, channels // 4] + [channels] * (len(sides) - 2)
+    pixel_values: Value = (
+        "pixel_values",
+        "Tensor",
+        ["batch", vision.num_channels, vision.image_size, vision.image_size],
+    )
+    features: List[Value] = [
+        ("last_hidden_state", "Tensor", ["batch", grid * grid, vision.hidden_size]),
+        ("fpn_hidden_states", "List[Tensor]", [[s * s, "batch", w] for s, w in zip(sides, widths, strict=True)]),
+        ("fpn_position_encoding", "List[Tensor]", [[s * s, "batch", channels] for s in sides]),
+    ]
+    hidden_states: Value = (
+        "hidden_states",
+        "List[Tensor]",
+        [["batch", grid, grid, vision.hidden_size]] * (vision.num_hidden_layers + 1),
+    )
+    attentions: Value = (
+        "attentions",
+        "List[Tensor]",
+        [_attention_shape(config, index) for index in range(vision.num_hidden_layers)],
+    )
+    embeddings: Value = (
+        "image_embeddings",
+        "List[Tensor]",
+        [["batch", width, *size] for width, size in zip(widths, vision.backbone_feature_sizes, strict=False)],
+    )
+    return [
+        _method("get_image_embeddings", [pixel_values], [embeddings]),
+        _method("get_image_embeddings_eager", [pixel_values], [embeddings]),
+        _method("get_image_features", [pixel_values], features),
+        _method("get_image_features_eager", [pixel_values], features),
+        _method("get_image_features_with_hidden_states", [pixel_values], [*features, hidden_states]),
+        _method("get_image_features_with_attentions", [pixel_values], [*features, hidden_states, attentions]),
+        _method("embeddings_from_features", [features[1]], [embeddings]),
+    ]
+
+
+def _side(grid: int, scale: float) -> int:
+    return int(grid * scale)
+
+
+def _attention_shape(config: GraphConfig, layer: int) -> list:
+    vision = config.vision
+    grid = vision.image_size // vision.patch_size
+    if layer in vision.global_attn_indexes or vision.window_size == 0:
+        return ["batch", vision.num_attention_heads, grid * grid, grid * grid]
+    windows = (-(-grid // vision.window_size)) ** 2
+    positions = vision.window_size**2
+    return [f"{windows}*batch", vision.num_attention_heads, positions, positions]
+
+
+def _prompt_methods(config: GraphConfig) -> List[dict]:
+    prompt = config.prompt_encoder
+    channels = prompt.hidden_size
+    side = prompt.image_size // prompt.patch_size
+    mask_side = 4 * prompt.image_size // prompt.patch_size
+    points: Value = ("points", "Tensor", ["batch", "objects", "points", 2])
+    labels: Value = ("labels", "Tensor", ["batch", "objects", "points"])
+    boxes: Value = ("boxes", "Tensor", ["batch", "objects", 4])
+    batch_size: Value = ("batch_size", "int", [])
+    dense: Value = ("dense", "Tensor", ["batch", channels, side, side])
+
+    def sparse(tokens: object, objects: object = "objects") -> List[Value]:
+        return [("sparse", "Tensor", ["batch", objects, tokens, channels])]
+
+    return [
+        _method("embed_points", [points, labels], sparse("points+1")),
+        _method("embed_boxes", [boxes], sparse(3)),
+        _method("embed_points_and_boxes", [points, labels, boxes], sparse("points+3")),
+        _method("embed_no_prompt", [batch_size], sparse(2, 1)),
+        _method("embed_masks", [("masks", "Tensor", ["batch", 1, "mask_height", "mask_width"])], [dense]),
+        _method("embed_masks_as_they_are", [("masks", "Tensor", ["batch", 1, mask_side, mask_side])], [dense]),
+        _method("embed_no_mask", [batch_size], [dense]),
+        _method(
+            "image_wide_positional_embeddings",
+            [],
+            [("image_positional_embeddings", "Tensor", [1, channels, side, side])],
+        ),
+    ]
+
+
+def _decoder_methods(config: GraphConfig) -> List[dict]:
+    channels = config.mask_decoder.hidden_size
+    tokens = config.mask_decoder.num_multimask_outputs + 1
+    (height0, width0), (height1, width1), (height, width) = config.vision.backbone_feature_sizes
+    arguments: List[Value] = [
+        ("image_embedding", "Tensor", ["batch", channels, height, width]),
+        ("image_positional_embeddings", "Tensor", ["batch or 1", channels, height, width]),
+        ("sparse", "Tensor", ["batch", "objects", "tokens", channels]),
+        ("dense", "Tensor", ["batch, 1 or batch*objects", channels, height, width]),
+        ("feat_s0", "Tensor", ["batch", channels // 8, height0, width0]),
+        ("feat_s1", "Tensor", ["batch", channels // 4, height1, width1]),
+        (
+            "attention_similarity",
+            "Optional[Tensor]",
+            ["batch*objects or 1", "heads or 1", f"tokens+{tokens + 2} or 1", height * width],
+        ),
+        ("target_embedding", "Optional[Tensor]", ["batch or 1", "objects or 1", f"tokens+{tokens + 2} or 1", channels]),
+    ]
+    results: List[Value] = [
+        ("masks", "Tensor", ["batch", "objects", tokens, height0, width0]),
+        ("iou_scores", "Tensor", ["batch", "objects", tokens]),
+        ("object_score_logits", "Tensor", ["batch", "objects", 1]),
+    ]
+    attentions: Value = (
+        "mask_decoder_attentions",
+        "List[Tensor]",
+        [["batch*objects", 1, height * width, channels]] * config.mask_decoder.num_hidden_layers,
+    )
+    return [
+        _method("decode", arguments, results),
+        _method("decode_eager", arguments, results),
+        _method("decode_with_attentions", arguments, [*results, attentions]),
+        _method("decode_with_attentions_eager", arguments, [*results, attentions]),
+    ]

@@ -1,0 +1,274 @@
+"""Compares what was written with transformers' own model, on the same weights and the same inputs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, List, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from .cases import PromptCase, prompt_cases
+from .config import GraphConfig
+from .errors import ExportError
+from .loading import ExportedTracker
+from .reference import reference_model
+
+#: Largest difference allowed in float32, as a part of the largest absolute value of the reference's output.
+TOLERANCE = 1e-5
+
+#: How much larger than transformers' own the root mean square error in bfloat16 may be: room for chance alone.
+HALF_PRECISION_MARGIN = 1.1
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest absolute difference of one output in one case, and the scale of that output."""
+
+    case: str
+    output: str
+    largest: float
+    scale: float
+
+    @property
+    def relative(self) -> float:
+        if self.largest == 0:
+            return 0.0
+        return self.largest / self.scale if self.scale > 0 else float("inf")
+
+
+class Comparison:
+    """Collects differences, prints a line per case, and fails at the end."""
+
+    def __init__(self, report: Callable[[str], None]):
+        self.report = report
+        self.cases = 0
+        self.worst: List[Difference] = []
+
+    def add(self, case: str, pairs: Dict[str, Tuple[Sequence[Tensor], Sequence[Tensor]]]) -> None:
+        """Compares output by output: name to (ours, the reference's), each a list of tensors."""
+        self.cases += 1
+        differences = []
+        for output, (ours, theirs) in pairs.items():
+            if [(t.shape, t.dtype) for t in ours] != [(t.shape, t.dtype) for t in theirs]:
+                raise ExportError(
+                    f"{case}: {output} has shapes {[list(t.shape) for t in ours]}, "
+                    f"transformers gives {[list(t.shape) for t in theirs]}"
+                )
+            for one, other in zip(ours, theirs, strict=True):
+                differences.append(_difference(case, output, one, other))
+        worst = max(differences, key=lambda difference: difference.relative)
+        self.worst.append(worst)
+        self.report(f"  {case:<44} {worst.largest:10.3g} of {worst.scale:<10.4g} ({worst.output})")
+
+    def finish(self) -> None:
+        """Raises ExportError if a difference is beyond the tolerance."""
+        failed = [difference for difference in self.worst if not difference.relative <= TOLERANCE]
+        if failed:
+            lines = [f"{d.case}, {d.output}: {d.largest:.3g} at a scale of {d.scale:.3g}" for d in failed]
+            raise ExportError(
+                f"The export differs from transformers by more than {TOLERANCE:g} of the output's scale:\n  "
+                + "\n  ".join(lines)
+            )
+
+
+def _difference(case: str, output: str, ours: Tensor, theirs: Tensor) -> Difference:
+    if theirs.numel() == 0:
+        return Difference(case, output, 0.0, 0.0)
+    largest = (ours.double() - theirs.double()).abs().max().item()
+    return Difference(case, output, largest, theirs.abs().max().item())
+
+
+def verify(
+    folder: Path, config: dict, graph_config: GraphConfig, weights: Dict[str, Tensor], full: bool, report=print
+) -> List[Difference]:
+    """Compares the graphs in `folder` with transformers in float32; returns the largest difference of each case.
+
+    `full` runs every method with batches of 1 to 3 images, under both kinds of attention, and in bfloat16. Otherwise
+    one picture is encoded once on either side, and every prompt case decodes from that. Raises ExportError above the
+    tolerance.
+    """
+    weights = {name: tensor.float() for name, tensor in weights.items()}
+    exported = ExportedTracker(folder, weights)
+    comparison = Comparison(report)
+    generator = torch.Generator().manual_seed(0)
+    vision = graph_config.vision
+    pixels = torch.randn(3, vision.num_channels, vision.image_size, vision.image_size, generator=generator)
+    # Unoptimized: every case has shapes of its own, and recompiling for each takes far longer than running it.
+    with torch.no_grad(), torch.jit.optimized_execution(False):
+        for attention in ("sdpa", "eager") if full else ("sdpa",):
+            reference = reference_model(config, weights, attention)
+            report(f"{attention} attention: largest absolute difference of the scale of the output")
+            if full:
+                embeddings = _compare_vision(comparison, exported, reference, pixels, attention)
+            else:
+                embeddings = _compare_one_encoding(comparison, exported, reference, pixels[:1])
+            for case in prompt_cases(graph_config, generator):
+                inputs = [embedding[: case.batch_size] for embedding in embeddings]
+                _compare_prompts(comparison, exported, reference, inputs, case, attention)
+        comparison.finish()
+        if full:
+            _compare_bfloat16(folder, config, graph_config, weights, pixels[:2], report)
+    return comparison.worst
+
+
+def _compare_vision(
+    comparison: Comparison, exported: ExportedTracker, reference: torch.nn.Module, pixels: Tensor, attention: str
+) -> List[Tensor]:
+    """Every method of the vision component for batches of 1 to 3; returns the reference's embeddings of all."""
+    vision = exported.vision_encoder
+    eager = attention == "eager"
+    for batch_size in (1, 2, 3):
+        images = pixels[:batch_size]
+        theirs = reference.get_image_features(images, output_hidden_states=True, output_attentions=eager)
+        embeddings = reference.get_image_embeddings(images)
+        kept: Tuple[List[Tensor], ...] = ()
+        if eager:
+            ours = vision.get_image_features_eager(images)
+            *_, hidden_states, attentions = vision.get_image_features_with_attentions(images)
+            kept = (hidden_states, attentions)
+            own_embeddings = vision.get_image_embeddings_eager(images)
+        else:
+            ours = vision.get_image_features(images)
+            kept = (vision.get_image_features_with_hidden_states(images)[3],)
+            own_embeddings = vision.get_image_embeddings(images)
+        pairs = {
+            "last_hidden_state": ([ours[0]], [theirs.last_hidden_state]),
+            "fpn_hidden_states": (ours[1], theirs.fpn_hidden_states),
+            "fpn_position_encoding": (ours[2], theirs.fpn_position_encoding),
+            "hidden_states": (kept[0], theirs.hidden_states),
+            "image_embeddings": (own_embeddings, embeddings),
+            "embeddings_from_features": (vision.embeddings_from_features(ours[1]), embeddings),
+        }
+        if eager:
+            pairs["attentions"] = (kept[1], theirs.attentions)
+        comparison.add(f"encode, batch of {batch_size}", pairs)
+    return embeddings
+
+
+def _compare_one_encoding(
+    comparison: Comparison, exported: ExportedTracker, reference: torch.nn.Module, pixels: Tensor
+) -> List[Tensor]:
+    """One encoding of one image on either side; returns embeddings of three images made of it."""
+    comparison.report("  encoding one image with the exported graph")
+    ours = exported.vision_encoder.get_image_features_with_hidden_states(pixels)
+    comparison.report("  encoding it with transformers")
+    theirs = reference.get_image_features(pixels, output_hidden_states=True)
+    maps = list(theirs.fpn_hidden_states)
+    comparison.add(
+        "encode, batch of 1",
+        {
+            "last_hidden_state": ([ours[0]], [theirs.last_hidden_state]),
+            "fpn_hidden_states": (ours[1], maps),
+            "fpn_position_encoding": (ours[2], theirs.fpn_position_encoding),
+            "hidden_states": (ours[3], theirs.hidden_states),
+        },
+    )
+    embeddings = exported.vision_encoder.embeddings_from_features(maps)
+    # What the reference does in get_image_embeddings after the features.
+    maps[-1] = maps[-1] + reference.no_memory_embedding
+    sizes = reference.backbone_feature_sizes
+    expected = [feature.permute(1, 2, 0).view(1, -1, *size) for feature, size in zip(maps, sizes, strict=False)]
+    comparison.add("embeddings from features", {"image_embeddings": (embeddings, expected)})
+    return [torch.cat([embedding, embedding.flip(2), embedding.flip(3)]) for embedding in embeddings]
+
+
+def _compare_prompts(
+    comparison: Comparison,
+    exported: ExportedTracker,
+    reference: torch.nn.Module,
+    embeddings: List[Tensor],
+    case: PromptCase,
+    attention: str,
+) -> None:
+    masks, iou_scores, object_score_logits, attentions = run_reference(reference, embeddings, case)
+    sparse, dense = exported.embed_prompts(case.batch_size, case.points, case.labels, case.boxes, case.masks)
+    suffix = "_eager" if attention == "eager" else ""
+    ours = exported.decode(embeddings, sparse, dense, case.similarity, case.target, f"decode{suffix}")
+    with_attentions = f"decode_with_attentions{suffix}"
+    kept = exported.decode(embeddings, sparse, dense, case.similarity, case.target, with_attentions)
+    positions = exported.prompt_encoder.image_wide_positional_embeddings()
+    pairs = {
+        "masks": ([ours[0], kept[0]], [masks, masks]),
+        "iou_scores": ([ours[1]], [iou_scores]),
+        "object_score_logits": ([ours[2]], [object_score_logits]),
+        "mask_decoder_attentions": (kept[3], attentions),
+        "positional embeddings": ([positions], [reference.get_image_wide_positional_embeddings()]),
+    }
+    if case.points is not None or case.boxes is not None:
+        pairs["sparse embeddings"] = ([sparse], [_reference_prompts(reference, case)[0]])
+    if case.masks is None or list(case.masks.shape[-2:]) == list(reference.prompt_encoder.mask_input_size):
+        theirs = _reference_prompts(reference, case)[1]
+        as_they_are = dense if case.masks is None else exported.prompt_encoder.embed_masks_as_they_are(case.masks)
+        pairs["dense embeddings"] = ([dense, as_they_are], [theirs.expand_as(dense), theirs.expand_as(dense)])
+    comparison.add(case.name, pairs)
+
+
+def _reference_prompts(reference: torch.nn.Module, case: PromptCase) -> tuple:
+    return reference.get_prompt_embeddings(
+        input_points=case.points, input_labels=case.labels, input_boxes=case.boxes, input_masks=case.masks
+    )
+
+
+def run_reference(reference: torch.nn.Module, embeddings: List[Tensor], case: PromptCase) -> tuple:
+    """transformers' masks, IoU scores and object score logits for all mask tokens, and the decoder's attentions."""
+
+    def forward(multimask_output: bool):
+        return reference(
+            image_embeddings=[embedding.clone() for embedding in embeddings],
+            input_points=case.points,
+            input_labels=case.labels,
+            input_boxes=case.boxes,
+            input_masks=case.masks,
+            attention_similarity=case.similarity,
+            target_embedding=case.target,
+            multimask_output=multimask_output,
+            output_attentions=True,
+        )
+
+    decoder = reference.mask_decoder
+    by_stability = decoder.dynamic_multimask_via_stability
+    decoder.dynamic_multimask_via_stability = False
+    try:
+        single, several = forward(False), forward(True)
+    finally:
+        decoder.dynamic_multimask_via_stability = by_stability
+    masks = torch.cat([single.pred_masks, several.pred_masks], dim=2)
+    iou_scores = torch.cat([single.iou_scores, several.iou_scores], dim=2)
+    return masks, iou_scores, several.object_score_logits, several.mask_decoder_attentions
+
+
+def _compare_bfloat16(
+    folder: Path, config: dict, graph_config: GraphConfig, weights: Dict[str, Tensor], pixels: Tensor, report
+) -> None:
+    """In bfloat16 the error must be no larger than that of transformers' own bfloat16.
+
+    Under transformers 5.8 both are the same bits; later versions round the positions of their rotary tables to the
+    dtype of the model, which this export does not.
+    """
+    half = {name: tensor.to(torch.bfloat16) for name, tensor in weights.items()}
+    case = prompt_cases(graph_config, torch.Generator().manual_seed(1))[2]
+    exact = _run_whole(reference_model(config, weights), pixels, case)
+    theirs = _run_whole(reference_model(config, half), pixels, case)
+    exported = ExportedTracker(folder, half)
+    embeddings = exported.vision_encoder.get_image_embeddings(pixels)
+    prompts = exported.embed_prompts(case.batch_size, case.points, case.labels)
+    ours = {**_named(embeddings), "masks": exported.decode(embeddings, *prompts)[0]}
+    for name, best in exact.items():
+        own, reference = _rms(ours[name].float() - best), _rms(theirs[name].float() - best)
+        distance = (ours[name].float() - theirs[name].float()).abs().max().item()
+        report(f"  bfloat16, {name}: rms error {own:.3g}, transformers' {reference:.3g}; {distance:.3g} apart at most")
+        if ours[name].dtype != torch.bfloat16 or not own <= HALF_PRECISION_MARGIN * reference:
+            raise ExportError(f"In bfloat16 the {name} are further from float32 than transformers' bfloat16 is.")
+
+
+def _run_whole(reference: torch.nn.Module, pixels: Tensor, case: PromptCase) -> Dict[str, Tensor]:
+    embeddings = reference.get_image_embeddings(pixels)
+    return {**_named(embeddings), "masks": run_reference(reference, embeddings, case)[0]}
+
+
+def _named(embeddings: Sequence[Tensor]) -> Dict[str, Tensor]:
+    return {f"image embeddings {index}": embedding for index, embedding in enumerate(embeddings)}
+
+
+def _rms(values: Tensor) -> float:
+    return values.double().square().mean().sqrt().item()

@@ -1,0 +1,75 @@
+/** Child processes of the set-up: their errors name the command, and none of them outlives the set-up. */
+import { spawn, spawnSync } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import path from 'node:path';
+
+/** An expected failure: its message says what to do, so it is shown without a stack. */
+export class SetupError extends Error {
+  name = 'SetupError';
+}
+
+const running = new Set();
+
+/** Ends every child that `run` has started and that still runs. */
+export function endChildren() {
+  for (const child of running) child.kill('SIGTERM');
+}
+
+/**
+ * Runs a command with the terminal's output. `errorOutput` of the result holds what it wrote to stderr (also shown).
+ * Never rejects for an exit code: a missing program rejects with SetupError.
+ */
+export function run(command, args, { cwd, env } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'inherit', 'pipe'],
+    });
+    const pieces = [];
+    running.add(child);
+    child.stderr.on('data', (piece) => {
+      pieces.push(piece);
+      process.stderr.write(piece);
+    });
+    child.on('error', (cause) => {
+      running.delete(child);
+      reject(new SetupError(`${command} could not be started: ${cause.message}`, { cause }));
+    });
+    child.on('close', (code, signal) => {
+      running.delete(child);
+      resolve({ code, signal, errorOutput: Buffer.concat(pieces).toString() });
+    });
+  });
+}
+
+/** Like `run`, and throws SetupError with `remedy` unless the command exits with 0. */
+export async function runOrFail(command, args, { remedy, ...options } = {}) {
+  const { code, signal } = await run(command, args, options);
+  if (code === 0) return;
+  const how = signal ? `was ended by ${signal}` : `failed with exit code ${code}`;
+  throw new SetupError(`${[path.basename(command), ...args].join(' ')} ${how}.${remedy ? ` ${remedy}` : ''}`);
+}
+
+/** The standard output of a quick command, or null when it is missing or fails. */
+export function outputOf(command, args) {
+  const result = spawnSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  return result.status === 0 ? result.stdout.trim() : null;
+}
+
+/** The absolute path of a program on PATH, or null. */
+export function findProgram(name) {
+  const suffixes = process.platform === 'win32' ? (process.env.PATHEXT ?? '.EXE').split(';') : [''];
+  for (const directory of (process.env.PATH ?? '').split(path.delimiter)) {
+    for (const suffix of suffixes) {
+      const candidate = path.join(directory, name + suffix);
+      try {
+        accessSync(candidate, constants.X_OK);
+        if (statSync(candidate).isFile()) return candidate;
+      } catch {
+        // Not here: PATH names directories that need not exist.
+      }
+    }
+  }
+  return null;
+}
