@@ -178,7 +178,8 @@ export class Sam3TrackerModel extends Callable<
       iou_scores: new Tensor(result.iouScores),
       pred_masks: new Tensor(result.predMasks),
       object_score_logits: new Tensor(result.objectScoreLogits),
-      image_embeddings: embeddings ?? tensorsOf(result.imageEmbeddings),
+      // Handles of their own, so that disposing this output leaves embeddings that the caller passed in alone.
+      image_embeddings: tensorsOf(result.imageEmbeddings),
       vision_hidden_states: optionalTensorsOf(result.visionHiddenStates),
       vision_attentions: optionalTensorsOf(result.visionAttentions),
       mask_decoder_attentions: optionalTensorsOf(result.maskDecoderAttentions),

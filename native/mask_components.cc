@@ -56,7 +56,8 @@ void AppendRuns(const T* pixels, int64_t row, int64_t width, T threshold, std::v
     const bool foreground = pixels[begin] > threshold;
     const bool background = pixels[begin] <= threshold;
     int64_t end = begin + 1;
-    while (end < width && (pixels[end] > threshold) == foreground && (pixels[end] <= threshold) == background) ++end;
+    while (end < width && (pixels[end] > threshold) == foreground && (pixels[end] <= threshold) == background)
+      ++end;
     if (foreground || background) {
       runs.push_back({row, begin, end, foreground});
       forest.Add(end - begin);
@@ -65,7 +66,8 @@ void AppendRuns(const T* pixels, int64_t row, int64_t width, T threshold, std::v
   }
 }
 
-/// Joins runs of two neighbouring rows, [above, current) and [current, end), that touch along a side or a corner.
+/// Joins runs of two neighbouring rows, [above, current) and [current, end), that touch along a side or a
+/// corner.
 void JoinRows(const std::vector<Run>& runs, size_t above, size_t current, ComponentForest& forest) {
   const auto join_if_touching = [&](size_t upper, size_t lower) {
     const Run& a = runs[upper];

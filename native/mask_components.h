@@ -22,7 +22,9 @@ struct ComponentLimits {
 template <typename T>
 void FillHolesAndRemoveSprinkles(T* mask, int64_t height, int64_t width, const ComponentLimits<T>& limits);
 
-extern template void FillHolesAndRemoveSprinkles<float>(float*, int64_t, int64_t, const ComponentLimits<float>&);
-extern template void FillHolesAndRemoveSprinkles<double>(double*, int64_t, int64_t, const ComponentLimits<double>&);
+extern template void FillHolesAndRemoveSprinkles<float>(float*, int64_t, int64_t,
+                                                        const ComponentLimits<float>&);
+extern template void FillHolesAndRemoveSprinkles<double>(double*, int64_t, int64_t,
+                                                         const ComponentLimits<double>&);
 
 }  // namespace sam3_tracker

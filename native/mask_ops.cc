@@ -18,7 +18,8 @@ namespace {
 
 /// Meta's SAM2 predictor moves filled and removed components this far from the threshold.
 constexpr double kComponentMargin = 10.0;
-/// Elements of the float temporary that PostProcessMasksWithAten allows itself on the way to booleans (256 MiB).
+/// Elements of the float temporary that PostProcessMasksWithAten allows itself on the way to booleans (256
+/// MiB).
 constexpr int64_t kAtenChunkElements = int64_t{1} << 26;
 
 /// The value that `dtype` holds for `value`, as torch takes a Python number beside a tensor of that dtype.
@@ -59,7 +60,8 @@ at::Tensor CleanComponents(const at::Tensor& masks, const PostProcessOptions& op
     };
     scalar_t* data = cleaned.mutable_data_ptr<scalar_t>();
     at::parallel_for(0, masks.size(0) * masks.size(1), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) FillHolesAndRemoveSprinkles(data + i * area, height, width, limits);
+      for (int64_t i = begin; i < end; ++i)
+        FillHolesAndRemoveSprinkles(data + i * area, height, width, limits);
     });
   });
   return cleaned.to(masks.options());
@@ -75,8 +77,8 @@ at::Tensor StretchWithAten(const at::Tensor& masks, int64_t height, int64_t widt
   return at::where(at::eq(winner, objects), stretched, at::clamp_max(stretched, kSuppressedLogit));
 }
 
-/// Whether ATen stretches these masks by its channels-last kernel, whose sums are ordered otherwise. Such outputs are
-/// small or come from strided input, so they are left to it.
+/// Whether ATen stretches these masks by its channels-last kernel, whose sums are ordered otherwise. Such
+/// outputs are small or come from strided input, so they are left to it.
 bool AtenUsesChannelsLast(const at::Tensor& masks, int64_t height, int64_t width) {
   return (masks.is_contiguous(at::MemoryFormat::ChannelsLast) && masks.size(1) > 3) || height + width <= 128;
 }
@@ -108,7 +110,8 @@ at::Tensor PostProcessMasksWithAten(const at::Tensor& masks, int64_t height, int
   const int64_t dim = options.non_overlapping ? 1 : 0;
   const int64_t slices = masks.size(dim);
   const int64_t slice_elements = std::max<int64_t>(1, masks.size(1 - dim) * height * width);
-  const int64_t chunk = std::clamp<int64_t>(kAtenChunkElements / slice_elements, 1, std::max<int64_t>(slices, 1));
+  const int64_t chunk =
+      std::clamp<int64_t>(kAtenChunkElements / slice_elements, 1, std::max<int64_t>(slices, 1));
   if (chunk >= slices) {
     return StretchWithAten(cleaned, height, width, options.non_overlapping).gt(options.mask_threshold);
   }

@@ -20,10 +20,10 @@ struct PostProcessOptions {
   bool non_overlapping;
 };
 
-/// Stretches mask logits (objects, masks, h, w), any floating dtype, any device, to (objects, masks, height, width):
-/// transformers' Sam3ImageProcessor.post_process_masks for one picture, with holes and sprinkles treated as Meta's
-/// SAM2 predictor does. On the CPU no full-size float copy is made on the way to booleans, and the bits are those of
-/// PostProcessMasksWithAten. The input is left as it is. Throws c10::Error.
+/// Stretches mask logits (objects, masks, h, w), any floating dtype, any device, to (objects, masks, height,
+/// width): transformers' Sam3ImageProcessor.post_process_masks for one picture, with holes and sprinkles
+/// treated as Meta's SAM2 predictor does. On the CPU no full-size float copy is made on the way to booleans,
+/// and the bits are those of PostProcessMasksWithAten. The input is left as it is. Throws c10::Error.
 at::Tensor PostProcessMasks(const at::Tensor& masks, int64_t height, int64_t width,
                             const PostProcessOptions& options);
 

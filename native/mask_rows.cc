@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-// The loops are compiled once per instruction set from one always-inlined body, since the package is built for any
-// x86-64 while the reference runs kernels chosen at run time. On other machines one build serves.
+// The loops are compiled once per instruction set from one always-inlined body, since the package is built
+// for any x86-64 while the reference runs kernels chosen at run time. On other machines one build serves.
 #if defined(__x86_64__) && defined(__GNUC__)
 #define SAM3_TRACKER_AVX2 1
 #define SAM3_TRACKER_TARGET_AVX2 __attribute__((target("avx2,fma,f16c")))
@@ -16,7 +16,8 @@
 namespace sam3_tracker {
 namespace {
 
-/// a * b + c, rounded once where `kFused`: compilers contract ATen's kernels wherever the instruction set has it.
+/// a * b + c, rounded once where `kFused`: compilers contract ATen's kernels wherever the instruction set has
+/// it.
 template <bool kFused, typename T>
 SAM3_TRACKER_INLINE T MultiplyAdd(T a, T b, T c) {
   if constexpr (kFused) {
@@ -44,7 +45,8 @@ SAM3_TRACKER_INLINE LinearWeights<T> LinearWeightsBody(int64_t input_size, int64
     int64_t upper = i;
     T upper_weight = 0;
     if (input_size != output_size) {
-      const T center = MultiplyAdd<kFused>(scale, static_cast<T>(i) + static_cast<T>(0.5), static_cast<T>(-0.5));
+      const T center =
+          MultiplyAdd<kFused>(scale, static_cast<T>(i) + static_cast<T>(0.5), static_cast<T>(-0.5));
       const T source = std::max(center, static_cast<T>(0));
       // floorf also for double, as in ATen.
       lower = std::min(static_cast<int64_t>(std::floor(static_cast<float>(source))), input_size - 1);
@@ -72,16 +74,16 @@ SAM3_TRACKER_INLINE void StretchBody(const T* row, const LinearWeights<T>& weigh
 }
 
 template <bool kFused, typename T>
-SAM3_TRACKER_INLINE void BlendBody(const T* top, const T* bottom, T top_weight, T bottom_weight, int64_t count,
-                                   T* __restrict output) {
+SAM3_TRACKER_INLINE void BlendBody(const T* top, const T* bottom, T top_weight, T bottom_weight,
+                                   int64_t count, T* __restrict output) {
   for (int64_t i = 0; i < count; ++i) {
     output[i] = Mix<kFused>(top[i], bottom[i], top_weight, bottom_weight);
   }
 }
 
 template <bool kFused, typename T>
-SAM3_TRACKER_INLINE void BlendAboveBody(const T* top, const T* bottom, T top_weight, T bottom_weight, T threshold,
-                                        int64_t count, bool* __restrict output) {
+SAM3_TRACKER_INLINE void BlendAboveBody(const T* top, const T* bottom, T top_weight, T bottom_weight,
+                                        T threshold, int64_t count, bool* __restrict output) {
   for (int64_t i = 0; i < count; ++i) {
     output[i] = Mix<kFused>(top[i], bottom[i], top_weight, bottom_weight) > threshold;
   }
@@ -94,13 +96,14 @@ SAM3_TRACKER_TARGET_AVX2 LinearWeights<T> LinearWeightsAvx2(int64_t input_size, 
 }
 
 template <typename T>
-SAM3_TRACKER_TARGET_AVX2 void StretchAvx2(const T* row, const LinearWeights<T>& weights, int64_t count, T* output) {
+SAM3_TRACKER_TARGET_AVX2 void StretchAvx2(const T* row, const LinearWeights<T>& weights, int64_t count,
+                                          T* output) {
   StretchBody<true>(row, weights, count, output);
 }
 
 template <typename T>
-SAM3_TRACKER_TARGET_AVX2 void BlendAvx2(const T* top, const T* bottom, T top_weight, T bottom_weight, int64_t count,
-                                        T* output) {
+SAM3_TRACKER_TARGET_AVX2 void BlendAvx2(const T* top, const T* bottom, T top_weight, T bottom_weight,
+                                        int64_t count, T* output) {
   BlendBody<true>(top, bottom, top_weight, bottom_weight, count, output);
 }
 
@@ -134,15 +137,16 @@ void BlendBaseline(const T* top, const T* bottom, T top_weight, T bottom_weight,
 }
 
 template <typename T>
-void BlendAboveBaseline(const T* top, const T* bottom, T top_weight, T bottom_weight, T threshold, int64_t count,
-                        bool* output) {
+void BlendAboveBaseline(const T* top, const T* bottom, T top_weight, T bottom_weight, T threshold,
+                        int64_t count, bool* output) {
   BlendAboveBody<kBaselineFused>(top, bottom, top_weight, bottom_weight, threshold, count, output);
 }
 
 template <typename T>
 RowKernels<T> ChooseRowKernels() {
 #ifdef SAM3_TRACKER_AVX2
-  if (at::get_cpu_capability() != "DEFAULT" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+  if (at::get_cpu_capability() != "DEFAULT" && __builtin_cpu_supports("avx2") &&
+      __builtin_cpu_supports("fma")) {
     return {LinearWeightsAvx2<T>, StretchAvx2<T>, BlendAvx2<T>, BlendAboveAvx2<T>};
   }
 #endif

@@ -15,9 +15,9 @@ struct LinearWeights {
   std::vector<T> upper_weight;
 };
 
-/// The inner loops over one row of pixels. `T` is float or double. The arithmetic, down to which products are fused
-/// into an addition, is that of the aten::upsample_bilinear2d which this process runs, so that results are the same
-/// bits.
+/// The inner loops over one row of pixels. `T` is float or double. The arithmetic, down to which products are
+/// fused into an addition, is that of the aten::upsample_bilinear2d which this process runs, so that results
+/// are the same bits.
 template <typename T>
 struct RowKernels {
   /// Weights of one axis of `input_size` pixels stretched to `output_size`.
@@ -27,8 +27,8 @@ struct RowKernels {
   /// output[i] = top[i] * top_weight + bottom[i] * bottom_weight.
   void (*blend)(const T* top, const T* bottom, T top_weight, T bottom_weight, int64_t count, T* output);
   /// output[i] = (top[i] * top_weight + bottom[i] * bottom_weight) > threshold.
-  void (*blend_above)(const T* top, const T* bottom, T top_weight, T bottom_weight, T threshold, int64_t count,
-                      bool* output);
+  void (*blend_above)(const T* top, const T* bottom, T top_weight, T bottom_weight, T threshold,
+                      int64_t count, bool* output);
 };
 
 /// The kernels for the instruction set that ATen chose for this process (ATEN_CPU_CAPABILITY included).

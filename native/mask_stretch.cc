@@ -25,13 +25,16 @@ bool IsReducedPrecision(at::ScalarType dtype) { return dtype == at::kHalf || dty
 template <typename T>
 void RoundInPlace(at::ScalarType dtype, T* values, int64_t count) {
   if (dtype == at::kBFloat16) {
-    for (int64_t i = 0; i < count; ++i) values[i] = static_cast<float>(c10::BFloat16(static_cast<float>(values[i])));
+    for (int64_t i = 0; i < count; ++i)
+      values[i] = static_cast<float>(c10::BFloat16(static_cast<float>(values[i])));
   } else if (dtype == at::kHalf) {
-    for (int64_t i = 0; i < count; ++i) values[i] = static_cast<float>(c10::Half(static_cast<float>(values[i])));
+    for (int64_t i = 0; i < count; ++i)
+      values[i] = static_cast<float>(c10::Half(static_cast<float>(values[i])));
   }
 }
 
-/// Masks on their way to the size of the picture: (planes, height, width) to (planes, output_height, output_width).
+/// Masks on their way to the size of the picture: (planes, height, width) to (planes, output_height,
+/// output_width).
 template <typename T>
 struct Stretch {
   const T* masks;
@@ -53,7 +56,8 @@ template <typename T>
 class RowSampler {
  public:
   explicit RowSampler(const Stretch<T>& stretch)
-      : stretch_(stretch), buffers_{std::vector<T>(stretch.output_width), std::vector<T>(stretch.output_width)} {}
+      : stretch_(stretch),
+        buffers_{std::vector<T>(stretch.output_width), std::vector<T>(stretch.output_width)} {}
 
   void Logits(int64_t plane, int64_t y, T* output) {
     const T* top = Row(plane, stretch_.rows.lower[y]);

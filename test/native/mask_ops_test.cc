@@ -1,5 +1,5 @@
-// Holds the row kernels of native/mask_ops against their aten twin, and the twin's holes and sprinkles against a
-// flood fill. Exits with the number of failures, each of which it prints.
+// Holds the row kernels of native/mask_ops against their aten twin, and the twin's holes and sprinkles
+// against a flood fill. Exits with the number of failures, each of which it prints.
 #include "mask_ops.h"
 
 #include <ATen/ATen.h>
@@ -40,7 +40,8 @@ bool Same(const at::Tensor& a, const at::Tensor& b) {
 
 int64_t Random(int64_t low, int64_t high) { return at::randint(low, high + 1, {1}).item<int64_t>(); }
 
-std::string Describe(const at::Tensor& masks, int64_t height, int64_t width, const PostProcessOptions& options) {
+std::string Describe(const at::Tensor& masks, int64_t height, int64_t width,
+                     const PostProcessOptions& options) {
   std::ostringstream out;
   out << masks.scalar_type() << ' ' << masks.sizes() << " to " << height << 'x' << width << ", threshold "
       << options.mask_threshold << ", binarize " << options.binarize << ", holes " << options.max_hole_area
@@ -48,7 +49,8 @@ std::string Describe(const at::Tensor& masks, int64_t height, int64_t width, con
   return out.str();
 }
 
-void CheckAgainstTwin(const at::Tensor& masks, int64_t height, int64_t width, const PostProcessOptions& options) {
+void CheckAgainstTwin(const at::Tensor& masks, int64_t height, int64_t width,
+                      const PostProcessOptions& options) {
   const at::Tensor before = masks.clone();
   const at::Tensor got = PostProcessMasks(masks, height, width, options);
   Check(Same(got, PostProcessMasksWithAten(masks, height, width, options)),
@@ -206,7 +208,8 @@ void TestHolesAndSprinkles() {
 }
 
 void TestErrors() {
-  const auto message = [](const at::Tensor& masks, int64_t height, int64_t width, PostProcessOptions options) {
+  const auto message = [](const at::Tensor& masks, int64_t height, int64_t width,
+                          PostProcessOptions options) {
     try {
       PostProcessMasks(masks, height, width, options);
     } catch (const std::exception& error) {
@@ -217,9 +220,11 @@ void TestErrors() {
   const auto contains = [](const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
   };
-  Check(contains(message(at::randn({3, 8, 8}), 9, 9, kDefaults), "4 dimensions"), "three dimensions are refused");
+  Check(contains(message(at::randn({3, 8, 8}), 9, 9, kDefaults), "4 dimensions"),
+        "three dimensions are refused");
   Check(contains(message(at::randn({1, 1, 8, 8}), 0, 9, kDefaults), "greater than 0"), "height 0 is refused");
-  Check(contains(message(at::randn({1, 1, 0, 8}), 9, 9, kDefaults), "greater than 0"), "empty masks are refused");
+  Check(contains(message(at::randn({1, 1, 0, 8}), 9, 9, kDefaults), "greater than 0"),
+        "empty masks are refused");
   PostProcessOptions clean = kDefaults;
   clean.max_hole_area = 4;
   Check(contains(message(at::ones({1, 1, 8, 8}, at::kLong), 9, 9, clean), "floating dtype"),

@@ -1,0 +1,70 @@
+/** Prompts as they are written on the command line. */
+import { InvalidArgumentError } from 'commander';
+import type { Box } from '../masks';
+
+/** What is asked of one object, in pixels of the picture. */
+export interface ObjectPrompt {
+  /** Clicks. */
+  points: [x: number, y: number][];
+  /** One for each click: 1 on the object, 0 beside it. */
+  labels: number[];
+  box: Box | null;
+}
+
+function parseNumbers(text: string, form: string): number[] {
+  const parts = text.split(',');
+  const numbers = parts.map((part) => (part.trim() === '' ? NaN : Number(part)));
+  if (!numbers.every(Number.isFinite)) throw new InvalidArgumentError(`Expected ${form} in pixels.`);
+  return numbers;
+}
+
+/**
+ * Gathers prompts into objects in the order in which they are written: points and at most one box describe an object;
+ * `--object`, or a box where there is one already, begins the next.
+ */
+export class PromptCollector {
+  readonly #objects: ObjectPrompt[] = [];
+  #isOpen = false;
+
+  /** `--object`. @throws InvalidArgumentError where the object before has no prompt. */
+  startObject(): void {
+    if (this.#isOpen) throw new InvalidArgumentError('An --object has no --point and no --box.');
+    this.#isOpen = true;
+  }
+
+  /** `--point x,y[,label]`. @throws InvalidArgumentError for anything but numbers, or another label than 0 and 1. */
+  addPoint(text: string): void {
+    const form = 'x,y or x,y,label';
+    const [x, y, label = 1, ...rest] = parseNumbers(text, form);
+    if (y === undefined || rest.length > 0) throw new InvalidArgumentError(`Expected ${form} in pixels.`);
+    if (label !== 0 && label !== 1)
+      throw new InvalidArgumentError('Expected a label of 1 (on the object) or 0 (beside it).');
+    const object = this.#current();
+    object.points.push([x, y]);
+    object.labels.push(label);
+  }
+
+  /** `--box x1,y1,x2,y2`. @throws InvalidArgumentError for anything but four numbers, or corners in another order. */
+  addBox(text: string): void {
+    const form = 'x1,y1,x2,y2';
+    const numbers = parseNumbers(text, form);
+    if (numbers.length !== 4) throw new InvalidArgumentError(`Expected ${form} in pixels.`);
+    const [x1, y1, x2, y2] = numbers;
+    if (x2 < x1 || y2 < y1)
+      throw new InvalidArgumentError('Expected the top left corner first (x1 <= x2, y1 <= y2).');
+    if (!this.#isOpen && this.#objects.at(-1)?.box) this.#isOpen = true;
+    this.#current().box = [x1, y1, x2, y2];
+  }
+
+  /** The objects in order. @throws InvalidArgumentError where the last `--object` has no prompt. */
+  finish(): ObjectPrompt[] {
+    if (this.#isOpen) throw new InvalidArgumentError('An --object has no --point and no --box.');
+    return this.#objects;
+  }
+
+  #current(): ObjectPrompt {
+    if (this.#isOpen || this.#objects.length === 0) this.#objects.push({ points: [], labels: [], box: null });
+    this.#isOpen = false;
+    return this.#objects[this.#objects.length - 1];
+  }
+}
