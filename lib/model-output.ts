@@ -4,11 +4,23 @@ import type { DeviceOption } from './types';
 
 type Field = Tensor | readonly Tensor[] | null;
 
+/** Tensors in an output that are the caller's own: embeddings that were passed in. */
+const borrowed = new WeakMap<ModelOutput, readonly Tensor[]>();
+
+function fieldsOf(output: ModelOutput): [string, Field][] {
+  return Object.entries(output) as [string, Field][];
+}
+
+/** Marks tensors of an output as the caller's, which the output's `dispose` leaves alone. */
+export function lend(output: ModelOutput, tensors: readonly Tensor[]): void {
+  borrowed.set(output, tensors);
+}
+
 /** Base of the outputs: named fields, each a Tensor, a list of Tensors, or null where the reference has None. */
 export abstract class ModelOutput {
   /** The fields that are not null, in their order: what `return_dict: false` gives. As transformers' `to_tuple`. */
   to_tuple(): (Tensor | readonly Tensor[])[] {
-    return this.#fields()
+    return fieldsOf(this)
       .map(([, value]) => value)
       .filter((value) => value !== null);
   }
@@ -16,7 +28,7 @@ export abstract class ModelOutput {
   /** A copy of this output with every tensor on a device ('cpu', 'cuda', 'cuda:N', N). */
   async to(device: Exclude<DeviceOption, 'auto'>): Promise<this> {
     const moved = Object.create(Object.getPrototypeOf(this) as object) as this;
-    for (const [name, value] of this.#fields()) {
+    for (const [name, value] of fieldsOf(this)) {
       const there = Array.isArray(value)
         ? await Promise.all((value as Tensor[]).map((tensor) => tensor.to(device)))
         : value && (await (value as Tensor).to(device));
@@ -30,21 +42,18 @@ export abstract class ModelOutput {
     return this.to('cpu');
   }
 
-  /** Disposes every tensor of this output. */
+  /** Disposes every tensor of this output, except embeddings that the caller had passed in. Safe twice. */
   dispose(): void {
-    for (const [, value] of this.#fields()) {
+    const kept = borrowed.get(this) ?? [];
+    for (const [, value] of fieldsOf(this)) {
       for (const tensor of Array.isArray(value) ? (value as Tensor[]) : [value as Tensor | null])
-        tensor?.dispose();
+        if (tensor && !kept.includes(tensor)) tensor.dispose();
     }
   }
 
   /** As `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  #fields(): [string, Field][] {
-    return Object.entries(this) as [string, Field][];
   }
 }
 

@@ -14,7 +14,7 @@ import {
   optionalTensor,
 } from './model-inputs';
 import type { Sam3TrackerModelInputs, Sam3TrackerPrompts } from './model-inputs';
-import { Sam3TrackerImageSegmentationOutput, Sam3TrackerVisionEncoderOutput } from './model-output';
+import { Sam3TrackerImageSegmentationOutput, Sam3TrackerVisionEncoderOutput, lend } from './model-output';
 import { callNative, native } from './native';
 import type { NativePrompts, NativeTensor, NativeTrackerModel } from './native';
 import { Tensor } from './tensor';
@@ -174,16 +174,17 @@ export class Sam3TrackerModel extends Callable<
       ...this.#outputOptions(given),
     };
     const result = await callNative(() => handle.forward(options));
-    return new Sam3TrackerImageSegmentationOutput({
+    const output = new Sam3TrackerImageSegmentationOutput({
       iou_scores: new Tensor(result.iouScores),
       pred_masks: new Tensor(result.predMasks),
       object_score_logits: new Tensor(result.objectScoreLogits),
-      // Handles of their own, so that disposing this output leaves embeddings that the caller passed in alone.
-      image_embeddings: tensorsOf(result.imageEmbeddings),
+      image_embeddings: embeddings ?? tensorsOf(result.imageEmbeddings),
       vision_hidden_states: optionalTensorsOf(result.visionHiddenStates),
       vision_attentions: optionalTensorsOf(result.visionAttentions),
       mask_decoder_attentions: optionalTensorsOf(result.maskDecoderAttentions),
     });
+    if (embeddings) lend(output, embeddings);
+    return output;
   }
 
   /**

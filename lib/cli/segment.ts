@@ -86,8 +86,7 @@ export async function segmentImage(
         input_labels: prompts[0].points.length > 0 ? [prompts.map(({ labels }) => labels)] : null,
         input_boxes: prompts[0].box ? [prompts.map(({ box }) => box as number[])] : null,
       });
-      // Not disposed as a whole: its image_embeddings are ours, and the next group needs them.
-      const outputs = await model({
+      using outputs = await model({
         ...inputs,
         image_embeddings,
         input_masks,
@@ -112,10 +111,7 @@ async function readOutputs(
   original_sizes: Tensor,
   { threshold, maxHoleArea, maxSprinkleArea }: SegmentRequest,
 ): Promise<Omit<SegmentedObject, 'prompt'>[]> {
-  using pred_masks = outputs.pred_masks;
-  using iou_scores = outputs.iou_scores;
-  using object_score_logits = outputs.object_score_logits;
-  const [stretched] = await processor.post_process_masks(pred_masks, original_sizes, {
+  const [stretched] = await processor.post_process_masks(outputs.pred_masks, original_sizes, {
     mask_threshold: threshold,
     max_hole_area: maxHoleArea,
     max_sprinkle_area: maxSprinkleArea,
@@ -123,8 +119,8 @@ async function readOutputs(
   using masks = stretched;
   using host = await masks.cpu();
   const planes = maskPlanes(host);
-  const scores = await rowsOf(iou_scores);
-  const objectScores = await rowsOf(object_score_logits);
+  const scores = await rowsOf(outputs.iou_scores);
+  const objectScores = await rowsOf(outputs.object_score_logits);
   return scores.map((row, object) => ({
     objectScore: objectScores[object][0],
     masks: row.map((score, index) => ({ mask: planes[object * row.length + index], score })),
