@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "memory.h"
 #include "native_error.h"
 
 namespace sam3_tracker {
@@ -43,6 +44,12 @@ int64_t TrackerModel::owned_bytes() const {
   return vision_encoder_.owned_bytes() + prompt_encoder_.owned_bytes() + mask_decoder_.owned_bytes();
 }
 
+c10::IValue TrackerModel::Encode(const std::string& method, const at::Tensor& pixel_values) {
+  c10::IValue output = vision_encoder_.Run(method, {OnDevice(pixel_values)});
+  if (device_.is_cpu()) ReturnFreeMemory();
+  return output;
+}
+
 ImageFeatures TrackerModel::GetImageFeatures(const at::Tensor& pixel_values, const AttentionOptions& attention) {
   // Eager hidden states come with the attention weights, since it computes these anyway.
   const bool with_weights = attention.eager && (attention.attentions || attention.hidden_states);
@@ -54,7 +61,7 @@ ImageFeatures TrackerModel::GetImageFeatures(const at::Tensor& pixel_values, con
   } else if (attention.eager) {
     method += "_eager";
   }
-  const c10::IValue output = vision_encoder_.Run(method, {OnDevice(pixel_values)});
+  const c10::IValue output = Encode(method, pixel_values);
   const auto& elements = output.toTupleRef().elements();
   ImageFeatures features;
   features.last_hidden_state = elements.at(0).toTensor();
@@ -67,8 +74,7 @@ ImageFeatures TrackerModel::GetImageFeatures(const at::Tensor& pixel_values, con
 }
 
 std::vector<at::Tensor> TrackerModel::GetImageEmbeddings(const at::Tensor& pixel_values, bool eager) {
-  return TensorList(
-      vision_encoder_.Run(eager ? "get_image_embeddings_eager" : "get_image_embeddings", {OnDevice(pixel_values)}));
+  return TensorList(Encode(eager ? "get_image_embeddings_eager" : "get_image_embeddings", pixel_values));
 }
 
 std::optional<at::Tensor> TrackerModel::EmbedSparse(const Prompts& prompts) {

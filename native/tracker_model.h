@@ -92,6 +92,8 @@ class TrackerModel {
 
  private:
   at::Tensor OnDevice(const at::Tensor& tensor) const { return tensor.to(device_); }
+  // Runs a method of the vision encoder.
+  c10::IValue Encode(const std::string& method, const at::Tensor& pixel_values);
   std::optional<at::Tensor> EmbedSparse(const Prompts& prompts);
 
   c10::Device device_;
