@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Runs all tests: mocha over test/, then unittest over test/python; the second also when the first fails.
- * Names of mocha test files as arguments run only these. --results FILE writes the counts as JSON:
+ * Runs all tests: mocha over test/, unittest over test/python, and the programs of test/native that CMake has built;
+ * the later ones also when an earlier one fails. Names of mocha test files as arguments run only these. --results FILE writes the counts as JSON:
  * [{ name, passed, failed, skipped }].
  */
 import { spawnSync } from 'node:child_process';
@@ -10,6 +10,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { endChildrenOnSignals, run } from './setup/process.mjs';
 import { venvPython } from './setup/venv.mjs';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
@@ -19,17 +20,35 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 const temporary = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-tests-'));
+process.once('exit', () => rmSync(temporary, { recursive: true, force: true }));
+endChildrenOnSignals();
 
 /** Runs one test program that writes its counts to a file; a program that dies before that counts as one failure. */
-function runSuite(name, command, args) {
+async function runSuite(name, command, args) {
   const file = path.join(temporary, `${name}.json`);
-  const env = { ...process.env, SAM3_TRACKER_TEST_RESULTS: file };
-  const { status, signal } = spawnSync(command, args, { cwd: root, env, stdio: 'inherit' });
+  const env = { SAM3_TRACKER_TEST_RESULTS: file };
+  const { code, signal } = await run(command, args, { cwd: root, env });
   const counts = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null;
-  if (!counts) console.error(`${name} ended before its result (${signal ?? `exit code ${status}`})`);
+  if (!counts) console.error(`${name} ended before its result (${signal ?? `exit code ${code}`})`);
   const { passed, failed, skipped } = counts ?? { passed: 0, failed: 1, skipped: 0 };
   // A non-zero exit without a failed test is a failure of the program itself, such as a refused .only.
-  return { name, passed, failed: status === 0 || failed > 0 ? failed : 1, skipped };
+  return { name, passed, failed: code === 0 || failed > 0 ? failed : 1, skipped };
+}
+
+/** Runs each native test that CMake knows of; its exit code is its result. */
+async function runNativeTests() {
+  const build = path.join(root, 'build');
+  const list = spawnSync('ctest', ['--show-only=json-v1'], { cwd: build, encoding: 'utf8' });
+  const tests = list.status === 0 ? JSON.parse(list.stdout).tests : [];
+  if (tests.length === 0) console.error(`ctest knows no native test: ${list.error?.message ?? list.stderr}`);
+  const counts = { name: 'native', passed: 0, failed: tests.length === 0 ? 1 : 0, skipped: 0 };
+  for (const { name, command } of tests) {
+    // A test that was not built has no command.
+    const code = command ? (await run(command[0], command.slice(1), { cwd: build })).code : null;
+    console.log(`  ${code === 0 ? 'passed' : 'FAILED'}: ${name}${command ? '' : ' (not built)'}`);
+    counts[code === 0 ? 'passed' : 'failed'] += 1;
+  }
+  return counts;
 }
 
 const mocha = path.join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
@@ -37,15 +56,12 @@ const reporter = path.join(root, 'scripts', 'mocha_reporter.cjs');
 const mochaOptions = ['--reporter', reporter, ...(process.env.CI ? ['--forbid-only'] : [])];
 
 const suites = [];
-try {
-  const files = positionals.length > 0 ? positionals : ['test/**/*.test.ts'];
-  suites.push(runSuite('mocha', process.execPath, [mocha, ...files, ...mochaOptions]));
-  if (positionals.length === 0)
-    suites.push(
-      runSuite('unittest', process.env.SAM3_TRACKER_PYTHON ?? venvPython(root), ['scripts/run_unittest.py']),
-    );
-} finally {
-  rmSync(temporary, { recursive: true, force: true });
+const files = positionals.length > 0 ? positionals : ['test/**/*.test.ts'];
+suites.push(await runSuite('mocha', process.execPath, [mocha, ...files, ...mochaOptions]));
+if (positionals.length === 0) {
+  const python = process.env.SAM3_TRACKER_PYTHON ?? venvPython(root);
+  suites.push(await runSuite('unittest', python, ['scripts/run_unittest.py']));
+  suites.push(await runNativeTests());
 }
 
 for (const { name, passed, failed, skipped } of suites) {

@@ -11,7 +11,7 @@ import { buildAddon } from './setup/addon.mjs';
 import { libtorchVersion, provideLibtorch } from './setup/libtorch.mjs';
 import { takeLock } from './setup/lock.mjs';
 import { installPackages } from './setup/packages.mjs';
-import { endChildren, SetupError } from './setup/process.mjs';
+import { endChildrenOnSignals, SetupError } from './setup/process.mjs';
 import { checkCMake, checkCompiler, checkNode } from './setup/tools.mjs';
 import { compileTypeScript } from './setup/typescript.mjs';
 import { installReference } from './setup/venv.mjs';
@@ -24,7 +24,7 @@ Sets up this checkout; a step whose result is up to date is skipped.
 
   --for build   Node packages, libtorch, the native addon, dist (default)
   --for demo    the same
-  --for test    the same, and the Python packages that the tests compare with
+  --for test    the same, the native tests, and the Python packages that the tests compare with
   --for addon   Node packages, libtorch and the native addon only
   --out DIR     where CMake builds (default: build)
   --help        this text
@@ -71,7 +71,8 @@ async function setUp({ purpose, out }) {
   try {
     await installPackages(root, say);
     const libtorch = await provideLibtorch(root, say);
-    await buildAddon(root, { libtorch, libtorchVersion: libtorchVersion(libtorch), out }, say);
+    const nativeTests = purpose === 'test';
+    await buildAddon(root, { libtorch, libtorchVersion: libtorchVersion(libtorch), out, nativeTests }, say);
     if (purpose === 'test') await installReference(root, say);
     if (purpose !== 'addon') await compileTypeScript(root, say);
   } finally {
@@ -80,12 +81,7 @@ async function setUp({ purpose, out }) {
   say(`Ready for ${purpose} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
 }
 
-for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
-  process.once(signal, () => {
-    endChildren();
-    process.exit(128 + number);
-  });
-}
+endChildrenOnSignals();
 
 let options;
 try {

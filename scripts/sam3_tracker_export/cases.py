@@ -24,13 +24,13 @@ class PromptCase:
 
 
 def prompt_cases(config: GraphConfig, generator: torch.Generator) -> List[PromptCase]:
-    """Every kind of prompt, for 1 to 3 images, 1 to 16 objects per image and 1 to 5 points per object."""
+    """Every kind of prompt, for 1 to 3 images, 1 to 6 objects per image and 1 to 5 points per object."""
     make = _Maker(config, generator)
     return [
         PromptCase("1 image, 1 point", 1, **make.points(1, 1, 1)),
         PromptCase("1 image, 3 objects, 5 points of all labels", 1, **make.points(1, 3, 5)),
         PromptCase("2 images, 2 objects, 2 points", 2, **make.points(2, 2, 2)),
-        PromptCase("3 images, 16 objects, 1 point", 3, **make.points(3, 16, 1)),
+        PromptCase("3 images, 6 objects, 1 point", 3, **make.points(3, 6, 1)),
         PromptCase("1 image, 1 box", 1, boxes=make.boxes(1, 1)),
         PromptCase("2 images, 3 boxes", 2, boxes=make.boxes(2, 3)),
         PromptCase("1 image, 2 objects, 2 points and a box", 1, **make.points(1, 2, 2), boxes=make.boxes(1, 2)),

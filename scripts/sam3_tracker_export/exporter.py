@@ -19,7 +19,7 @@ from .checkpoint import Checkpoint, read_json
 from .config import GraphConfig, tracker_config
 from .errors import ExportError
 from .graphs import archive_bytes, build_components, parameter_shapes
-from .loading import bind_weights, load_components
+from .loading import archived_weights, bind_weights, load_components
 from .manifest import make_manifest, write_json, write_manifest
 from .meta_check import check_on_meta
 from .reference import transformers_version
@@ -78,7 +78,7 @@ def _export_graphs_only(options: ExportOptions, folder: Path) -> None:
     """Graphs of a configuration alone: nothing to bind and nothing to compare, but scanned and run on meta."""
     config = read_json(options.config_only)
     graph_config = GraphConfig.from_json(config)
-    components = _build(folder / "torchscript", graph_config)
+    components = build_graphs(folder / "torchscript", graph_config)
     _check_portable(folder / "torchscript", graph_config)
     _write_manifest(folder / "torchscript", graph_config, holds_weights=False)
     write_json(folder / "config.json", plain_config(config, None))
@@ -100,7 +100,7 @@ def _export_checkpoint(options: ExportOptions, folder: Path) -> None:
         print(f"Left out {len(checkpoint.ignored)} tensors that are not the tracker's: {_some(checkpoint.ignored)}")
     size = sum(tensor.numel() for tensor in weights.values())
     torchscript = folder / "torchscript"
-    _build(torchscript, graph_config)
+    build_graphs(torchscript, graph_config)
     _check_portable(torchscript, graph_config)
 
     write_json(folder / "config.json", plain_config(checkpoint.config, dtype and options.weights_dtype))
@@ -112,15 +112,18 @@ def _export_checkpoint(options: ExportOptions, folder: Path) -> None:
     with _step(f"Writing {size / 1e6:.1f} M parameters"):
         if options.with_weights:
             _fill_archives(torchscript, weights)
+            weights = archived_weights(torchscript)
         else:
             save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
             # safetensors makes files that only their owner can read.
             (folder / "model.safetensors").chmod(0o644)
+            weights = load_file(folder / "model.safetensors")
+    # Both branches leave what was written, not what was read.
     _verify(options, folder, checkpoint.config, graph_config, weights, size)
     _write_manifest(torchscript, graph_config, options.with_weights)
 
 
-def _build(folder: Path, config: GraphConfig) -> Dict[str, dict]:
+def build_graphs(folder: Path, config: GraphConfig) -> Dict[str, dict]:
     """Makes the weightless archives in a fresh process; returns the parameter shapes of each component."""
     folder.mkdir()
     with _step("Building graphs"), tempfile.TemporaryDirectory() as scratch:
@@ -153,9 +156,6 @@ def _verify(
     if extent == "none":
         print("Not verified, as --verify none asks")
         return
-    if not options.with_weights:
-        # What was written, not what is in memory.
-        weights = load_file(folder / "model.safetensors")
     with _step(f"Verifying against transformers {transformers_version()} ({extent})"):
         differences = verify(folder / "torchscript", config, graph_config, weights, full=extent == "full")
     worst = max(differences, key=lambda difference: difference.relative)

@@ -39,6 +39,15 @@ def load_components(folder: Path) -> Dict[str, torch.jit.ScriptModule]:
     return {name: torch.jit.load(str(Path(folder, f"{name}.pt")), map_location="cpu").eval() for name in COMPONENTS}
 
 
+def archived_weights(folder: Path) -> Dict[str, Tensor]:
+    """The tensors that the archives in a `torchscript` folder hold themselves, by name."""
+    weights: Dict[str, Tensor] = {}
+    for module in load_components(folder).values():
+        weights.update({name: tensor.detach() for name, tensor in module.named_parameters()})
+        weights.update(dict(module.named_buffers()))
+    return weights
+
+
 class ExportedTracker:
     """The three components of one folder with one set of weights, and the reference's forward written with them."""
 

@@ -125,7 +125,8 @@ def _attribute_findings(node: torch.Node, parameters: set) -> List[str]:
 def _operator_findings(node: torch.Node, found: Counter) -> List[str]:
     findings: List[str] = []
     arguments = torch._C.parse_schema(node.schema()).arguments
-    inputs = {argument.name: value for argument, value in zip(arguments, node.inputs(), strict=True)}
+    # Not strict: aten::format, in messages of torch's own checks, takes any number of values.
+    inputs = {argument.name: value for argument, value in zip(arguments, node.inputs(), strict=False)}
     makes_tensor = "dtype" in inputs and not _takes_tensor(node)
     dtype = inputs.get("dtype")
     if dtype is not None:

@@ -30,15 +30,19 @@ function cacheIsForeign(root, libtorch, out) {
   return !same('CMAKE_HOME_DIRECTORY', root) || !same('SAM3_TRACKER_LIBTORCH', libtorch);
 }
 
-/** Builds the addon into `out`/Release (or into `out` when that is its name) unless it is up to date. */
-export async function buildAddon(root, { libtorch, libtorchVersion, out }, say) {
+/**
+ * Builds the addon into `out`/Release (or into `out` when that is its name), and with `nativeTests` the programs of
+ * test/native into `out`, unless they are up to date.
+ */
+export async function buildAddon(root, { libtorch, libtorchVersion, out, nativeTests }, say) {
   const inputs = listFiles(
-    ['native', 'CMakeLists.txt', 'package-lock.json'].map((name) => path.join(root, name)),
+    ['native', 'test/native', 'CMakeLists.txt', 'package-lock.json'].map((name) => path.join(root, name)),
   );
   const hash = hashOf(root, inputs, libtorch, libtorchVersion, process.arch);
   const binary = path.join(out, path.basename(out) === 'Release' ? '' : 'Release', 'sam3_tracker.node');
   const stamp = path.join(out, 'sam3-tracker-setup.json');
-  if (existsSync(binary) && readStamp(stamp).hash === hash) return;
+  const built = readStamp(stamp);
+  if (existsSync(binary) && built.hash === hash && (built.nativeTests || !nativeTests)) return;
 
   const jobs = parallelJobs();
   say(
@@ -55,6 +59,8 @@ export async function buildAddon(root, { libtorch, libtorchVersion, out }, say) 
     String(jobs),
     `--CDSAM3_TRACKER_LIBTORCH=${libtorch}`,
   ];
+  // Without it, CMake's cache keeps an earlier choice: a set-up for the demo does not undo one for the tests.
+  if (nativeTests) options.push('--CDSAM3_TRACKER_TESTS=ON');
   const step = (name) =>
     runOrFail(process.execPath, [cmakeJs, name, ...options], {
       cwd: root,
@@ -63,5 +69,5 @@ export async function buildAddon(root, { libtorch, libtorchVersion, out }, say) 
   // cmake-js's own "compile" begins again after every failed build, and shows each compiler error twice.
   await step(cacheIsForeign(root, libtorch, out) ? 'reconfigure' : 'configure');
   await step('build');
-  writeStamp(stamp, { hash });
+  writeStamp(stamp, { hash, nativeTests });
 }

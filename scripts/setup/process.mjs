@@ -10,9 +10,14 @@ export class SetupError extends Error {
 
 const running = new Set();
 
-/** Ends every child that `run` has started and that still runs. */
-export function endChildren() {
-  for (const child of running) child.kill('SIGTERM');
+/** On SIGHUP, SIGINT and SIGTERM: ends the children that `run` has started, then this process with 128 + n. */
+export function endChildrenOnSignals() {
+  for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
+    process.once(signal, () => {
+      for (const child of running) child.kill('SIGTERM');
+      process.exit(128 + number);
+    });
+  }
 }
 
 /**

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from random_models import config_dict, random_model, random_weights
 from sam3_tracker_export.checkpoint import Checkpoint, canonical_name
 from sam3_tracker_export.config import GraphConfig
 from sam3_tracker_export.errors import ExportError
-from sam3_tracker_export.exporter import ExportOptions, export_model
+from sam3_tracker_export.exporter import ExportOptions, build_graphs, export_model
 from sam3_tracker_export.loading import ExportedTracker, load_components
 from sam3_tracker_export.reference import reference_model
 
@@ -59,7 +60,15 @@ def write_checkpoint(folder: Path, weights: dict, config: dict, shards: int = 1)
 
 
 class ExportCase(unittest.TestCase):
-    """Gives each test a folder, and exports quietly."""
+    """Gives each test a folder, and exports quietly, from graphs that are built once."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.graphs = Path(folder.name, "graphs")
+        with contextlib.redirect_stdout(io.StringIO()):
+            cls.shapes = build_graphs(cls.graphs, GraphConfig.from_json(config_dict(NAME)))
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -72,11 +81,19 @@ class ExportCase(unittest.TestCase):
 
     def export(self, **options) -> str:
         output = io.StringIO()
-        with contextlib.redirect_stdout(output):
+        with (
+            mock.patch("sam3_tracker_export.exporter.build_graphs", self.copy_graphs),
+            contextlib.redirect_stdout(output),
+        ):
             export_model(
                 ExportOptions(**{"out": self.out, "checkpoint": str(self.checkpoint), "verify": "none", **options})
             )
         return output.getvalue()
+
+    def copy_graphs(self, folder: Path, config: GraphConfig) -> dict:
+        self.assertEqual(config, GraphConfig.from_json(config_dict(NAME)))
+        shutil.copytree(self.graphs, folder)
+        return self.shapes
 
     def assert_nothing_written(self):
         left = list(self.out.parent.iterdir()) if self.out.parent.exists() else []

@@ -5,6 +5,7 @@ import unittest
 from pathlib import Path
 
 import torch
+
 from random_models import CONFIGS, config_dict, random_weights
 from sam3_tracker_export.config import GraphConfig
 from sam3_tracker_export.graphs import archive_bytes, build_components, script_without_weights
