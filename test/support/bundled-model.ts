@@ -26,9 +26,9 @@ export class ModelCopy {
     return path.join(this.directory, name);
   }
 
-  /** Changes a JSON file of the directory. */
-  editJson(name: string, edit: (value: Record<string, any>) => void): void {
-    const value = JSON.parse(readFileSync(this.file(name), 'utf8')) as Record<string, any>;
+  /** Changes a JSON file of the directory; the caller knows its fields. */
+  editJson<T>(name: string, edit: (value: T) => void): void {
+    const value = JSON.parse(readFileSync(this.file(name), 'utf8')) as T;
     edit(value);
     writeFileSync(this.file(name), JSON.stringify(value));
   }
