@@ -1,7 +1,6 @@
 /** `BatchEncoding`: what a processor returns (transformers' tokenization_utils_base.py). */
-import { isDType, type DType, type TensorData } from './dtype';
-import { wrongType } from './errors';
-import { Tensor } from './tensor';
+import { type DType, type TensorData } from './dtype';
+import { Tensor, readTarget } from './tensor';
 import type { ArrayWithDims, DeviceOption } from './types';
 
 /** One field: a Tensor, or with return_tensors 'np' a typed array with dims. */
@@ -75,10 +74,7 @@ export class BatchEncoding<T extends BatchField = Tensor> {
   async to(
     target: Exclude<DeviceOption, 'auto'> | DType | { device?: DeviceOption; dtype?: DType },
   ): Promise<this> {
-    if (target === null || target === undefined)
-      throw wrongType('a device, a dtype or an object of both', 'target', target);
-    const wanted: { device?: unknown; dtype?: unknown } =
-      typeof target === 'object' ? target : isDType(target) ? { dtype: target } : { device: target };
+    const wanted = readTarget(target, 'BatchEncoding.to');
     const move = async (value: unknown): Promise<unknown> => {
       if (!Tensor.isTensor(value)) return value;
       // transformers casts floating tensors only: labels and sizes stay integers.

@@ -29,16 +29,16 @@ export const Float16ArrayConstructor: TypedArrayConstructor | undefined = (
 
 /** Bytes per element and the typed array of each dtype. */
 export const DTYPES: Readonly<Record<DType, { bytes: number; array: TypedArrayConstructor }>> = {
-  float32: { bytes: 4, array: Float32Array as TypedArrayConstructor },
-  float16: { bytes: 2, array: Float16ArrayConstructor ?? (Uint16Array as TypedArrayConstructor) },
-  bfloat16: { bytes: 2, array: Uint16Array as TypedArrayConstructor },
-  float64: { bytes: 8, array: Float64Array as TypedArrayConstructor },
-  int64: { bytes: 8, array: BigInt64Array as unknown as TypedArrayConstructor },
-  int32: { bytes: 4, array: Int32Array as TypedArrayConstructor },
-  int16: { bytes: 2, array: Int16Array as TypedArrayConstructor },
-  int8: { bytes: 1, array: Int8Array as TypedArrayConstructor },
-  uint8: { bytes: 1, array: Uint8Array as TypedArrayConstructor },
-  bool: { bytes: 1, array: Uint8Array as TypedArrayConstructor },
+  float32: { bytes: 4, array: Float32Array },
+  float16: { bytes: 2, array: Float16ArrayConstructor ?? Uint16Array },
+  bfloat16: { bytes: 2, array: Uint16Array },
+  float64: { bytes: 8, array: Float64Array },
+  int64: { bytes: 8, array: BigInt64Array },
+  int32: { bytes: 4, array: Int32Array },
+  int16: { bytes: 2, array: Int16Array },
+  int8: { bytes: 1, array: Int8Array },
+  uint8: { bytes: 1, array: Uint8Array },
+  bool: { bytes: 1, array: Uint8Array },
 };
 
 /** Whether `name` is an element type of this package. */

@@ -47,7 +47,7 @@ export function describe(value: unknown): string {
       .slice(0, 4)
       .map((item) => describe(item))
       .join(', ')}${value.length > 4 ? ', ...' : ''}]`;
-  return String((value as object).constructor?.name ?? 'object');
+  return String(value.constructor?.name ?? 'object');
 }
 
 /** The type of a value as error messages name it: `null`, `Array`, the constructor's name, or `typeof`. */

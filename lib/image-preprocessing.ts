@@ -2,6 +2,7 @@
 import { disposeViews, prepareImages, type PreparedImage } from './image-inputs';
 import { resizeMode, type ImageProcessorSettings } from './image-processor-options';
 import { cropSize, padSize, resizedSize } from './image-sizes';
+import { uploadImages } from './image-upload';
 import { callNative, native, type NativePreprocessOptions } from './native';
 import { Tensor } from './tensor';
 import type { DType, TensorData } from './dtype';
@@ -74,13 +75,15 @@ async function runJob(
   settings: ImageProcessorSettings,
   outputDtype: DType | null,
 ): Promise<Results> {
+  let uploaded = images;
   try {
-    const job = planJob(images, settings, outputDtype);
+    uploaded = await uploadImages(images);
+    const job = planJob(uploaded, settings, outputDtype);
     const handles = await callNative(() => native.preprocessImages(job));
     const tensors = handles.map((handle) => new Tensor(handle));
     return { tensors, isBatch: tensors[0].dims.length === 4 };
   } finally {
-    disposeViews(images);
+    disposeViews(uploaded);
   }
 }
 

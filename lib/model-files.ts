@@ -5,9 +5,12 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Sam3TrackerConfig } from './configuration-sam3-tracker';
-import { Sam3TrackerError } from './errors';
+import type { DType } from './dtype';
+import { Sam3TrackerError, wrongValue } from './errors';
 import { config_hash } from './graph-config';
 import { read_json_file } from './hub';
+import { callNative, native } from './native';
+import type { Device } from './types';
 
 /** The version of the manifest and of the graphs' methods that this package reads. */
 const FORMAT_VERSION = 1;
@@ -123,4 +126,31 @@ export async function find_model_files(directory: string, config: Sam3TrackerCon
   const manifest = path.join(folder, 'manifest.json');
   if (await isFile(manifest)) await checkManifest(manifest, graphs, config);
   return { graphs, weights: await findWeights(directory) };
+}
+
+/**
+ * The element type that dtype 'auto' stands for, by transformers' rule: config.json's, else the first floating weight's;
+ * but half precision computes in float32 on the CPU.
+ *
+ * @throws RangeError for a float64 checkpoint, which has to be loaded in a named dtype.
+ */
+export async function automaticDtype(
+  config: Sam3TrackerConfig,
+  files: ModelFiles,
+  device: Device,
+): Promise<DType> {
+  let { dtype } = config.to_dict() as { dtype?: unknown };
+  if (typeof dtype !== 'string') {
+    const weights = await callNative(() => native.readWeightInfo(files.weights));
+    dtype = weights.find((weight) => /^b?float/.test(weight.dtype))?.dtype;
+  }
+  if (dtype === 'float64')
+    throw wrongValue(
+      "a dtype ('float32', 'float16', 'bfloat16')",
+      "dtype 'auto'",
+      dtype,
+      'Name the one to compute in.',
+    );
+  const half = dtype === 'float16' || dtype === 'bfloat16';
+  return half && device !== 'cpu' ? (dtype as DType) : 'float32';
 }

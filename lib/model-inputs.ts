@@ -58,7 +58,7 @@ function checkKind(tensor: Tensor, name: string, kinds: readonly string[]): void
     throw wrongType(`a Tensor of type ${kinds.join(', ')}`, name, tensor.type);
 }
 
-/** @throws RangeError for pixel values of another size than the model's input; TypeError for whole numbers. */
+/** The pixel values, checked. @throws RangeError for another size than the model's input; TypeError for whole numbers. */
 export function checkPixelValues(value: unknown, config: Sam3TrackerConfig): Tensor {
   const pixels = optionalTensor(value, 'pixel_values');
   if (!pixels) throw wrongType('a Tensor', 'pixel_values', value);
@@ -74,7 +74,7 @@ export function checkPixelValues(value: unknown, config: Sam3TrackerConfig): Ten
   return pixels;
 }
 
-/** @throws RangeError for embeddings of another model or another number of images; TypeError for another kind. */
+/** The levels, checked. @throws RangeError for another model's or uneven numbers of images; TypeError for another kind. */
 export function checkImageEmbeddings(value: unknown, config: Sam3TrackerConfig, dtype: string): Tensor[] {
   if (!Array.isArray(value)) throw wrongType('a list of Tensors', 'image_embeddings', value);
   const sizes = config.vision_config.backbone_feature_sizes;
@@ -109,6 +109,7 @@ export function checkImageEmbeddings(value: unknown, config: Sam3TrackerConfig, 
 /**
  * The prompts with their shapes checked.
  *
+ * @param inputs the prompts as the caller passed them.
  * @param images how many images there are, or null where only the prompts are known.
  * @throws RangeError (the reference's ValueErrors among them) and TypeError.
  */
@@ -143,6 +144,8 @@ export function checkPrompts(
     // The reference's page says (images, height, width); its code wants the axis of one channel.
     if (masks.dims.length === 3) masks = masks.unsqueeze(1);
     checkDims(masks, 'input_masks', '[images, 1, height, width]', [null, 1, null, null]);
+    if (images === null && (masks.dims[2] < 4 || masks.dims[3] < 4))
+      throw wrongValue('masks of at least 4x4, which are not resized here,', 'input_masks', masks.dims);
   }
   const counts = Object.entries({ input_points: points, input_boxes: boxes, input_masks: masks });
   let expected = images;
@@ -153,6 +156,24 @@ export function checkPrompts(
       throw wrongValue(`prompts for ${expected} images`, name, `prompts for ${tensor.dims[0]}`);
   }
   return { points, labels, boxes, masks };
+}
+
+/**
+ * `attention_similarity` or `target_embedding`, whose last axis has a known length and whose others are broadcast.
+ *
+ * @throws TypeError for anything but a Tensor of floating numbers; RangeError for another last axis.
+ */
+export function checkGuidance(value: unknown, name: string, last: number, axes: string): Tensor | null {
+  const tensor = optionalTensor(value, name);
+  if (!tensor) return null;
+  checkKind(tensor, name, FLOATING);
+  if (
+    tensor.dims.length === 0 ||
+    tensor.dims.length > 4 ||
+    ![1, last].includes(tensor.dims[tensor.dims.length - 1])
+  )
+    throw wrongValue(`dims ${axes}`, name, `[${tensor.dims.join(', ')}]`);
+  return tensor;
 }
 
 /** A boolean option with its default. @throws TypeError for anything else. */

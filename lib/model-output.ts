@@ -1,5 +1,5 @@
 /** What the model's calls return: fields as in transformers' output classes, moved and disposed together. */
-import { Tensor } from './tensor';
+import type { Tensor } from './tensor';
 import type { DeviceOption } from './types';
 
 type Field = Tensor | readonly Tensor[] | null;

@@ -4,14 +4,13 @@ import { Sam3TrackerConfig } from './configuration-sam3-tracker';
 import type { DType } from './dtype';
 import { Sam3TrackerError } from './errors';
 import { find_model_directory } from './hub';
-import { find_model_files } from './model-files';
-import type { ModelFiles } from './model-files';
+import { automaticDtype, find_model_files } from './model-files';
 import {
+  checkGuidance,
   checkImageEmbeddings,
   checkPixelValues,
   checkPrompts,
   optionalBoolean,
-  optionalTensor,
 } from './model-inputs';
 import type { Sam3TrackerModelInputs, Sam3TrackerPrompts } from './model-inputs';
 import { Sam3TrackerImageSegmentationOutput, Sam3TrackerVisionEncoderOutput, lend } from './model-output';
@@ -130,6 +129,7 @@ export class Sam3TrackerModel extends Callable<
         multimaskViaStability: decoder.dynamic_multimask_via_stability,
         stabilityDelta: decoder.dynamic_multimask_stability_delta,
         stabilityThreshold: decoder.dynamic_multimask_stability_thresh,
+        pointEmbeddings: config.prompt_encoder_config.num_point_embeddings,
       }),
     );
     return new Sam3TrackerModel(handle, config, attention);
@@ -169,8 +169,7 @@ export class Sam3TrackerModel extends Callable<
       pixelValues: handleOf(pixels),
       imageEmbeddings: embeddings && embeddings.map((tensor) => tensor.handle),
       multimaskOutput: optionalBoolean(given.multimask_output, 'multimask_output', true),
-      attentionSimilarity: handleOf(optionalTensor(given.attention_similarity, 'attention_similarity')),
-      targetEmbedding: handleOf(optionalTensor(given.target_embedding, 'target_embedding')),
+      ...this.#guidance(given),
       ...this.#outputOptions(given),
     };
     const result = await callNative(() => handle.forward(options));
@@ -281,6 +280,27 @@ export class Sam3TrackerModel extends Callable<
     return this.#native;
   }
 
+  #guidance(given: Sam3TrackerModelInputs): {
+    attentionSimilarity: NativeTensor | null;
+    targetEmbedding: NativeTensor | null;
+  } {
+    const [height, width] = this.config.vision_config.backbone_feature_sizes.slice(-1)[0];
+    const { hidden_size } = this.config.mask_decoder_config;
+    const similarity = checkGuidance(
+      given.attention_similarity,
+      'attention_similarity',
+      height * width,
+      `[images * objects, heads, tokens, ${height * width}], each axis or 1`,
+    );
+    const target = checkGuidance(
+      given.target_embedding,
+      'target_embedding',
+      hidden_size,
+      `[images, objects, tokens, ${hidden_size}], each axis or 1`,
+    );
+    return { attentionSimilarity: handleOf(similarity), targetEmbedding: handleOf(target) };
+  }
+
   #outputOptions(given: { output_hidden_states?: boolean; output_attentions?: boolean }): {
     outputHiddenStates: boolean;
     outputAttentions: boolean;
@@ -316,15 +336,4 @@ function nativePrompts(prompts: Sam3TrackerPrompts, images: number | null): Nati
     inputBoxes: handleOf(boxes),
     inputMasks: handleOf(masks),
   };
-}
-
-/** transformers' rule for dtype 'auto': config.json's, else the first floating weight's. Half runs on CUDA only. */
-async function automaticDtype(config: Sam3TrackerConfig, files: ModelFiles, device: Device): Promise<DType> {
-  let { dtype } = config.to_dict() as { dtype?: unknown };
-  if (typeof dtype !== 'string') {
-    const weights = await callNative(() => native.readWeightInfo(files.weights));
-    dtype = weights.find((weight) => ['float32', 'float16', 'bfloat16'].includes(weight.dtype))?.dtype;
-  }
-  const half = dtype === 'float16' || dtype === 'bfloat16';
-  return half && device !== 'cpu' ? (dtype as DType) : 'float32';
 }

@@ -16,6 +16,8 @@ export interface NativeTensor {
   readonly disposed: boolean;
   /** The bytes of a CPU tensor's elements in row-major order, without a copy where they already lie so. */
   bytes(): ArrayBuffer;
+  /** Copies a typed array's bytes to a byte offset of a contiguous CPU tensor. */
+  write(offset: number, data: TensorData): void;
   /** A view of one index of one dimension (dropped when `keep` is false), or of a range with a step. */
   narrow(dim: number, start: number, length: number, step: number): NativeTensor;
   select(dim: number, index: number): NativeTensor;
@@ -50,8 +52,11 @@ export interface NativeLoadOptions {
   multimaskViaStability: boolean;
   stabilityDelta: number;
   stabilityThreshold: number;
+  /** num_point_embeddings of the prompt encoder's configuration: labels lie below it. */
+  pointEmbeddings: number;
 }
 
+/** Prompts of one call; coordinates in pixels of the model's input. */
 export interface NativePrompts {
   inputPoints: NativeTensor | null;
   inputLabels: NativeTensor | null;
@@ -59,6 +64,7 @@ export interface NativePrompts {
   inputMasks: NativeTensor | null;
 }
 
+/** What `forward` takes. */
 export interface NativeForwardOptions extends NativePrompts {
   pixelValues: NativeTensor | null;
   imageEmbeddings: NativeTensor[] | null;
@@ -70,6 +76,7 @@ export interface NativeForwardOptions extends NativePrompts {
   eagerAttention: boolean;
 }
 
+/** What `forward` gives. */
 export interface NativeForwardResult {
   iouScores: NativeTensor;
   predMasks: NativeTensor;
@@ -80,6 +87,7 @@ export interface NativeForwardResult {
   maskDecoderAttentions: NativeTensor[] | null;
 }
 
+/** What `getImageFeatures` gives. */
 export interface NativeFeatures {
   lastHiddenState: NativeTensor;
   hiddenStates: NativeTensor[] | null;
@@ -145,6 +153,7 @@ export interface NativePreprocessOptions {
   device: string;
 }
 
+/** What stretches mask logits to the size of pictures. */
 export interface NativePostProcessOptions {
   /** One tensor an image, (objects, masks, height, width). */
   masks: NativeTensor[];
@@ -169,8 +178,10 @@ export interface NativeRuntimeInfo {
   parallelInfo: string;
 }
 
+/** The exports of `native/addon.cc`. */
 export interface NativeBinding {
-  Tensor: new (dtype: DType, dims: number[], data: TensorData) => NativeTensor;
+  /** A CPU tensor with a copy of `data`, or with undefined elements where that is null. */
+  Tensor: new (dtype: DType, dims: number[], data: TensorData | null) => NativeTensor;
   loadTrackerModel(options: NativeLoadOptions): Promise<NativeTrackerModel>;
   /** Headers of safetensors files, checked, without reading the weights. */
   readWeightInfo(files: string[]): Promise<NativeWeightInfo[]>;
@@ -196,11 +207,6 @@ function load(): NativeBinding {
 
 /** The loaded addon: the one side effect of importing this package. */
 export const native: NativeBinding = load();
-
-/** Whether a value is a tensor handle of this addon (checked again by its Node-API type tag in native code). */
-export function isNativeTensor(value: unknown): value is NativeTensor {
-  return value instanceof native.Tensor;
-}
 
 /**
  * Runs a native call and gives its errors the package's form: Sam3TrackerError with the native code, RangeError for a

@@ -112,6 +112,10 @@ export class RawImage {
    */
   static async read(input: RawImageInput, options?: RawImageReadOptions): Promise<RawImage> {
     const checked = checkReadOptions(options);
+    if ((input instanceof RawImage || isSharp(input)) && Object.keys(options ?? {}).length > 0)
+      throw new TypeError(
+        'RawImage.read takes options for what it decodes itself: not for a RawImage or a sharp instance.',
+      );
     if (input instanceof RawImage) return input;
     if (isSharp(input)) return renderSharp(input);
     let name = 'in memory';

@@ -6,7 +6,7 @@ import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } 
 import { callNative, callNativeSync, native } from './native';
 import type { NativeTensor } from './native';
 import type { Device, DeviceOption } from './types';
-import { checkBoolean, checkDevice, checkInteger } from './validate';
+import { checkBoolean, checkDevice, checkInteger, checkOptions } from './validate';
 
 /** Elements as nested arrays, outermost axis first; int64 as bigint, bool as boolean. A scalar is no array. */
 export type NestedList = number | bigint | boolean | NestedList[];
@@ -143,7 +143,8 @@ export class Tensor {
       if (start !== 0 || end !== length) view = view.narrow(axis, start, Math.max(0, end - start), 1);
       axis += 1;
     });
-    return new Tensor(view);
+    // A handle of its own in any case: disposing a view must leave its source alone.
+    return new Tensor(view === this.handle ? callNativeSync(() => view.reshape([...this.dims])) : view);
   }
 
   /**
@@ -200,12 +201,7 @@ export class Tensor {
     target: Exclude<DeviceOption, 'auto'> | DType | { device?: DeviceOption; dtype?: DType },
   ): Promise<Tensor> {
     this.#checkUsable();
-    const wanted: { device?: unknown; dtype?: unknown } =
-      typeof target === 'object' && target !== null
-        ? target
-        : isDType(target)
-          ? { dtype: target }
-          : { device: target };
+    const wanted = readTarget(target, 'Tensor.to');
     const dtype = wanted.dtype ?? this.type;
     if (!isDType(dtype)) throw wrongValue(`one of ${Object.keys(DTYPES).join(', ')}`, 'dtype', dtype);
     const device = checkDevice(wanted.device ?? this.device, 'device');
@@ -238,6 +234,20 @@ export class Tensor {
   #checkUsable(): void {
     if (this.disposed) throw new Sam3TrackerError('DISPOSED', 'This tensor has been disposed.');
   }
+}
+
+/**
+ * What the argument of a `to` names: a device, a dtype, or both.
+ *
+ * @throws TypeError for anything that names neither.
+ */
+export function readTarget(target: unknown, where: string): { device?: unknown; dtype?: unknown } {
+  if (isDType(target)) return { dtype: target };
+  if (typeof target === 'string' || typeof target === 'number') return { device: target };
+  const wanted = checkOptions(target ?? null, ['device', 'dtype'], where);
+  if (wanted.device === undefined && wanted.dtype === undefined)
+    throw wrongType('a device, a dtype or an object of both', where, target);
+  return wanted;
 }
 
 function resolveRange(
@@ -282,9 +292,12 @@ function toTypedArray(type: DType, data: TensorElements | undefined): TensorData
   const clamped = data instanceof Uint8ClampedArray && type === 'uint8';
   if (data instanceof Wanted || rawBits || clamped) {
     // The addon reads 16-bit elements as bits, whatever kind of array holds them.
-    return Float16ArrayConstructor && data instanceof Float16ArrayConstructor
-      ? new Uint16Array(data.buffer, data.byteOffset, data.length)
-      : (data as TensorData);
+    const array =
+      Float16ArrayConstructor && data instanceof Float16ArrayConstructor
+        ? new Uint16Array(data.buffer, data.byteOffset, data.length)
+        : data;
+    // Node-API cannot read shared memory.
+    return array.buffer instanceof SharedArrayBuffer ? array.slice() : array;
   }
   throw wrongType(`a ${Wanted.name} or an array of numbers (type ${type})`, 'data', data);
 }
@@ -304,11 +317,21 @@ function convertList(type: DType, list: (number | bigint | boolean)[]): TensorDa
     case 'bfloat16':
       return Uint16Array.from(list.map((item) => numberToBfloat16(Number(item))));
     default: {
+      checkWhole(type, list);
       const array = new DTYPES[type].array(new ArrayBuffer(list.length * DTYPES[type].bytes)) as Float64Array;
       array.set(list.map(Number));
       return array;
     }
   }
+}
+
+/** Whole types take whole numbers of their range: a typed array would wrap the others round without a word. */
+function checkWhole(type: DType, list: (number | bigint | boolean)[]): void {
+  const match = /^(u?)int(\d+)$/.exec(type);
+  if (!match) return;
+  const bits = Number(match[2]);
+  const [min, max] = match[1] ? [0, 2 ** bits - 1] : [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];
+  list.forEach((item, index) => checkInteger(Number(item), `data[${index}]`, { min, max }));
 }
 
 function elementReader(type: DType, data: TensorData): (index: number) => number | bigint | boolean {

@@ -42,12 +42,14 @@ class AddonData {
   // Keeps the event loop alive until the job's completion has been settled.
   void JobStarted(Napi::Env env);
 
+  // Stops this environment's threads: the running jobs finish, the waiting ones are told that they will not run.
+  void Close();
+
   // Hands finished work to the JS thread. Any thread.
   void Post(std::unique_ptr<Completion> completion);
 
  private:
   static void SettleOnJsThread(Napi::Env env, Napi::Function callback, AddonData* data, Completion* completion);
-  void Close();
 
   using CompletionQueue = Napi::TypedThreadSafeFunction<AddonData, Completion, &AddonData::SettleOnJsThread>;
 

@@ -16,8 +16,9 @@ void Executor::Submit(Task task) {
   {
     const std::lock_guard<std::mutex> lock(state_->mutex);
     if (!state_->stopping) {
-      state_->tasks.push_back(std::move(task));
+      // First the thread: where the system has none left, nothing must stay queued.
       if (!thread_.joinable()) thread_ = std::thread(&Executor::Run, state_, name_);
+      state_->tasks.push_back(std::move(task));
       state_->wake.notify_one();
       return;
     }

@@ -69,7 +69,6 @@ Napi::Value RunJob(Napi::Env env, Executor& executor, Work work, Convert convert
   auto job = std::make_shared<std::unique_ptr<PromiseJob<Work, Convert>>>(
       std::make_unique<PromiseJob<Work, Convert>>(env, std::move(work), std::move(convert)));
   const Napi::Promise promise = (*job)->Promise();
-  data.JobStarted(env);
   executor.Submit([job, &data](bool run) {
     if (run) {
       (*job)->Execute();
@@ -78,6 +77,8 @@ Napi::Value RunJob(Napi::Env env, Executor& executor, Work work, Convert convert
     }
     data.Post(std::move(*job));
   });
+  // After Submit, which throws where no thread can be had; completions are settled on this thread, so none is yet.
+  data.JobStarted(env);
   return promise;
 }
 

@@ -19,6 +19,19 @@ namespace {
 
 constexpr napi_type_tag kTensorTag = {0x6f1b3f0c5a2e4d17ULL, 0x9c7d21e84b6a5f30ULL};
 
+// Copies a typed array's bytes to `offset` of a contiguous CPU tensor; `expected` is how many there must be.
+void CopyInto(at::Tensor* tensor, size_t offset, const Napi::Value& value, size_t expected) {
+  if (!value.IsTypedArray()) throw Napi::TypeError::New(value.Env(), "Expected a typed array for data.");
+  const Napi::TypedArray data = value.As<Napi::TypedArray>();
+  if (data.ByteLength() != expected || offset + expected > tensor->nbytes()) {
+    throw Sam3Error(ErrorCode::kInvalidArgument, "Expected " + std::to_string(expected) + " bytes of data but received " +
+                                                     std::to_string(data.ByteLength()) + ".");
+  }
+  if (expected == 0) return;
+  const auto* source = static_cast<const char*>(data.ArrayBuffer().Data()) + data.ByteOffset();
+  std::memcpy(static_cast<char*>(tensor->data_ptr()) + offset, source, expected);
+}
+
 }  // namespace
 
 Napi::Function TensorObject::Define(Napi::Env env) {
@@ -29,6 +42,7 @@ Napi::Function TensorObject::Define(Napi::Env env) {
                          InstanceAccessor<&TensorObject::Device>("device"),
                          InstanceAccessor<&TensorObject::Disposed>("disposed"),
                          InstanceMethod<&TensorObject::Bytes>("bytes"),
+                         InstanceMethod<&TensorObject::Write>("write"),
                          InstanceMethod<&TensorObject::Narrow>("narrow"),
                          InstanceMethod<&TensorObject::Select>("select"),
                          InstanceMethod<&TensorObject::Reshape>("reshape"),
@@ -66,15 +80,8 @@ TensorObject::TensorObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Te
   Guarded(env, [&] {
     const DTypeEntry& dtype = DTypeFromName(AsString(info[0], "dtype"));
     const std::vector<int64_t> dims = AsInt64List(info[1], "dims");
-    if (!info[2].IsTypedArray()) throw Napi::TypeError::New(env, "Expected a typed array for data.");
-    const Napi::TypedArray data = info[2].As<Napi::TypedArray>();
     at::Tensor tensor = at::empty(dims, at::TensorOptions().dtype(dtype.scalar_type));
-    if (data.ElementSize() != dtype.bytes || data.ByteLength() != tensor.nbytes()) {
-      throw Napi::RangeError::New(env, "Expected " + std::to_string(tensor.nbytes()) + " bytes of data for these dims but received " +
-                                           std::to_string(data.ByteLength()) + ".");
-    }
-    const auto* source = static_cast<const char*>(data.ArrayBuffer().Data()) + data.ByteOffset();
-    if (tensor.nbytes() > 0) std::memcpy(tensor.data_ptr(), source, tensor.nbytes());
+    if (!info[2].IsNull()) CopyInto(&tensor, 0, info[2], tensor.nbytes());
     Hold(tensor);
   });
 }
@@ -149,6 +156,20 @@ Napi::Value TensorObject::Bytes(const Napi::CallbackInfo& info) {
     Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, bytes);
     std::memcpy(copy.Data(), contiguous.data_ptr(), bytes);
     return copy;
+  });
+}
+
+void TensorObject::Write(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Guarded(env, [&] {
+    at::Tensor tensor = Get(env);
+    if (!tensor.is_cpu() || !tensor.is_contiguous()) {
+      throw Sam3Error(ErrorCode::kInvalidArgument, "Expected a contiguous tensor on the CPU to write to.");
+    }
+    const int64_t offset = AsInt64(info[0], "offset");
+    if (offset < 0) throw Sam3Error(ErrorCode::kInvalidArgument, "Expected an offset of at least 0.");
+    if (!info[1].IsTypedArray()) throw Napi::TypeError::New(env, "Expected a typed array for data.");
+    CopyInto(&tensor, static_cast<size_t>(offset), info[1], info[1].As<Napi::TypedArray>().ByteLength());
   });
 }
 

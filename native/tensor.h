@@ -30,6 +30,7 @@ class TensorObject final : public Napi::ObjectWrap<TensorObject> {
   Napi::Value Device(const Napi::CallbackInfo& info);
   Napi::Value Disposed(const Napi::CallbackInfo& info);
   Napi::Value Bytes(const Napi::CallbackInfo& info);
+  void Write(const Napi::CallbackInfo& info);
   Napi::Value Narrow(const Napi::CallbackInfo& info);
   Napi::Value Select(const Napi::CallbackInfo& info);
   Napi::Value Reshape(const Napi::CallbackInfo& info);

@@ -23,6 +23,7 @@ TrackerModel::TrackerModel(const LoadOptions& options)
     : device_(options.device),
       dtype_(options.dtype),
       stability_(options.stability),
+      point_embeddings_(options.point_embeddings),
       weights_(options.weight_files),
       vision_encoder_(options.vision_encoder, &weights_, device_, dtype_),
       prompt_encoder_(options.prompt_encoder, &weights_, device_, dtype_),
@@ -77,7 +78,24 @@ std::vector<at::Tensor> TrackerModel::GetImageEmbeddings(const at::Tensor& pixel
   return TensorList(Encode(eager ? "get_image_embeddings_eager" : "get_image_embeddings", pixel_values));
 }
 
+void TrackerModel::CheckPrompts(const Prompts& prompts) const {
+  for (const auto& [name, tensor] : {std::pair("input_points", &prompts.points), std::pair("input_boxes", &prompts.boxes)}) {
+    if (*tensor && !at::isfinite(**tensor).all().item<bool>()) {
+      throw Sam3Error(ErrorCode::kInvalidArgument,
+                      std::string("Expected finite coordinates for ") + name + " but received NaN or an infinity.");
+    }
+  }
+  if (!prompts.labels) return;
+  const at::Tensor& labels = *prompts.labels;
+  const at::Tensor known = labels.eq(-10).logical_or(labels.eq(-1)).logical_or(labels.ge(0).logical_and(labels.lt(point_embeddings_)));
+  if (!known.all().item<bool>()) {
+    throw Sam3Error(ErrorCode::kInvalidArgument, "Expected labels -10, -1 or 0 to " + std::to_string(point_embeddings_ - 1) +
+                                                     " for input_labels but received others.");
+  }
+}
+
 std::optional<at::Tensor> TrackerModel::EmbedSparse(const Prompts& prompts) {
+  CheckPrompts(prompts);
   if (prompts.points) {
     const at::Tensor points = OnDevice(*prompts.points);
     const at::Tensor labels = OnDevice(*prompts.labels);
@@ -94,11 +112,13 @@ PromptEmbeddings TrackerModel::GetPromptEmbeddings(const Prompts& prompts) {
   if (prompts.boxes) images = prompts.boxes->size(0);
   const at::Tensor dense =
       prompts.masks ? prompt_encoder_.Run("embed_masks_as_they_are", {prompts.masks->to(device_, dtype_)}).toTensor()
-                    : prompt_encoder_.Run("embed_no_mask", {images}).toTensor();
+                    : prompt_encoder_.Run("embed_no_mask", {images}).toTensor().clone();
   return {EmbedSparse(prompts), dense};
 }
 
-at::Tensor TrackerModel::GetImageWidePositionalEmbeddings() {
+at::Tensor TrackerModel::GetImageWidePositionalEmbeddings() { return PositionalEmbeddings().clone(); }
+
+const at::Tensor& TrackerModel::PositionalEmbeddings() {
   if (!positional_embeddings_) {
     positional_embeddings_ = prompt_encoder_.Run("image_wide_positional_embeddings", {}).toTensor();
   }
@@ -136,7 +156,7 @@ ForwardResult TrackerModel::Forward(const ForwardInput& input) {
     return tensor ? std::optional<at::Tensor>(tensor->to(device_, dtype_)) : std::nullopt;
   };
   const c10::IValue output = mask_decoder_.Run(
-      method, {result.image_embeddings.back(), GetImageWidePositionalEmbeddings(), *sparse, dense,
+      method, {result.image_embeddings.back(), PositionalEmbeddings(), *sparse, dense,
                result.image_embeddings[0], result.image_embeddings[1],
                OptionalValue(on_device(input.attention_similarity)), OptionalValue(on_device(input.target_embedding))});
   const auto& elements = output.toTupleRef().elements();

@@ -21,6 +21,8 @@ struct LoadOptions {
   c10::Device device;
   c10::ScalarType dtype;
   StabilityOptions stability;
+  // num_point_embeddings of the prompt encoder: labels are below it.
+  int64_t point_embeddings;
 };
 
 // Coordinates are pixels of the model's square input.
@@ -81,6 +83,7 @@ class TrackerModel {
   ForwardResult Forward(const ForwardInput& input);
   ImageFeatures GetImageFeatures(const at::Tensor& pixel_values, const AttentionOptions& attention);
   std::vector<at::Tensor> GetImageEmbeddings(const at::Tensor& pixel_values, bool eager);
+  // The results of these two share no memory with the weights: JavaScript may write to what it gets.
   PromptEmbeddings GetPromptEmbeddings(const Prompts& prompts);
   at::Tensor GetImageWidePositionalEmbeddings();
 
@@ -94,11 +97,16 @@ class TrackerModel {
   at::Tensor OnDevice(const at::Tensor& tensor) const { return tensor.to(device_); }
   // Runs a method of the vision encoder.
   c10::IValue Encode(const std::string& method, const at::Tensor& pixel_values);
+  const at::Tensor& PositionalEmbeddings();
+  // Throws kInvalidArgument for labels that have no embedding (on CUDA the lookup would end every later call of the
+  // process) and for coordinates that are no finite numbers.
+  void CheckPrompts(const Prompts& prompts) const;
   std::optional<at::Tensor> EmbedSparse(const Prompts& prompts);
 
   c10::Device device_;
   c10::ScalarType dtype_;
   StabilityOptions stability_;
+  int64_t point_embeddings_;
   WeightStore weights_;
   ScriptComponent vision_encoder_;
   ScriptComponent prompt_encoder_;

@@ -46,7 +46,8 @@ LoadOptions ReadLoadOptions(const Napi::Object& options) {
           DTypeFromName(AsString(options.Get("dtype"), "dtype")).scalar_type,
           {AsBool(options.Get("multimaskViaStability"), "multimaskViaStability"),
            AsDouble(options.Get("stabilityDelta"), "stabilityDelta"),
-           AsDouble(options.Get("stabilityThreshold"), "stabilityThreshold")}};
+           AsDouble(options.Get("stabilityThreshold"), "stabilityThreshold")},
+          AsInt64(options.Get("pointEmbeddings"), "pointEmbeddings")};
 }
 
 }  // namespace

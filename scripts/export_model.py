@@ -42,8 +42,9 @@ def parse_arguments(arguments: list) -> ExportOptions:
     parser.add_argument(
         "--verify",
         choices=["full", "quick", "none"],
-        help="how far to compare with transformers: full; quick, one encoding of one image, then every prompt; or none "
-        "(default: full, and quick above 100 million parameters)",
+        help="how far to compare with transformers: full; quick, one encoding of one image, then every prompt, and the "
+        "decoder alone with eager attention and in bfloat16; or none (default: full, and quick above 100 million "
+        "parameters)",
     )
     values = parser.parse_args(arguments)
     if values.config_only is not None:

@@ -41,6 +41,50 @@ describe('the end of a process and of a model', function () {
       { code: 3 },
     ));
 
+  it('ends cleanly by process.exit in the middle of computing', async () => {
+    for (const delay of [0, 40, 90])
+      await expectCleanEnd(
+        `${LOAD}
+         const image_embeddings = await model.get_image_embeddings(pixels());
+         const input_points = new Tensor('float32', [9, 9], [1, 1, 1, 2]);
+         const loop = async () => { for (;;) await model({ image_embeddings, input_points }); };
+         for (let i = 0; i < 4; i++) loop();
+         setTimeout(() => process.exit(4), ${delay});`,
+        { code: 4 },
+      );
+  });
+
+  it('survives workers that are terminated while promises settle', () =>
+    expectCleanEnd(
+      `const { Worker } = require('node:worker_threads');
+       const source = \`require('tsx/cjs'); ${SETUP.replaceAll('`', '')}
+         const tensor = new Tensor('float32', [1, 2, 3, 4], [4]);
+         const loop = async () => { for (;;) await tensor.to('float64'); };
+         for (let i = 0; i < 50; i++) loop();
+         setInterval(() => {}, 1);
+         require('node:worker_threads').parentPort.postMessage('busy');\`;
+       for (let round = 0; round < 6; round++) {
+         await new Promise((resolve, reject) => {
+           const worker = new Worker(source, { eval: true });
+           worker.on('message', () => setTimeout(() => worker.terminate(), round)).on('error', reject).on('exit', resolve);
+         });
+       }
+       console.log('done');`,
+      { stdout: 'done' },
+    ));
+
+  it('keeps its weights out of reach of what it returns', () =>
+    expectCleanEnd(
+      `${LOAD}
+       const click = async () => (await model({ pixel_values: pixels() })).iou_scores.tolist().join();
+       const before = await click();
+       const [, dense] = await model.get_prompt_embeddings();
+       const positional = await model.get_image_wide_positional_embeddings();
+       for (const tensor of [dense, dense.slice(0, null, 0, 0), positional, positional.slice(0)]) tensor.data.fill(9);
+       console.log((await click()) === before);`,
+      { stdout: 'true' },
+    ));
+
   it('ends cleanly by an uncaught error with calls in flight', async () => {
     const result = await runChild(
       `${LOAD} model({ pixel_values: pixels() }); throw new Error('out of here');`,

@@ -27,6 +27,7 @@ const layers: string[][] = [
     'configuration-sam3-vision',
     'configuration-sam3-tracker',
     'image-preprocessing',
+    'image-upload',
     'post-process-masks',
     'image-processing-sam3',
     'graph-config',

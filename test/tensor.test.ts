@@ -183,6 +183,45 @@ describe('Tensor', () => {
     assert.throws(() => new Tensor('float32', [1, 2], [2]).item(), RangeError);
   });
 
+  it('gives every view a handle of its own', () => {
+    const tensor = new Tensor('float32', [1, 2, 3], [3]);
+    for (const view of [tensor.slice(), tensor.slice(null), tensor.slice([0, 3]), tensor.reshape(3)])
+      view.dispose();
+    assert.deepEqual(tensor.tolist(), [1, 2, 3]);
+    const scalar = tensor.slice(0);
+    scalar.slice().dispose();
+    assert.equal(scalar.item(), 1);
+  });
+
+  it('takes whole numbers of the range of whole types only', () => {
+    for (const [type, value] of [
+      ['uint8', 300],
+      ['uint8', -1],
+      ['int8', 128],
+      ['int32', 1.7],
+      ['int32', NaN],
+      ['int16', 40000],
+    ] as const)
+      assert.throws(
+        () => new Tensor(type, [value], [1]),
+        { name: 'RangeError', message: /data\[0\]/ },
+        `${type} ${value}`,
+      );
+    assert.deepEqual(new Tensor('int8', [-128, 127], [2]).tolist(), [-128, 127]);
+  });
+
+  it('reads shared memory by a copy', () => {
+    const shared = new Float32Array(new SharedArrayBuffer(8));
+    shared.set([4, 5]);
+    assert.deepEqual(new Tensor('float32', shared, [2]).tolist(), [4, 5]);
+  });
+
+  it('refuses a target of to() that names nothing, or something unknown', async () => {
+    const tensor = new Tensor('float32', [1], [1]);
+    for (const target of [undefined, null, {}, { devcie: 'cpu' }, true])
+      await assert.rejects(tensor.to(target as never), TypeError);
+  });
+
   it('says DEVICE_UNAVAILABLE for a device that is not there', async function () {
     if (native.runtimeInfo().cudaDevices > 0) return this.skip();
     await assert.rejects(new Tensor('float32', [1], [1]).to('cuda'), {
@@ -192,16 +231,17 @@ describe('Tensor', () => {
     });
   });
 
-  it('refuses objects of others where a handle belongs', async () => {
+  it('refuses objects of others where a handle belongs', () => {
     const handle = new Tensor('float32', [1], [1]).handle;
     const options = { device: 'cpu', dtype: 'float32' as const };
+    const to = Reflect.get(handle, 'to') as (options: object) => unknown;
     for (const stranger of [
       {},
       new Map(),
       Buffer.from('x'),
-      Object.create(Object.getPrototypeOf(handle) as object),
+      Object.create(Object.getPrototypeOf(handle) as object) as object,
     ])
-      assert.throws(() => Reflect.apply(handle.to, stranger, [options]), TypeError);
+      assert.throws(() => Reflect.apply(to, stranger, [options]), TypeError);
     const images = { masks: [{}], sizes: [[1, 1]], maskThreshold: 0, binarize: true, maxHoleArea: 0 };
     assert.throws(
       () => native.postProcessMasks({ ...images, maxSprinkleArea: 0, nonOverlapping: false } as never),

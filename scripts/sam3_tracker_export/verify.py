@@ -83,9 +83,10 @@ def verify(
 ) -> List[Difference]:
     """Compares the graphs in `folder` with transformers in float32; returns the largest difference of each case.
 
-    `full` runs every method with batches of 1 to 3 images, under both kinds of attention, and in bfloat16. Otherwise
-    one picture is encoded once on either side, and every prompt case decodes from that. Raises ExportError above the
-    tolerance.
+    `full` runs every method with batches of 1 to 3 images, under both kinds of attention, and the whole in bfloat16.
+    Otherwise one picture is encoded once on either side with sdpa attention, and from that every prompt case is
+    decoded with sdpa attention, two of them with eager attention, and one with either in bfloat16. Raises ExportError
+    above the tolerance, and where bfloat16 is further from float32 than HALF_PRECISION_MARGIN allows.
     """
     weights = {name: tensor.float() for name, tensor in weights.items()}
     exported = ExportedTracker(folder, weights)
@@ -95,19 +96,25 @@ def verify(
     pixels = torch.randn(3, vision.num_channels, vision.image_size, vision.image_size, generator=generator)
     # Unoptimized: every case has shapes of its own, and recompiling for each takes far longer than running it.
     with torch.no_grad(), torch.jit.optimized_execution(False):
-        for attention in ("sdpa", "eager") if full else ("sdpa",):
+        for attention in ("sdpa", "eager"):
             reference = reference_model(config, weights, attention)
             report(f"{attention} attention: largest absolute difference of the scale of the output")
+            cases = prompt_cases(graph_config, generator)
             if full:
                 embeddings = _compare_vision(comparison, exported, reference, pixels, attention)
-            else:
+            elif attention == "sdpa":
                 embeddings = _compare_one_encoding(comparison, exported, reference, pixels[:1])
-            for case in prompt_cases(graph_config, generator):
+            else:
+                # What goes through eager attention: points of all labels, and a box with similarity and target.
+                cases = [cases[1], cases[-1]]
+            for case in cases:
                 inputs = [embedding[: case.batch_size] for embedding in embeddings]
                 _compare_prompts(comparison, exported, reference, inputs, case, attention)
         comparison.finish()
         if full:
             _compare_bfloat16(folder, config, graph_config, weights, pixels[:2], report)
+        else:
+            _compare_bfloat16_decoding(folder, config, graph_config, weights, embeddings, report)
     return comparison.worst
 
 
@@ -253,12 +260,58 @@ def _compare_bfloat16(
     embeddings = exported.vision_encoder.get_image_embeddings(pixels)
     prompts = exported.embed_prompts(case.batch_size, case.points, case.labels)
     ours = {**_named(embeddings), "masks": exported.decode(embeddings, *prompts)[0]}
+    _check_bfloat16("", exact, theirs, ours, report)
+
+
+def _compare_bfloat16_decoding(
+    folder: Path,
+    config: dict,
+    graph_config: GraphConfig,
+    weights: Dict[str, Tensor],
+    embeddings: List[Tensor],
+    report,
+) -> None:
+    """Prompts and masks alone in bfloat16, under both kinds of attention, with the criterion of _compare_bfloat16.
+
+    The vision encoder, which does not run, keeps its weights in float32: no copy of a large model is made.
+    """
+    case = prompt_cases(graph_config, torch.Generator().manual_seed(1))[2]
+    inputs = [embedding[: case.batch_size] for embedding in embeddings]
+    half_inputs = [embedding.to(torch.bfloat16) for embedding in inputs]
+    exported = ExportedTracker(
+        folder,
+        {name: t if name.startswith("vision_encoder.") else t.to(torch.bfloat16) for name, t in weights.items()},
+    )
+    prompts = exported.embed_prompts(case.batch_size, case.points, case.labels)
+    for attention, method in (("sdpa", "decode"), ("eager", "decode_eager")):
+        reference = reference_model(config, weights, attention)
+        exact = _named_outputs(run_reference(reference, inputs, case))
+        for module in (reference.prompt_encoder, reference.shared_image_embedding, reference.mask_decoder):
+            module.to(torch.bfloat16)
+        theirs = _named_outputs(run_reference(reference, half_inputs, case))
+        ours = _named_outputs(exported.decode(half_inputs, *prompts, method=method))
+        _check_bfloat16(f"{attention} attention, ", exact, theirs, ours, report)
+
+
+def _check_bfloat16(
+    what: str, exact: Dict[str, Tensor], theirs: Dict[str, Tensor], ours: Dict[str, Tensor], report
+) -> None:
+    """Raises ExportError where our root mean square error from `exact` is above the margin over transformers'."""
     for name, best in exact.items():
         own, reference = _rms(ours[name].float() - best), _rms(theirs[name].float() - best)
         distance = (ours[name].float() - theirs[name].float()).abs().max().item()
-        report(f"  bfloat16, {name}: rms error {own:.3g}, transformers' {reference:.3g}; {distance:.3g} apart at most")
-        if ours[name].dtype != torch.bfloat16 or not own <= HALF_PRECISION_MARGIN * reference:
-            raise ExportError(f"In bfloat16 the {name} are further from float32 than transformers' bfloat16 is.")
+        errors = f"rms error {own:.3g}, transformers' {reference:.3g}"
+        report(f"  bfloat16, {what}{name}: {errors}; {distance:.3g} apart at most")
+        if any(outputs[name].dtype != torch.bfloat16 for outputs in (ours, theirs)):
+            raise ExportError(
+                f"In bfloat16, {what}the {name} are {ours[name].dtype}, transformers' {theirs[name].dtype}."
+            )
+        # Written so that NaN fails as well.
+        if not own <= HALF_PRECISION_MARGIN * reference:
+            raise ExportError(
+                f"In bfloat16, {what}the {name} are further from float32 than transformers' bfloat16 is: root mean "
+                f"square errors of {own:.3g} and {reference:.3g}, of which {HALF_PRECISION_MARGIN} times is allowed."
+            )
 
 
 def _run_whole(reference: torch.nn.Module, pixels: Tensor, case: PromptCase) -> Dict[str, Tensor]:
@@ -268,6 +321,10 @@ def _run_whole(reference: torch.nn.Module, pixels: Tensor, case: PromptCase) -> 
 
 def _named(embeddings: Sequence[Tensor]) -> Dict[str, Tensor]:
     return {f"image embeddings {index}": embedding for index, embedding in enumerate(embeddings)}
+
+
+def _named_outputs(outputs: Sequence[Tensor]) -> Dict[str, Tensor]:
+    return dict(zip(("masks", "IoU scores", "object score logits"), outputs, strict=False))
 
 
 def _rms(values: Tensor) -> float:

@@ -57,6 +57,61 @@ class ParityTest(unittest.TestCase):
                 ):
                     verify(Path(folder), config_dict(name), config, weights, False, report=lambda line: None)
 
+    def test_quick_covers_eager_attention_and_bfloat16(self):
+        for seed, name in enumerate(CONFIGS):
+            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
+                config = write_graphs(name, Path(folder))
+                weights = random_weights(name, seed)
+                lines = []
+                differences = verify(Path(folder), config_dict(name), config, weights, False, report=lines.append)
+                # One encoding, embeddings from it, every prompt case, and two of them again in eager attention.
+                self.assertEqual(len(differences), 2 + 17 + 2)
+                self.assertLessEqual(max(difference.relative for difference in differences), TOLERANCE)
+                half = [line for line in lines if "bfloat16" in line]
+                self.assertEqual(len(half), 2 * 3)
+                for line in half:
+                    self.assertRegex(line, r"bfloat16, (sdpa|eager) attention, .*; 0 apart at most")
+                self.assertEqual({weight.dtype for weight in weights.values()}, {torch.float32})
+
+    def test_quick_notices_a_wrong_eager_or_bfloat16_decoder(self):
+        name = "three-scales"
+        decode = ExportedTracker.decode
+        with tempfile.TemporaryDirectory() as folder:
+            config = write_graphs(name, Path(folder))
+            weights = random_weights(name)
+
+            def run(wrong) -> None:
+                def changed(self, embeddings, sparse, dense, similarity=None, target=None, method="decode"):
+                    outputs = decode(self, embeddings, sparse, dense, similarity, target, method)
+                    return wrong(outputs, method, embeddings[0].dtype)
+
+                with mock.patch.object(ExportedTracker, "decode", changed):
+                    verify(Path(folder), config_dict(name), config, weights, False, report=lambda line: None)
+
+            def wrong_eager(outputs, method, dtype):
+                return (
+                    [value + 0.01 for value in outputs[:3]] + list(outputs[3:]) if method == "decode_eager" else outputs
+                )
+
+            def wrong_half(method):
+                def wrong(outputs, used, dtype):
+                    is_meant = used == method and dtype == torch.bfloat16
+                    return [value * 1.1 for value in outputs] if is_meant else outputs
+
+                return wrong
+
+            def upcast(outputs, method, dtype):
+                return [value.float() for value in outputs] if dtype == torch.bfloat16 else outputs
+
+            with self.assertRaisesRegex(ExportError, "differs from transformers"):
+                run(wrong_eager)
+            for method, attention in (("decode", "sdpa"), ("decode_eager", "eager")):
+                message = f"In bfloat16, {attention} attention, the masks are further from float32"
+                with self.subTest(method), self.assertRaisesRegex(ExportError, message):
+                    run(wrong_half(method))
+            with self.assertRaisesRegex(ExportError, "the masks are torch.float32, transformers' torch.bfloat16"):
+                run(upcast)
+
     def test_half_precision_is_that_of_transformers(self):
         for dtype in (torch.bfloat16, torch.float16):
             for name in CONFIGS:

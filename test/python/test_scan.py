@@ -1,9 +1,11 @@
 """The scan and the run on the meta device fail on what ties a graph to a device or a dtype."""
 
+import json
 import tempfile
 import unittest
 from collections import Counter
 from pathlib import Path
+from typing import Optional
 from unittest import mock
 
 import torch
@@ -36,6 +38,17 @@ class ConvertingPromptComponent(prompt_encoder.PromptComponent):
         return weight.reshape(1, -1, 1, 1).expand(batch_size, -1, size, size)
 
 
+class BranchingPromptComponent(prompt_encoder.PromptComponent):
+    """The prompt component with a dtype that it chooses by the batch size."""
+
+    @torch.jit.export
+    def embed_no_prompt(self, batch_size: int) -> Tensor:
+        dtype = self.prompt_encoder.not_a_point_embed.weight.dtype
+        if batch_size > 8:
+            dtype = torch.bfloat16
+        return self.prompt_encoder.not_a_point_embed.weight.to(dtype).repeat(batch_size, 1, 2, 1)
+
+
 def graph_findings(function, upcasts=None) -> list:
     return scan_graph(torch.jit.script(function).inlined_graph, set(), Counter(upcasts or {}))
 
@@ -54,6 +67,11 @@ class ExportedGraphsTest(unittest.TestCase):
         for dtype in (torch.bfloat16, torch.float32):
             self.assertEqual(check_on_meta(self.folder, CONFIG, dtype), 19)
 
+    def test_the_graphs_of_the_bundled_model_are_portable(self):
+        model = Path(__file__).resolve().parents[2] / "models" / "sam3-tracker-tiny"
+        config = GraphConfig.from_json(json.loads((model / "config.json").read_text()))
+        scan_components(load_components(model / "torchscript"), config)
+
     def test_an_injected_device_and_dtype_are_found(self):
         with torch.device("meta"):
             module = ConvertingPromptComponent(CONFIG).eval()
@@ -71,6 +89,15 @@ class ExportedGraphsTest(unittest.TestCase):
             check_on_meta(self.folder, CONFIG)
         self.assertIn("embed_no_prompt: sparse is [2, 1, 2, 32] torch.float16", str(caught.exception))
         self.assertIn("embed_no_mask", str(caught.exception))
+
+    def test_a_dtype_that_a_branch_chooses_is_found(self):
+        with torch.device("meta"):
+            module = BranchingPromptComponent(CONFIG).eval()
+        components = {**load_components(self.folder), "prompt_encoder": script_without_weights(module)}
+        with self.assertRaises(ExportError) as caught:
+            scan_components(components, CONFIG)
+        finding = "prompt_encoder.embed_no_prompt: aten::to takes its dtype from constant 15, not from a tensor"
+        self.assertEqual(str(caught.exception).splitlines()[1:], [f"  {finding}"])
 
     def test_a_missing_method_and_other_parameters_are_found(self):
         components = load_components(self.folder)
@@ -131,6 +158,116 @@ class RulesTest(unittest.TestCase):
         self.assertRegex(str(graph_findings(upcast)), "aten::to names float32 1 times, the reference 0 times")
         self.assertEqual(graph_findings(upcast, {"aten::to": 1}), [])
         self.assertEqual(graph_findings(portable), [])
+
+    def test_a_dtype_chosen_on_the_way_is_found(self):
+        def branch(x: Tensor) -> Tensor:
+            dtype = torch.float16
+            if x.size(0) > 2:
+                dtype = torch.bfloat16
+            return x.to(dtype)
+
+        def branch_with_a_tensor(x: Tensor) -> Tensor:
+            dtype = x.dtype
+            if x.size(0) > 2:
+                dtype = torch.float32
+            return x.to(dtype)
+
+        def loop(x: Tensor) -> Tensor:
+            dtype = x.dtype
+            for _ in range(x.size(0)):
+                x = x.to(dtype)
+                dtype = torch.float16
+            return x
+
+        def left_out(x: Tensor) -> Tensor:
+            dtype: Optional[torch.dtype] = None
+            if x.size(0) > 2:
+                dtype = x.dtype
+            return torch.zeros_like(x, dtype=dtype)
+
+        def argument(x: Tensor, dtype: torch.dtype) -> Tensor:
+            return x.to(dtype)
+
+        def listed(x: Tensor) -> Tensor:
+            return x.to([torch.float16, torch.bfloat16][x.size(0)])
+
+        for function, operator, origin in (
+            (branch, "to", "constant 15, constant 5"),
+            (branch_with_a_tensor, "to", "constant 6"),
+            (loop, "to", "constant 5"),
+            (left_out, "zeros_like", "constant None"),
+            (argument, "to", "an argument"),
+            (listed, "to", "aten::__getitem__"),
+        ):
+            with self.subTest(function.__name__):
+                finding = f"aten::{operator} takes its dtype from {origin}, not from a tensor"
+                # No allowance for an upcast makes up for it.
+                self.assertEqual(graph_findings(function), [finding])
+                self.assertIn(finding, graph_findings(function, {"aten::to": 1}))
+
+    def test_a_device_chosen_on_the_way_is_found(self):
+        def branch(x: Tensor) -> Tensor:
+            device = x.device
+            if x.size(0) > 2:
+                device = torch.device("cuda:1")
+            return x.to(device)
+
+        def named(x: Tensor, name: str) -> Tensor:
+            return x.to(torch.device(name))
+
+        def argument(x: Tensor, device: torch.device) -> Tensor:
+            return torch.zeros([2], dtype=x.dtype, device=device)
+
+        def left_out(x: Tensor) -> Tensor:
+            device: Optional[torch.device] = None
+            if x.size(0) > 2:
+                device = x.device
+            return torch.zeros([2], dtype=x.dtype, device=device)
+
+        for function, operator, origin in (
+            (branch, "to", "constant cuda:1"),
+            (named, "to", "aten::device"),
+            (argument, "zeros", "an argument"),
+            (left_out, "zeros", "constant None"),
+        ):
+            with self.subTest(function.__name__):
+                self.assertIn(
+                    f"aten::{operator} takes its device from {origin}, not from a tensor", graph_findings(function)
+                )
+
+    def test_the_dtype_and_device_of_tensors_pass_any_way(self):
+        def branch(x: Tensor, y: Tensor) -> Tensor:
+            dtype, device = x.dtype, x.device
+            if x.size(0) > 2:
+                dtype, device = y.dtype, y.device
+            return x.to(dtype) + torch.zeros([2], dtype=dtype, device=device)
+
+        def raising(x: Tensor, y: Tensor) -> Tensor:
+            if x.size(0) > 2:
+                dtype = y.dtype
+            else:
+                raise ValueError("small")
+            return x.to(dtype)
+
+        def loop(x: Tensor, y: Tensor) -> Tensor:
+            dtype, device = x.dtype, x.device
+            for _ in range(x.size(0)):
+                x = x.to(dtype).to(device)
+                dtype, device = y.dtype, y.device
+            return x.to(dtype).to(device)
+
+        def cast(x: Tensor) -> Tensor:
+            return torch.nn.functional.softmax(x, dim=0, dtype=x.dtype)
+
+        for function, kind in (
+            (branch, "prim::If"),
+            (raising, "prim::Uninitialized"),
+            (loop, "prim::Loop"),
+            (cast, "prim::unchecked_cast"),
+        ):
+            with self.subTest(function.__name__):
+                self.assertIn(kind, str(torch.jit.script(function).inlined_graph))
+                self.assertEqual(graph_findings(function), [])
 
     def test_tensor_constants(self):
         def traced(x: Tensor) -> Tensor:
