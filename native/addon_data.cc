@@ -11,8 +11,8 @@ AddonData::AddonData(Napi::Env env)
   completions_.Unref(env);
   // Hooks run last in, first out: the threads end while the completion queue is still open.
   env.AddCleanupHook([this] { Close(); });
-  // process.exit() and an uncaught error end the main thread without its cleanup hooks, and libtorch's globals must not
-  // go while a thread still computes.
+  // process.exit() and an uncaught error end the main thread without its cleanup hooks, and libtorch's
+  // globals must not go while a thread still computes.
   const Napi::Object process = env.Global().Get("process").As<Napi::Object>();
   const Napi::Function close = Napi::Function::New(env, [this](const Napi::CallbackInfo&) { Close(); });
   process.Get("once").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), close});
@@ -57,7 +57,8 @@ void AddonData::SettleOnJsThread(Napi::Env env, Napi::Function, AddonData* data,
   try {
     owned->Settle(env);
   } catch (const Napi::Error&) {
-    // Only an environment that is being terminated refuses to settle a promise, and there nobody awaits it any more.
+    // Only an environment that is being terminated refuses to settle a promise, and there nobody awaits it
+    // any more.
   }
 }
 

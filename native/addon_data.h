@@ -1,4 +1,5 @@
-// What one JavaScript environment (the main thread, a worker) owns: its classes, its threads, its completion queue.
+// What one JavaScript environment (the main thread, a worker) owns: its classes, its threads, its completion
+// queue.
 #pragma once
 
 #include <napi.h>
@@ -31,8 +32,8 @@ class AddonData {
   Napi::FunctionReference tensor_constructor;
   Napi::FunctionReference tracker_model_constructor;
 
-  // Preprocessing of pictures has a thread of its own so that it does not hold up clicks; tensor work (masks to the
-  // picture's size, moves between devices) has another, so that it does not wait for an encoder.
+  // Preprocessing of pictures has a thread of its own so that it does not hold up clicks; tensor work (masks
+  // to the picture's size, moves between devices) has another, so that it does not wait for an encoder.
   Executor& preprocess_executor() { return *preprocess_executor_; }
   Executor& tensor_executor() { return *tensor_executor_; }
 
@@ -42,14 +43,16 @@ class AddonData {
   // Keeps the event loop alive until the job's completion has been settled.
   void JobStarted(Napi::Env env);
 
-  // Stops this environment's threads: the running jobs finish, the waiting ones are told that they will not run.
+  // Stops this environment's threads: the running jobs finish, the waiting ones are told that they will not
+  // run.
   void Close();
 
   // Hands finished work to the JS thread. Any thread.
   void Post(std::unique_ptr<Completion> completion);
 
  private:
-  static void SettleOnJsThread(Napi::Env env, Napi::Function callback, AddonData* data, Completion* completion);
+  static void SettleOnJsThread(Napi::Env env, Napi::Function callback, AddonData* data,
+                               Completion* completion);
 
   using CompletionQueue = Napi::TypedThreadSafeFunction<AddonData, Completion, &AddonData::SettleOnJsThread>;
 

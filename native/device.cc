@@ -28,8 +28,9 @@ c10::Device ParseDevice(const std::string& name) {
   if (index >= count) {
     const std::string why = at::hasCUDA() ? "this machine has " + std::to_string(count) + " CUDA devices"
                                           : std::string("the loaded libtorch is a CPU build");
-    throw Sam3Error(ErrorCode::kDeviceUnavailable, "Device " + name + " is not available: " + why +
-                                                       ". Pass device: 'cpu', or 'auto' to take what there is.");
+    throw Sam3Error(ErrorCode::kDeviceUnavailable,
+                    "Device " + name + " is not available: " + why +
+                        ". Pass device: 'cpu', or 'auto' to take what there is.");
   }
   return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
 }

@@ -41,8 +41,8 @@ const DTypeEntry& DTypeFromScalarType(c10::ScalarType type) {
   for (const DTypeEntry& entry : kDTypes) {
     if (type == entry.scalar_type) return entry;
   }
-  throw Sam3Error(ErrorCode::kInvalidArgument, std::string("a tensor of type ") + c10::toString(type) +
-                                                   " has no form in JavaScript");
+  throw Sam3Error(ErrorCode::kInvalidArgument,
+                  std::string("a tensor of type ") + c10::toString(type) + " has no form in JavaScript");
 }
 
 const DTypeEntry* FindSafetensorsDType(const std::string& name) {

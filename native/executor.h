@@ -1,4 +1,5 @@
-// One thread with a queue: everything that computes runs on one of these, never on the JS thread or in libuv's pool.
+// One thread with a queue: everything that computes runs on one of these, never on the JS thread or in
+// libuv's pool.
 #pragma once
 
 #include <condition_variable>
@@ -11,8 +12,8 @@
 
 namespace sam3_tracker {
 
-// A task is called with true to run, or with false when the executor stopped before its turn came: it then only
-// releases what it holds and settles its promise. Tasks must not throw.
+// A task is called with true to run, or with false when the executor stopped before its turn came: it then
+// only releases what it holds and settles its promise. Tasks must not throw.
 using Task = std::function<void(bool run)>;
 
 class Executor {
@@ -27,7 +28,8 @@ class Executor {
   // Queues a task; starts the thread with the first one. After Stop the task is called at once with false.
   void Submit(Task task);
 
-  // Lets the running task finish, calls the waiting ones with false, and joins the thread. Safe to call twice.
+  // Lets the running task finish, calls the waiting ones with false, and joins the thread. Safe to call
+  // twice.
   void Stop();
 
  private:

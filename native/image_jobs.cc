@@ -12,8 +12,8 @@
 #include "device.h"
 #include "dtype.h"
 #include "image_ops.h"
-#include "mask_ops.h"
 #include "js_error.h"
+#include "mask_ops.h"
 #include "options.h"
 #include "promise_job.h"
 #include "safetensors.h"
@@ -66,8 +66,9 @@ ImageInput ReadImage(const Napi::Object& image) {
   const ImageSize size = AsImageSize(image.Get("size"), "size");
   const int64_t channels = AsInt64(image.Get("channels"), "channels");
   const bool channels_last = AsString(image.Get("layout"), "layout") == "HWC";
-  const std::array<int64_t, 3> dims = channels_last ? std::array<int64_t, 3>{size.height, size.width, channels}
-                                                    : std::array<int64_t, 3>{channels, size.height, size.width};
+  const std::array<int64_t, 3> dims = channels_last
+                                          ? std::array<int64_t, 3>{size.height, size.width, channels}
+                                          : std::array<int64_t, 3>{channels, size.height, size.width};
   const Napi::Value data = image.Get("data");
   const at::Tensor pixels = data.IsTypedArray() ? CopyPixels(data.As<Napi::TypedArray>(), dims)
                                                 : TensorObject::FromValue(data, "images").reshape(dims);
@@ -91,7 +92,8 @@ PreprocessOptions ReadPreprocessOptions(const Napi::Object& options) {
     read.mode = ReadResizeMode(AsString(resize.Get("mode"), "mode"));
     result.resize = std::move(read);
   }
-  if (!options.Get("centerCrop").IsNull()) result.center_crop = AsImageSize(options.Get("centerCrop"), "centerCrop");
+  if (!options.Get("centerCrop").IsNull())
+    result.center_crop = AsImageSize(options.Get("centerCrop"), "centerCrop");
   if (!options.Get("scale").IsNull()) result.scale = AsDouble(options.Get("scale"), "scale");
   if (!options.Get("mean").IsNull()) {
     result.mean = AsDoubleList(options.Get("mean"), "mean");
@@ -121,8 +123,12 @@ Napi::Value PreprocessImagesJob(const Napi::CallbackInfo& info) {
     for (uint32_t i = 0; i < list.Length(); ++i) images.push_back(ReadImage(AsObject(list.Get(i), "images")));
     return RunJob(
         env, AddonData::Get(env).preprocess_executor(),
-        [images = std::move(images), read = ReadPreprocessOptions(options)] { return PreprocessImages(images, read); },
-        [](Napi::Env job_env, std::vector<at::Tensor>&& tensors) { return TensorObject::WrapList(job_env, tensors); });
+        [images = std::move(images), read = ReadPreprocessOptions(options)] {
+          return PreprocessImages(images, read);
+        },
+        [](Napi::Env job_env, std::vector<at::Tensor>&& tensors) {
+          return TensorObject::WrapList(job_env, tensors);
+        });
   });
 }
 
@@ -135,11 +141,11 @@ Napi::Value PostProcessMasksJob(const Napi::CallbackInfo& info) {
     std::vector<ImageSize> sizes;
     for (uint32_t i = 0; i < list.Length(); ++i) sizes.push_back(AsImageSize(list.Get(i), "sizes"));
     if (sizes.size() != masks.size()) throw Napi::RangeError::New(env, "Expected as many sizes as masks.");
-    const PostProcessOptions read = {AsDouble(options.Get("maskThreshold"), "mask_threshold"),
-                                     AsBool(options.Get("binarize"), "binarize"),
-                                     AsDouble(options.Get("maxHoleArea"), "max_hole_area"),
-                                     AsDouble(options.Get("maxSprinkleArea"), "max_sprinkle_area"),
-                                     AsBool(options.Get("nonOverlapping"), "apply_non_overlapping_constraints")};
+    const PostProcessOptions read = {
+        AsDouble(options.Get("maskThreshold"), "mask_threshold"), AsBool(options.Get("binarize"), "binarize"),
+        AsDouble(options.Get("maxHoleArea"), "max_hole_area"),
+        AsDouble(options.Get("maxSprinkleArea"), "max_sprinkle_area"),
+        AsBool(options.Get("nonOverlapping"), "apply_non_overlapping_constraints")};
     return RunJob(
         env, AddonData::Get(env).tensor_executor(),
         [masks = std::move(masks), sizes = std::move(sizes), read] {
@@ -149,7 +155,9 @@ Napi::Value PostProcessMasksJob(const Napi::CallbackInfo& info) {
           }
           return results;
         },
-        [](Napi::Env job_env, std::vector<at::Tensor>&& tensors) { return TensorObject::WrapList(job_env, tensors); });
+        [](Napi::Env job_env, std::vector<at::Tensor>&& tensors) {
+          return TensorObject::WrapList(job_env, tensors);
+        });
   });
 }
 

@@ -177,9 +177,8 @@ std::vector<at::Tensor> PreprocessImages(const std::vector<ImageInput>& images,
   TORCH_CHECK(options.mean.empty() == options.std.empty(), "mean and std belong together");
   TORCH_CHECK(!options.resize || options.resize->sizes.size() == images.size(), "one size for each picture");
   const std::vector<Result> results = PlanResults(images, options);
-  const bool batched =
-      std::all_of(results.begin(), results.end(),
-                  [&](const Result& result) { return result.FitsWith(results[0]); });
+  const bool batched = std::all_of(results.begin(), results.end(),
+                                   [&](const Result& result) { return result.FitsWith(results[0]); });
 
   std::vector<at::Tensor> outputs;
   if (batched) {

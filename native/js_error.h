@@ -7,8 +7,8 @@
 
 namespace sam3_tracker {
 
-// The JavaScript error for a NativeError: a RangeError for kInvalidArgument, otherwise an Error with `code` and,
-// where there is more to say, `details`.
+// The JavaScript error for a NativeError: a RangeError for kInvalidArgument, otherwise an Error with `code`
+// and, where there is more to say, `details`.
 Napi::Error ToJsError(Napi::Env env, const NativeError& error);
 
 // Runs a function on the JS thread and turns native exceptions into JavaScript ones.

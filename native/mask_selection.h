@@ -19,8 +19,9 @@ struct ScoredMasks {
   at::Tensor iou_scores;  // (images, objects, masks)
 };
 
-// The multimask tokens, or the single mask: token 0, or where its stability is under the threshold the best-scored of
-// the others. `all` holds every token's mask. Mirrors the end of Sam3TrackerMaskDecoder.forward.
+// The multimask tokens, or the single mask: token 0, or where its stability is under the threshold the
+// best-scored of the others. `all` holds every token's mask. Mirrors the end of
+// Sam3TrackerMaskDecoder.forward.
 ScoredMasks SelectMasks(const ScoredMasks& all, bool multimask_output, const StabilityOptions& stability);
 
 }  // namespace sam3_tracker

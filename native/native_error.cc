@@ -7,7 +7,8 @@
 namespace sam3_tracker {
 namespace {
 
-// The TorchScript interpreter prefixes an error with a traceback of the graph's source; the cause is its last line.
+// The TorchScript interpreter prefixes an error with a traceback of the graph's source; the cause is its last
+// line.
 NativeError FromText(std::string text) {
   NativeError error;
   if (text.empty()) text = "an unknown error in libtorch";
@@ -21,7 +22,8 @@ NativeError FromText(std::string text) {
   while (!error.message.empty() && (error.message.back() == '\n' || error.message.back() == ' ')) {
     error.message.pop_back();
   }
-  if (text.find("can't allocate memory") != std::string::npos || text.find("out of memory") != std::string::npos) {
+  if (text.find("can't allocate memory") != std::string::npos ||
+      text.find("out of memory") != std::string::npos) {
     error.code = ErrorCode::kOutOfMemory;
   }
   return error;

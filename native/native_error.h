@@ -1,4 +1,5 @@
-// Errors of native work as plain data: a code for programs, a message for people. Knows nothing of JavaScript.
+// Errors of native work as plain data: a code for programs, a message for people. Knows nothing of
+// JavaScript.
 #pragma once
 
 #include <stdexcept>

@@ -1,5 +1,5 @@
-// The one template that turns work on another thread into a promise: every promise it makes is settled, whatever the
-// work or the conversion of its result throws.
+// The one template that turns work on another thread into a promise: every promise it makes is settled,
+// whatever the work or the conversion of its result throws.
 #pragma once
 
 #include <c10/core/InferenceMode.h>
@@ -38,7 +38,9 @@ class PromiseJob final : public Completion {
     }
   }
 
-  void Cancel() { error_ = NativeError{ErrorCode::kEnvironmentClosing, "The JavaScript environment is closing.", ""}; }
+  void Cancel() {
+    error_ = NativeError{ErrorCode::kEnvironmentClosing, "The JavaScript environment is closing.", ""};
+  }
 
   void Settle(Napi::Env env) override {
     if (error_) {
@@ -77,7 +79,8 @@ Napi::Value RunJob(Napi::Env env, Executor& executor, Work work, Convert convert
     }
     data.Post(std::move(*job));
   });
-  // After Submit, which throws where no thread can be had; completions are settled on this thread, so none is yet.
+  // After Submit, which throws where no thread can be had; completions are settled on this thread, so none is
+  // yet.
   data.JobStarted(env);
   return promise;
 }

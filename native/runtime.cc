@@ -18,8 +18,8 @@ namespace sam3_tracker {
 
 void PrepareRuntime() {
   static std::once_flag once;
-  // The profiling executor compiles a graph again on its second and third run, for fusions that aten's own kernels
-  // make needless; without it the first run is as fast as any other.
+  // The profiling executor compiles a graph again on its second and third run, for fusions that aten's own
+  // kernels make needless; without it the first run is as fast as any other.
   std::call_once(once, [] {
     torch::jit::getProfilingMode() = false;
     torch::jit::setTensorExprFuserEnabled(false);
@@ -43,7 +43,8 @@ void SetThreads(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Guarded(env, [&] {
     const int64_t count = AsInt64(info[0], "count");
-    if (count < 1 || count > 4096) throw Sam3Error(ErrorCode::kInvalidArgument, "Expected 1 to 4096 threads.");
+    if (count < 1 || count > 4096)
+      throw Sam3Error(ErrorCode::kInvalidArgument, "Expected 1 to 4096 threads.");
     at::set_num_threads(static_cast<int>(count));
   });
 }

@@ -48,7 +48,8 @@ std::shared_ptr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) 
   } catch (const Sam3Error&) {
     throw;
   } catch (const std::runtime_error& error) {
-    throw Sam3Error(ErrorCode::kFileInvalid, path + " is not a valid safetensors file: " + error.what() + ".");
+    throw Sam3Error(ErrorCode::kFileInvalid,
+                    path + " is not a valid safetensors file: " + error.what() + ".");
   }
   return file;
 }
@@ -61,7 +62,8 @@ void SafetensorsFile::Map() {
   if (!S_ISREG(status.st_mode)) FailOpen(path_, EISDIR);
   const uint64_t file_bytes = static_cast<uint64_t>(status.st_size);
   uint64_t header_bytes = 0;
-  if (file_bytes < sizeof(header_bytes)) throw std::runtime_error("it has only " + std::to_string(file_bytes) + " bytes");
+  if (file_bytes < sizeof(header_bytes))
+    throw std::runtime_error("it has only " + std::to_string(file_bytes) + " bytes");
   void* mapping = ::mmap(nullptr, file_bytes, PROT_READ, MAP_PRIVATE, descriptor.value(), 0);
   if (mapping == MAP_FAILED) FailOpen(path_, errno);
   mapping_ = mapping;

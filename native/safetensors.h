@@ -23,7 +23,8 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
   const std::string& path() const { return path_; }
   const std::vector<SafetensorsEntry>& entries() const { return entries_; }
 
-  // A CPU tensor over the mapped bytes, which it keeps mapped; read only. A copy only where the bytes are not aligned.
+  // A CPU tensor over the mapped bytes, which it keeps mapped; read only. A copy only where the bytes are not
+  // aligned.
   at::Tensor Tensor(const SafetensorsEntry& entry) const;
 
  private:

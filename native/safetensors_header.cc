@@ -22,7 +22,8 @@ class HeaderReader {
 
   void Expect(char wanted) {
     SkipSpace();
-    if (position_ >= text_.size() || text_[position_] != wanted) Fail(std::string("expected '") + wanted + "'");
+    if (position_ >= text_.size() || text_[position_] != wanted)
+      Fail(std::string("expected '") + wanted + "'");
     ++position_;
   }
 
@@ -62,7 +63,8 @@ class HeaderReader {
     const auto parsed = std::from_chars(begin, end, value);
     if (parsed.ec != std::errc()) Fail("expected a whole number of at most 64 bits");
     position_ += static_cast<size_t>(parsed.ptr - begin);
-    if (position_ < text_.size() && (text_[position_] == '.' || text_[position_] == 'e' || text_[position_] == 'E')) {
+    if (position_ < text_.size() &&
+        (text_[position_] == '.' || text_[position_] == 'e' || text_[position_] == 'E')) {
       Fail("expected a whole number");
     }
     return value;
@@ -170,7 +172,8 @@ SafetensorsEntry ReadEntry(HeaderReader* reader, const std::string& name) {
       entry.dtype = reader->String();
     } else if (key == "shape") {
       for (const uint64_t size : reader->WholeNumbers()) {
-        if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) FailEntry(name, "a huge dimension");
+        if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+          FailEntry(name, "a huge dimension");
         entry.shape.push_back(static_cast<int64_t>(size));
       }
     } else if (key == "data_offsets") {
@@ -201,8 +204,8 @@ void CheckEntry(const SafetensorsEntry& entry, uint64_t data_bytes) {
                               "] lie outside the file's " + std::to_string(data_bytes) + " bytes of data");
   }
   if (entry.end - entry.begin != bytes) {
-    FailEntry(entry.name, "data_offsets hold " + std::to_string(entry.end - entry.begin) + " bytes, its shape needs " +
-                              std::to_string(bytes));
+    FailEntry(entry.name, "data_offsets hold " + std::to_string(entry.end - entry.begin) +
+                              " bytes, its shape needs " + std::to_string(bytes));
   }
 }
 
@@ -222,9 +225,10 @@ std::vector<SafetensorsEntry> ParseSafetensorsHeader(std::string_view json, uint
   });
   reader.ExpectEnd();
   for (const SafetensorsEntry& entry : entries) CheckEntry(entry, data_bytes);
-  std::stable_sort(entries.begin(), entries.end(), [](const SafetensorsEntry& left, const SafetensorsEntry& right) {
-    return left.begin != right.begin ? left.begin < right.begin : left.end < right.end;
-  });
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const SafetensorsEntry& left, const SafetensorsEntry& right) {
+                     return left.begin != right.begin ? left.begin < right.begin : left.end < right.end;
+                   });
   uint64_t expected = 0;
   for (const SafetensorsEntry& entry : entries) {
     if (entry.begin != expected) FailEntry(entry.name, "its data overlaps another weight's or leaves a gap");

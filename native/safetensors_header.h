@@ -1,5 +1,5 @@
-// The header of a safetensors file: a JSON object of one fixed form, read strictly, since the file may come from
-// anywhere.
+// The header of a safetensors file: a JSON object of one fixed form, read strictly, since the file may come
+// from anywhere.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +19,10 @@ struct SafetensorsEntry {
   uint64_t end = 0;
 };
 
-// Parses the JSON text of a header and checks that dtypes have a known size, that shapes are not negative and do not
-// overflow, that each range holds exactly its elements, that names are unique, and that the ranges cover `data_bytes`
-// without gap or overlap, as the format demands. Entries come in the order of their ranges. Throws std::runtime_error
-// with what is wrong.
+// Parses the JSON text of a header and checks that dtypes have a known size, that shapes are not negative and
+// do not overflow, that each range holds exactly its elements, that names are unique, and that the ranges
+// cover `data_bytes` without gap or overlap, as the format demands. Entries come in the order of their
+// ranges. Throws std::runtime_error with what is wrong.
 std::vector<SafetensorsEntry> ParseSafetensorsHeader(std::string_view json, uint64_t data_bytes);
 
 }  // namespace sam3_tracker

@@ -58,7 +58,8 @@ void ScriptComponent::Bind(WeightStore* store, const c10::Device& device, c10::S
                         const at::Tensor& tensor, bool is_parameter) {
     const std::string name = prefix.empty() ? attribute : prefix + "." + attribute;
     if (!IsUnbound(tensor)) {
-      const at::Tensor held = tensor.is_floating_point() ? tensor.detach().to(device, dtype) : tensor.detach().to(device);
+      const at::Tensor held =
+          tensor.is_floating_point() ? tensor.detach().to(device, dtype) : tensor.detach().to(device);
       owner.setattr(attribute, held);
       if (is_parameter) parameter_count_ += held.numel();
       owned_bytes_ += static_cast<int64_t>(held.nbytes());
@@ -71,7 +72,8 @@ void ScriptComponent::Bind(WeightStore* store, const c10::Device& device, c10::S
     }
     const c10::IntArrayRef shape = tensor.sizes().slice(1);
     if (shape != c10::IntArrayRef(entry->shape)) {
-      misshapen.push_back(name + " (" + ShapeText(entry->shape) + " in the file, " + ShapeText(shape) + " in the graph)");
+      misshapen.push_back(name + " (" + ShapeText(entry->shape) + " in the file, " + ShapeText(shape) +
+                          " in the graph)");
       return;
     }
     const at::Tensor weight = store->Get(name, device, dtype);
@@ -91,18 +93,21 @@ void ScriptComponent::Bind(WeightStore* store, const c10::Device& device, c10::S
   }
   if (!missing.empty()) {
     throw Sam3Error(ErrorCode::kWeightsMissing, "The checkpoint misses " + std::to_string(missing.size()) +
-                                                    " weights that " + path_ + " needs: " + NameList(missing) + ".");
+                                                    " weights that " + path_ +
+                                                    " needs: " + NameList(missing) + ".");
   }
   if (!misshapen.empty()) {
-    throw Sam3Error(ErrorCode::kWeightsShape, "The weights do not fit the graph " + path_ + ": " + NameList(misshapen) + ".");
+    throw Sam3Error(ErrorCode::kWeightsShape,
+                    "The weights do not fit the graph " + path_ + ": " + NameList(misshapen) + ".");
   }
 }
 
 c10::IValue ScriptComponent::Run(const std::string& method, std::vector<c10::IValue> arguments) {
   const c10::optional<torch::jit::Method> found = module_.find_method(method);
   if (!found) {
-    throw Sam3Error(ErrorCode::kConfigMismatch, "The graph " + path_ + " has no method " + method +
-                                                    ": export the model again with this version's export_model.py.");
+    throw Sam3Error(ErrorCode::kConfigMismatch,
+                    "The graph " + path_ + " has no method " + method +
+                        ": export the model again with this version's export_model.py.");
   }
   return (*found)(std::move(arguments));
 }

@@ -12,9 +12,11 @@ namespace sam3_tracker {
 
 class ScriptComponent {
  public:
-  // Loads a graph and binds the weights of `store` to its empty parameters; those that the archive holds itself are
-  // moved to the device and the dtype. Throws Sam3Error: kFileNotFound, kFileInvalid, kWeightsMissing, kWeightsShape.
-  ScriptComponent(const std::string& path, WeightStore* store, const c10::Device& device, c10::ScalarType dtype);
+  // Loads a graph and binds the weights of `store` to its empty parameters; those that the archive holds
+  // itself are moved to the device and the dtype. Throws Sam3Error: kFileNotFound, kFileInvalid,
+  // kWeightsMissing, kWeightsShape.
+  ScriptComponent(const std::string& path, WeightStore* store, const c10::Device& device,
+                  c10::ScalarType dtype);
 
   // Runs a method. Throws kConfigMismatch where the graph has none of that name.
   c10::IValue Run(const std::string& method, std::vector<c10::IValue> arguments);

@@ -24,7 +24,8 @@ void CopyInto(at::Tensor* tensor, size_t offset, const Napi::Value& value, size_
   if (!value.IsTypedArray()) throw Napi::TypeError::New(value.Env(), "Expected a typed array for data.");
   const Napi::TypedArray data = value.As<Napi::TypedArray>();
   if (data.ByteLength() != expected || offset + expected > tensor->nbytes()) {
-    throw Sam3Error(ErrorCode::kInvalidArgument, "Expected " + std::to_string(expected) + " bytes of data but received " +
+    throw Sam3Error(ErrorCode::kInvalidArgument, "Expected " + std::to_string(expected) +
+                                                     " bytes of data but received " +
                                                      std::to_string(data.ByteLength()) + ".");
   }
   if (expected == 0) return;
@@ -135,9 +136,10 @@ Napi::Value TensorObject::Bytes(const Napi::CallbackInfo& info) {
   return Guarded(env, [&]() -> Napi::Value {
     const at::Tensor& tensor = Get(env);
     if (!tensor.is_cpu()) {
-      throw Sam3Error(ErrorCode::kInvalidArgument,
-                      "The data of a tensor on " + DeviceName(tensor.device()) +
-                          " cannot be read directly. Await tensor.cpu() first and read the data of its result.");
+      throw Sam3Error(
+          ErrorCode::kInvalidArgument,
+          "The data of a tensor on " + DeviceName(tensor.device()) +
+              " cannot be read directly. Await tensor.cpu() first and read the data of its result.");
     }
     const at::Tensor contiguous = tensor.contiguous();
     const size_t bytes = contiguous.nbytes();
@@ -146,7 +148,9 @@ Napi::Value TensorObject::Bytes(const Napi::CallbackInfo& info) {
     napi_value buffer = nullptr;
     const napi_status status = napi_create_external_arraybuffer(
         env, contiguous.data_ptr(), bytes,
-        [](napi_env, void*, void* hint) { const std::unique_ptr<at::Tensor> owned(static_cast<at::Tensor*>(hint)); },
+        [](napi_env, void*, void* hint) {
+          const std::unique_ptr<at::Tensor> owned(static_cast<at::Tensor*>(hint));
+        },
         keeper.get(), &buffer);
     if (status == napi_ok) {
       keeper.release();
@@ -186,7 +190,8 @@ Napi::Value TensorObject::Narrow(const Napi::CallbackInfo& info) {
 
 Napi::Value TensorObject::Select(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return Guarded(env, [&] { return Wrap(env, Get(env).select(AsInt64(info[0], "dim"), AsInt64(info[1], "index"))); });
+  return Guarded(
+      env, [&] { return Wrap(env, Get(env).select(AsInt64(info[0], "dim"), AsInt64(info[1], "index"))); });
 }
 
 Napi::Value TensorObject::Reshape(const Napi::CallbackInfo& info) {

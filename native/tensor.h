@@ -17,8 +17,8 @@ class TensorObject final : public Napi::ObjectWrap<TensorObject> {
   static Napi::Value Wrap(Napi::Env env, const at::Tensor& tensor);
   static Napi::Array WrapList(Napi::Env env, const std::vector<at::Tensor>& tensors);
 
-  // The tensor behind a JavaScript value; throws a TypeError that names `name` for anything that is not one of our
-  // handles (checked by type tag), and a DISPOSED error after dispose().
+  // The tensor behind a JavaScript value; throws a TypeError that names `name` for anything that is not one
+  // of our handles (checked by type tag), and a DISPOSED error after dispose().
   static at::Tensor FromValue(const Napi::Value& value, const std::string& name);
 
   explicit TensorObject(const Napi::CallbackInfo& info);

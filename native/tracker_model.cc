@@ -33,12 +33,13 @@ TrackerModel::TrackerModel(const LoadOptions& options)
   std::string names;
   for (size_t i = 0; i < unused.size() && i < 8; ++i) names += (i == 0 ? "" : ", ") + unused[i];
   throw Sam3Error(ErrorCode::kWeightsUnexpected, "The checkpoint holds " + std::to_string(unused.size()) +
-                                                     " weights that no graph of this configuration has: " + names +
-                                                     (unused.size() > 8 ? ", ..." : "") + ".");
+                                                     " weights that no graph of this configuration has: " +
+                                                     names + (unused.size() > 8 ? ", ..." : "") + ".");
 }
 
 int64_t TrackerModel::parameter_count() const {
-  return vision_encoder_.parameter_count() + prompt_encoder_.parameter_count() + mask_decoder_.parameter_count();
+  return vision_encoder_.parameter_count() + prompt_encoder_.parameter_count() +
+         mask_decoder_.parameter_count();
 }
 
 int64_t TrackerModel::owned_bytes() const {
@@ -51,7 +52,8 @@ c10::IValue TrackerModel::Encode(const std::string& method, const at::Tensor& pi
   return output;
 }
 
-ImageFeatures TrackerModel::GetImageFeatures(const at::Tensor& pixel_values, const AttentionOptions& attention) {
+ImageFeatures TrackerModel::GetImageFeatures(const at::Tensor& pixel_values,
+                                             const AttentionOptions& attention) {
   // Eager hidden states come with the attention weights, since it computes these anyway.
   const bool with_weights = attention.eager && (attention.attentions || attention.hidden_states);
   std::string method = "get_image_features";
@@ -70,7 +72,8 @@ ImageFeatures TrackerModel::GetImageFeatures(const at::Tensor& pixel_values, con
   features.fpn_position_encoding = TensorList(elements.at(2));
   if (attention.hidden_states) features.hidden_states = TensorList(elements.at(3));
   // Scaled dot product attention has no weights to give: the reference returns an empty tuple then.
-  if (attention.attentions) features.attentions = with_weights ? TensorList(elements.at(4)) : std::vector<at::Tensor>();
+  if (attention.attentions)
+    features.attentions = with_weights ? TensorList(elements.at(4)) : std::vector<at::Tensor>();
   return features;
 }
 
@@ -79,17 +82,21 @@ std::vector<at::Tensor> TrackerModel::GetImageEmbeddings(const at::Tensor& pixel
 }
 
 void TrackerModel::CheckPrompts(const Prompts& prompts) const {
-  for (const auto& [name, tensor] : {std::pair("input_points", &prompts.points), std::pair("input_boxes", &prompts.boxes)}) {
+  for (const auto& [name, tensor] :
+       {std::pair("input_points", &prompts.points), std::pair("input_boxes", &prompts.boxes)}) {
     if (*tensor && !at::isfinite(**tensor).all().item<bool>()) {
-      throw Sam3Error(ErrorCode::kInvalidArgument,
-                      std::string("Expected finite coordinates for ") + name + " but received NaN or an infinity.");
+      throw Sam3Error(ErrorCode::kInvalidArgument, std::string("Expected finite coordinates for ") + name +
+                                                       " but received NaN or an infinity.");
     }
   }
   if (!prompts.labels) return;
   const at::Tensor& labels = *prompts.labels;
-  const at::Tensor known = labels.eq(-10).logical_or(labels.eq(-1)).logical_or(labels.ge(0).logical_and(labels.lt(point_embeddings_)));
+  const at::Tensor known = labels.eq(-10)
+                               .logical_or(labels.eq(-1))
+                               .logical_or(labels.ge(0).logical_and(labels.lt(point_embeddings_)));
   if (!known.all().item<bool>()) {
-    throw Sam3Error(ErrorCode::kInvalidArgument, "Expected labels -10, -1 or 0 to " + std::to_string(point_embeddings_ - 1) +
+    throw Sam3Error(ErrorCode::kInvalidArgument, "Expected labels -10, -1 or 0 to " +
+                                                     std::to_string(point_embeddings_ - 1) +
                                                      " for input_labels but received others.");
   }
 }
@@ -100,7 +107,8 @@ std::optional<at::Tensor> TrackerModel::EmbedSparse(const Prompts& prompts) {
     const at::Tensor points = OnDevice(*prompts.points);
     const at::Tensor labels = OnDevice(*prompts.labels);
     if (!prompts.boxes) return prompt_encoder_.Run("embed_points", {points, labels}).toTensor();
-    return prompt_encoder_.Run("embed_points_and_boxes", {points, labels, OnDevice(*prompts.boxes)}).toTensor();
+    return prompt_encoder_.Run("embed_points_and_boxes", {points, labels, OnDevice(*prompts.boxes)})
+        .toTensor();
   }
   if (prompts.boxes) return prompt_encoder_.Run("embed_boxes", {OnDevice(*prompts.boxes)}).toTensor();
   return std::nullopt;
@@ -111,8 +119,9 @@ PromptEmbeddings TrackerModel::GetPromptEmbeddings(const Prompts& prompts) {
   if (prompts.points) images = prompts.points->size(0);
   if (prompts.boxes) images = prompts.boxes->size(0);
   const at::Tensor dense =
-      prompts.masks ? prompt_encoder_.Run("embed_masks_as_they_are", {prompts.masks->to(device_, dtype_)}).toTensor()
-                    : prompt_encoder_.Run("embed_no_mask", {images}).toTensor().clone();
+      prompts.masks
+          ? prompt_encoder_.Run("embed_masks_as_they_are", {prompts.masks->to(device_, dtype_)}).toTensor()
+          : prompt_encoder_.Run("embed_no_mask", {images}).toTensor().clone();
   return {EmbedSparse(prompts), dense};
 }
 
@@ -128,12 +137,14 @@ const at::Tensor& TrackerModel::PositionalEmbeddings() {
 ForwardResult TrackerModel::Forward(const ForwardInput& input) {
   ForwardResult result;
   if (input.image_embeddings) {
-    for (const at::Tensor& level : *input.image_embeddings) result.image_embeddings.push_back(OnDevice(level));
+    for (const at::Tensor& level : *input.image_embeddings)
+      result.image_embeddings.push_back(OnDevice(level));
   } else if (input.attention.hidden_states || input.attention.attentions) {
     ImageFeatures features = GetImageFeatures(*input.pixel_values, input.attention);
     result.vision_hidden_states = std::move(features.hidden_states);
     result.vision_attentions = std::move(features.attentions);
-    result.image_embeddings = TensorList(vision_encoder_.Run("embeddings_from_features", {features.fpn_hidden_states}));
+    result.image_embeddings =
+        TensorList(vision_encoder_.Run("embeddings_from_features", {features.fpn_hidden_states}));
   } else {
     result.image_embeddings = GetImageEmbeddings(*input.pixel_values, input.attention.eager);
   }
@@ -146,19 +157,20 @@ ForwardResult TrackerModel::Forward(const ForwardInput& input) {
   }
   std::optional<at::Tensor> sparse = EmbedSparse(prompts);
   if (!sparse) sparse = prompt_encoder_.Run("embed_no_prompt", {images}).toTensor();
-  const at::Tensor dense = prompts.masks
-                               ? prompt_encoder_.Run("embed_masks", {prompts.masks->to(device_, dtype_)}).toTensor()
-                               : prompt_encoder_.Run("embed_no_mask", {images}).toTensor();
+  const at::Tensor dense =
+      prompts.masks ? prompt_encoder_.Run("embed_masks", {prompts.masks->to(device_, dtype_)}).toTensor()
+                    : prompt_encoder_.Run("embed_no_mask", {images}).toTensor();
 
   std::string method = input.attention.attentions ? "decode_with_attentions" : "decode";
   if (input.attention.eager) method += "_eager";
   const auto on_device = [this](const std::optional<at::Tensor>& tensor) {
     return tensor ? std::optional<at::Tensor>(tensor->to(device_, dtype_)) : std::nullopt;
   };
-  const c10::IValue output = mask_decoder_.Run(
-      method, {result.image_embeddings.back(), PositionalEmbeddings(), *sparse, dense,
-               result.image_embeddings[0], result.image_embeddings[1],
-               OptionalValue(on_device(input.attention_similarity)), OptionalValue(on_device(input.target_embedding))});
+  const c10::IValue output =
+      mask_decoder_.Run(method, {result.image_embeddings.back(), PositionalEmbeddings(), *sparse, dense,
+                                 result.image_embeddings[0], result.image_embeddings[1],
+                                 OptionalValue(on_device(input.attention_similarity)),
+                                 OptionalValue(on_device(input.target_embedding))});
   const auto& elements = output.toTupleRef().elements();
   result.selected =
       SelectMasks({elements.at(0).toTensor(), elements.at(1).toTensor()}, input.multimask_output, stability_);

@@ -74,8 +74,8 @@ struct ForwardResult {
 
 class TrackerModel {
  public:
-  // Loads the graphs and binds the weights. Throws Sam3Error: see ScriptComponent, and kWeightsUnexpected for weights
-  // that no graph asked for.
+  // Loads the graphs and binds the weights. Throws Sam3Error: see ScriptComponent, and kWeightsUnexpected for
+  // weights that no graph asked for.
   explicit TrackerModel(const LoadOptions& options);
 
   // Sam3TrackerModel.forward, get_image_features, get_image_embeddings, get_prompt_embeddings and
@@ -98,8 +98,8 @@ class TrackerModel {
   // Runs a method of the vision encoder.
   c10::IValue Encode(const std::string& method, const at::Tensor& pixel_values);
   const at::Tensor& PositionalEmbeddings();
-  // Throws kInvalidArgument for labels that have no embedding (on CUDA the lookup would end every later call of the
-  // process) and for coordinates that are no finite numbers.
+  // Throws kInvalidArgument for labels that have no embedding (on CUDA the lookup would end every later call
+  // of the process) and for coordinates that are no finite numbers.
   void CheckPrompts(const Prompts& prompts) const;
   std::optional<at::Tensor> EmbedSparse(const Prompts& prompts);
 

@@ -53,20 +53,20 @@ LoadOptions ReadLoadOptions(const Napi::Object& options) {
 }  // namespace
 
 Napi::Function TrackerModelObject::Define(Napi::Env env) {
-  return DefineClass(
-      env, "NativeTrackerModel",
-      {
-          InstanceAccessor<&TrackerModelObject::Device>("device"),
-          InstanceAccessor<&TrackerModelObject::DType>("dtype"),
-          InstanceAccessor<&TrackerModelObject::ParameterCount>("parameterCount"),
-          InstanceAccessor<&TrackerModelObject::Disposed>("disposed"),
-          InstanceMethod<&TrackerModelObject::Forward>("forward"),
-          InstanceMethod<&TrackerModelObject::GetImageFeatures>("getImageFeatures"),
-          InstanceMethod<&TrackerModelObject::GetImageEmbeddings>("getImageEmbeddings"),
-          InstanceMethod<&TrackerModelObject::GetPromptEmbeddings>("getPromptEmbeddings"),
-          InstanceMethod<&TrackerModelObject::GetImageWidePositionalEmbeddings>("getImageWidePositionalEmbeddings"),
-          InstanceMethod<&TrackerModelObject::Dispose>("dispose"),
-      });
+  return DefineClass(env, "NativeTrackerModel",
+                     {
+                         InstanceAccessor<&TrackerModelObject::Device>("device"),
+                         InstanceAccessor<&TrackerModelObject::DType>("dtype"),
+                         InstanceAccessor<&TrackerModelObject::ParameterCount>("parameterCount"),
+                         InstanceAccessor<&TrackerModelObject::Disposed>("disposed"),
+                         InstanceMethod<&TrackerModelObject::Forward>("forward"),
+                         InstanceMethod<&TrackerModelObject::GetImageFeatures>("getImageFeatures"),
+                         InstanceMethod<&TrackerModelObject::GetImageEmbeddings>("getImageEmbeddings"),
+                         InstanceMethod<&TrackerModelObject::GetPromptEmbeddings>("getPromptEmbeddings"),
+                         InstanceMethod<&TrackerModelObject::GetImageWidePositionalEmbeddings>(
+                             "getImageWidePositionalEmbeddings"),
+                         InstanceMethod<&TrackerModelObject::Dispose>("dispose"),
+                     });
 }
 
 Napi::Value TrackerModelObject::Load(const Napi::CallbackInfo& info) {
@@ -75,7 +75,9 @@ Napi::Value TrackerModelObject::Load(const Napi::CallbackInfo& info) {
     const std::shared_ptr<Executor> executor = AddonData::Get(env).NewInferenceExecutor();
     return RunJob(
         env, *executor,
-        [options = ReadLoadOptions(AsObject(info[0], "options"))] { return std::make_shared<TrackerModel>(options); },
+        [options = ReadLoadOptions(AsObject(info[0], "options"))] {
+          return std::make_shared<TrackerModel>(options);
+        },
         [executor](Napi::Env job_env, std::shared_ptr<TrackerModel>&& model) -> Napi::Value {
           const Napi::Object object = AddonData::Get(job_env).tracker_model_constructor.New({});
           auto* self = Napi::ObjectWrap<TrackerModelObject>::Unwrap(object);
@@ -88,7 +90,8 @@ Napi::Value TrackerModelObject::Load(const Napi::CallbackInfo& info) {
   });
 }
 
-TrackerModelObject::TrackerModelObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TrackerModelObject>(info) {
+TrackerModelObject::TrackerModelObject(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<TrackerModelObject>(info) {
   info.This().As<Napi::Object>().TypeTag(&kModelTag);
 }
 
@@ -191,8 +194,11 @@ Napi::Value TrackerModelObject::GetImageEmbeddings(const Napi::CallbackInfo& inf
     const at::Tensor pixel_values = TensorObject::FromValue(options.Get("pixelValues"), "pixel_values");
     const bool eager = AsBool(options.Get("eagerAttention"), "eager_attention");
     return Run(
-        env, [pixel_values, eager](TrackerModel& model) { return model.GetImageEmbeddings(pixel_values, eager); },
-        [](Napi::Env job_env, const std::vector<at::Tensor>& levels) { return TensorObject::WrapList(job_env, levels); });
+        env,
+        [pixel_values, eager](TrackerModel& model) { return model.GetImageEmbeddings(pixel_values, eager); },
+        [](Napi::Env job_env, const std::vector<at::Tensor>& levels) {
+          return TensorObject::WrapList(job_env, levels);
+        });
   });
 }
 
@@ -206,7 +212,8 @@ Napi::Value TrackerModelObject::GetPromptEmbeddings(const Napi::CallbackInfo& in
         },
         [](Napi::Env job_env, const PromptEmbeddings& embeddings) {
           Napi::Object object = Napi::Object::New(job_env);
-          object.Set("sparse", embeddings.sparse ? TensorObject::Wrap(job_env, *embeddings.sparse) : job_env.Null());
+          object.Set("sparse",
+                     embeddings.sparse ? TensorObject::Wrap(job_env, *embeddings.sparse) : job_env.Null());
           object.Set("dense", TensorObject::Wrap(job_env, embeddings.dense));
           return object;
         });
@@ -218,7 +225,9 @@ Napi::Value TrackerModelObject::GetImageWidePositionalEmbeddings(const Napi::Cal
   return Guarded(env, [&] {
     return Run(
         env, [](TrackerModel& model) { return model.GetImageWidePositionalEmbeddings(); },
-        [](Napi::Env job_env, const at::Tensor& embeddings) { return TensorObject::Wrap(job_env, embeddings); });
+        [](Napi::Env job_env, const at::Tensor& embeddings) {
+          return TensorObject::Wrap(job_env, embeddings);
+        });
   });
 }
 

@@ -14,7 +14,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kReplacem
 }};
 constexpr std::string_view kPrefix = "tracker_model.";
 
-// Sam3TrackerModel._keys_to_ignore_on_load_unexpected; the first is the rest of the detector, its neck included.
+// Sam3TrackerModel._keys_to_ignore_on_load_unexpected; the first is the rest of the detector, its neck
+// included.
 constexpr std::array<std::string_view, 8> kForeignPrefixes = {
     "detector_model.",
     "memory_",

@@ -13,9 +13,10 @@ WeightStore::WeightStore(const std::vector<std::string>& paths) {
       if (!name) continue;
       const auto [position, inserted] = weights_.emplace(*name, Location{file, &entry});
       if (!inserted) {
-        throw Sam3Error(ErrorCode::kWeightsUnexpected,
-                        "The weight " + *name + " is there twice: as " + position->second.entry->name + " in " +
-                            position->second.file->path() + " and as " + entry.name + " in " + path + ".");
+        throw Sam3Error(ErrorCode::kWeightsUnexpected, "The weight " + *name + " is there twice: as " +
+                                                           position->second.entry->name + " in " +
+                                                           position->second.file->path() + " and as " +
+                                                           entry.name + " in " + path + ".");
       }
     }
   }

@@ -15,8 +15,8 @@ namespace sam3_tracker {
 
 class WeightStore {
  public:
-  // Opens the files. Throws Sam3Error: kFileNotFound, kFileInvalid, kWeightsUnexpected for a name that two weights map
-  // to.
+  // Opens the files. Throws Sam3Error: kFileNotFound, kFileInvalid, kWeightsUnexpected for a name that two
+  // weights map to.
   explicit WeightStore(const std::vector<std::string>& paths);
 
   // The weight on the device in the dtype: over the mapping where neither changes. Throws kWeightsMissing.

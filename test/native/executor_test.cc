@@ -1,4 +1,5 @@
-// The executor: order, stopping with tasks in the queue, the last reference dropped by a task, many submitters.
+// The executor: order, stopping with tasks in the queue, the last reference dropped by a task, many
+// submitters.
 #include "executor.h"
 
 #include <atomic>
@@ -60,7 +61,8 @@ void TestStop() {
   });
   executor.Stop();
   releaser.join();
-  Check(ran == 1 && dropped == 10, "the running task finishes, the waiting ones are told that they will not run");
+  Check(ran == 1 && dropped == 10,
+        "the running task finishes, the waiting ones are told that they will not run");
   executor.Stop();
   executor.Submit(count);
   Check(dropped == 11, "a task submitted after Stop is told at once");

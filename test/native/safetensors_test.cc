@@ -1,5 +1,8 @@
-// The safetensors parser against good headers, each kind of bad one, and random mutations of a good file. Run it under
-// AddressSanitizer (SAM3_TRACKER_SANITIZE) to see over-reads. Usage: safetensors_test [mutations] [seed]
+// The safetensors parser against good headers, each kind of bad one, and random mutations of a good file. Run
+// it under AddressSanitizer (SAM3_TRACKER_SANITIZE) to see over-reads. Usage: safetensors_test [mutations]
+// [seed]
+#include "safetensors.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -10,7 +13,6 @@
 #include <string>
 
 #include "native_error.h"
-#include "safetensors.h"
 #include "weight_names.h"
 
 namespace {
@@ -53,10 +55,11 @@ void TestHeaders() {
   Check(entries[0].shape == std::vector<int64_t>({1, 2}) && entries[1].begin == 8 && entries[1].end == 12,
         "shapes and offsets are read");
   Check(ParseSafetensorsHeader("{}  ", 0).empty(), "an empty header with trailing spaces is valid");
-  Check(ParseSafetensorsHeader(R"({"\u00e9\ud83d\ude00\n":{"dtype":"U8","shape":[],"data_offsets":[0,1]}})", 1)
-                .at(0)
-                .name == "\xc3\xa9\xf0\x9f\x98\x80\n",
-        "escapes in names are read");
+  Check(
+      ParseSafetensorsHeader(R"({"\u00e9\ud83d\ude00\n":{"dtype":"U8","shape":[],"data_offsets":[0,1]}})", 1)
+              .at(0)
+              .name == "\xc3\xa9\xf0\x9f\x98\x80\n",
+      "escapes in names are read");
 
   CheckRefused("", 0, "expected '{'");
   CheckRefused("{", 0, "expected '\"'");
@@ -68,20 +71,25 @@ void TestHeaders() {
   CheckRefused(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}})", 8, "whole number");
   CheckRefused(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4, "whole number");
   CheckRefused(R"({"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}})", 4, "whole number");
-  CheckRefused(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551615]}})", 4, "lie outside");
+  CheckRefused(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551615]}})", 4,
+               "lie outside");
   CheckRefused(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,99999999999999999999]}})", 4, "64 bits");
-  CheckRefused(R"({"a":{"dtype":"F32","shape":[9223372036854775808],"data_offsets":[0,4]}})", 4, "huge dimension");
-  CheckRefused(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}})", 4, "overflows");
+  CheckRefused(R"({"a":{"dtype":"F32","shape":[9223372036854775808],"data_offsets":[0,4]}})", 4,
+               "huge dimension");
+  CheckRefused(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}})", 4,
+               "overflows");
   CheckRefused(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4, "its shape needs 8");
   CheckRefused(R"({"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}})", 4, "unknown dtype");
   CheckRefused(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}})", 4, "two numbers");
   CheckRefused(R"({"a":{"dtype":"F32","shape":[1]}})", 4, "all needed");
   CheckRefused(R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4, "stands twice");
   CheckRefused(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}})", 4, "unknown field");
-  CheckRefused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
-               2, "twice");
-  CheckRefused(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
-               3, "overlaps");
+  CheckRefused(
+      R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
+      2, "twice");
+  CheckRefused(
+      R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
+      3, "overlaps");
   CheckRefused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", 2, "gap");
   CheckRefused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 2, "end at byte 1 of 2");
   CheckRefused(R"({"a)", 0, "without an end");
@@ -93,16 +101,22 @@ void TestHeaders() {
 }
 
 void TestWeightNames() {
-  const auto name = [](const char* in_file) { return sam3_tracker::TrackerWeightName(in_file).value_or("(foreign)"); };
+  const auto name = [](const char* in_file) {
+    return sam3_tracker::TrackerWeightName(in_file).value_or("(foreign)");
+  };
   const std::string plain = "vision_encoder.backbone.layer_norm.weight";
   Check(name("vision_encoder.backbone.layer_norm.weight") == plain, "the plain spelling");
   Check(name("detector_model.vision_encoder.backbone.layer_norm.weight") == plain, "the hub's spelling");
-  Check(name("tracker_model.detector_model.vision_encoder.backbone.layer_norm.weight") == plain, "save_pretrained's");
-  Check(name("tracker_neck.fpn_layers.0.proj1.bias") == "vision_encoder.neck.fpn_layers.0.proj1.bias", "the neck");
-  Check(name("tracker_model.tracker_neck.fpn_layers.0.proj1.bias") == "vision_encoder.neck.fpn_layers.0.proj1.bias",
+  Check(name("tracker_model.detector_model.vision_encoder.backbone.layer_norm.weight") == plain,
+        "save_pretrained's");
+  Check(name("tracker_neck.fpn_layers.0.proj1.bias") == "vision_encoder.neck.fpn_layers.0.proj1.bias",
+        "the neck");
+  Check(name("tracker_model.tracker_neck.fpn_layers.0.proj1.bias") ==
+            "vision_encoder.neck.fpn_layers.0.proj1.bias",
         "save_pretrained's neck");
   Check(name("tracker_model.mask_decoder.iou_token.weight") == "mask_decoder.iou_token.weight", "the prefix");
-  Check(name("detector_model.vision_encoder.neck.fpn_layers.0.proj1.bias") == "(foreign)", "the detector's own neck");
+  Check(name("detector_model.vision_encoder.neck.fpn_layers.0.proj1.bias") == "(foreign)",
+        "the detector's own neck");
   Check(name("detector_model.text_encoder.x") == "(foreign)", "the detector");
   Check(name("tracker_model.memory_attention.layers.0.x") == "(foreign)", "the memory");
 }
@@ -169,7 +183,8 @@ void TestMutations(int count, unsigned seed) {
 int main(int argc, char** argv) {
   TestHeaders();
   TestWeightNames();
-  TestMutations(argc > 1 ? std::atoi(argv[1]) : 5000, argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1);
+  TestMutations(argc > 1 ? std::atoi(argv[1]) : 5000,
+                argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1);
   std::printf("%s\n", failures == 0 ? "safetensors: all passed" : "safetensors: FAILED");
   return failures == 0 ? 0 : 1;
 }

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import reference
-from transformers.models.sam3.configuration_sam3 import Sam3ViTConfig, Sam3VisionConfig
+from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig, Sam3ViTConfig
 from transformers.models.sam3_tracker.configuration_sam3_tracker import (
     Sam3TrackerConfig,
     Sam3TrackerMaskDecoderConfig,

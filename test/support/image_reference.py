@@ -105,7 +105,7 @@ def write_pictures(directory: Path) -> None:
 
 @reference.register
 def pictures(directory: str) -> list[dict]:
-    """Writes one file of each kind; says what Pillow reads in it, upright (as transformers' load_image) and as it lies."""
+    """Writes one file of each kind; says what Pillow reads, upright (as transformers' load_image) and as it lies."""
     write_pictures(Path(directory))
     found = []
     for path in sorted(Path(directory).iterdir()):

@@ -34,7 +34,11 @@ def _plain(value: Any) -> Any:
     """Tensors and arrays as {dtype, dims, data}; NaN and infinities as strings, for which JSON has no numbers."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
-        return {"dtype": str(value.dtype).removeprefix("torch."), "dims": list(value.shape), "data": _plain(value.flatten().tolist())}
+        return {
+            "dtype": str(value.dtype).removeprefix("torch."),
+            "dims": list(value.shape),
+            "data": _plain(value.flatten().tolist()),
+        }
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return {"dtype": str(value.dtype), "dims": list(value.shape), "data": _plain(value.reshape(-1).tolist())}
     if isinstance(value, float) and not math.isfinite(value):
