@@ -49,12 +49,12 @@ function asObject(value: unknown, file: string, field: string): Record<string, u
   return value as Record<string, unknown>;
 }
 
-/** Where the manifest names a file's hash, the file must have it; where it names a configuration, so must config.json. */
+/** The manifest, whose hashes the graphs must have and whose configuration must be config.json's. */
 async function checkManifest(
   file: string,
   graphs: ModelFiles['graphs'],
   config: Sam3TrackerConfig,
-): Promise<void> {
+): Promise<Record<string, unknown>> {
   const manifest = await read_json_file(file);
   if (manifest.format_version !== FORMAT_VERSION)
     throw new Sam3TrackerError(
@@ -82,13 +82,26 @@ async function checkManifest(
           'Copy or export it again.',
       );
   }
+  return manifest;
 }
 
-async function findWeights(directory: string): Promise<string[]> {
+/**
+ * The safetensors files of a model; none where the graphs hold their weights, as the manifest says.
+ *
+ * @throws Sam3TrackerError FILE_NOT_FOUND where there are none and the graphs need them.
+ */
+async function findWeights(directory: string, manifest: Record<string, unknown> | null): Promise<string[]> {
   const single = path.join(directory, 'model.safetensors');
   if (await isFile(single)) return [single];
   const index = path.join(directory, 'model.safetensors.index.json');
-  if (!(await isFile(index))) return [];
+  if (!(await isFile(index))) {
+    if (manifest && manifest.holds_weights !== true)
+      throw new Sam3TrackerError(
+        'FILE_NOT_FOUND',
+        `The model in ${directory} has no weights: there is neither model.safetensors nor model.safetensors.index.json.`,
+      );
+    return [];
+  }
   const map = asObject((await read_json_file(index)).weight_map, index, 'weight_map');
   const shards = [...new Set(Object.values(map))].sort();
   const files = shards.map((shard) => {
@@ -123,9 +136,9 @@ export async function find_model_files(directory: string, config: Sam3TrackerCon
           `"python scripts/export_model.py --checkpoint ${directory} --out <directory>" and load <directory>.`,
       );
   }
-  const manifest = path.join(folder, 'manifest.json');
-  if (await isFile(manifest)) await checkManifest(manifest, graphs, config);
-  return { graphs, weights: await findWeights(directory) };
+  const file = path.join(folder, 'manifest.json');
+  const manifest = (await isFile(file)) ? await checkManifest(file, graphs, config) : null;
+  return { graphs, weights: await findWeights(directory, manifest) };
 }
 
 /**

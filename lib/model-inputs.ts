@@ -42,15 +42,27 @@ const WHOLE = ['int64', 'int32', 'int16', 'int8', 'uint8'];
 /** A Tensor, or null for null and undefined. @throws TypeError for anything else. */
 export function optionalTensor(value: unknown, name: string): Tensor | null {
   if (value === null || value === undefined) return null;
-  if (!Tensor.isTensor(value)) throw wrongType('a Tensor', name, value);
+  if (!Tensor.isTensor(value))
+    throw wrongType(
+      'a Tensor',
+      name,
+      value,
+      'new Tensor(type, data, dims) makes one; the processor gives them.',
+    );
   return value;
+}
+
+function wrongDims(what: string, name: string, tensor: Tensor): RangeError {
+  return new RangeError(
+    `Expected ${what} for ${name} but received a Tensor of dims [${tensor.dims.join(', ')}].`,
+  );
 }
 
 function checkDims(tensor: Tensor, name: string, form: string, dims: readonly (number | null)[]): void {
   const fits =
     tensor.dims.length === dims.length &&
     dims.every((wanted, axis) => (wanted === null ? tensor.dims[axis] > 0 : tensor.dims[axis] === wanted));
-  if (!fits) throw wrongValue(`dims ${form}`, name, `[${tensor.dims.join(', ')}]`);
+  if (!fits) throw wrongDims(`dims ${form}`, name, tensor);
 }
 
 function checkKind(tensor: Tensor, name: string, kinds: readonly string[]): void {
@@ -172,7 +184,7 @@ export function checkGuidance(value: unknown, name: string, last: number, axes: 
     tensor.dims.length > 4 ||
     ![1, last].includes(tensor.dims[tensor.dims.length - 1])
   )
-    throw wrongValue(`dims ${axes}`, name, `[${tensor.dims.join(', ')}]`);
+    throw wrongDims(`dims ${axes}`, name, tensor);
   return tensor;
 }
 

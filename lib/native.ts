@@ -198,7 +198,7 @@ function load(): NativeBinding {
   } catch (cause) {
     throw new Sam3TrackerError(
       'ADDON_NOT_LOADED',
-      `The native addon of sam3-tracker could not be loaded: ${(cause as Error).message} ` +
+      `The native addon of sam3-tracker could not be loaded: ${(cause as Error).message.trim()}\n` +
         'In a checkout, "npm run setup" builds it.',
       { cause },
     );

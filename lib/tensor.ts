@@ -215,6 +215,11 @@ export class Tensor {
     return this.to('cpu');
   }
 
+  /** What `String(tensor)` gives: type, dims and device, no elements. */
+  toString(): string {
+    return `Tensor(${this.type}, [${this.dims.join(', ')}], ${this.device})`;
+  }
+
   /** Lets go of the elements at once instead of at garbage collection; `data` handed out before stays. Safe twice. */
   dispose(): void {
     this.#data = null;

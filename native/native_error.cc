@@ -25,6 +25,8 @@ NativeError FromText(std::string text) {
   if (text.find("can't allocate memory") != std::string::npos ||
       text.find("out of memory") != std::string::npos) {
     error.code = ErrorCode::kOutOfMemory;
+    error.details = text;
+    error.message = "Not enough memory for this call: " + error.message;
   }
   return error;
 }
