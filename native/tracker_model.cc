@@ -50,7 +50,8 @@ int64_t TrackerModel::owned_bytes() const {
 c10::IValue TrackerModel::Encode(const std::string& method, const at::Tensor& pixel_values) {
   const auto began = std::chrono::steady_clock::now();
   c10::IValue output = vision_encoder_.Run(method, {OnDevice(pixel_values)});
-  // Beside an encode that takes long, giving memory back costs nothing; a small one would spend its time on page faults.
+  // Beside an encode that takes long, giving memory back costs nothing; a small one would spend its time on
+  // page faults.
   const bool is_large = std::chrono::steady_clock::now() - began > std::chrono::milliseconds(500);
   if (device_.is_cpu() && is_large) ReturnFreeMemory();
   return output;
