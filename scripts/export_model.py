@@ -5,13 +5,15 @@ Example: python scripts/export_model.py --checkpoint facebook/sam3 --out models/
 """
 
 import argparse
+import importlib.util
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from sam3_tracker_export import interruption
 from sam3_tracker_export.errors import ExportError
-from sam3_tracker_export.exporter import DTYPES, ExportOptions, export_model
+from sam3_tracker_export.options import DTYPE_NAMES, ExportOptions
 
 
 def parse_arguments(arguments: list) -> ExportOptions:
@@ -35,7 +37,7 @@ def parse_arguments(arguments: list) -> ExportOptions:
     )
     parser.add_argument(
         "--weights-dtype",
-        choices=["keep", *DTYPES],
+        choices=["keep", *DTYPE_NAMES],
         default="keep",
         help="dtype of the written weights (default: keep the checkpoint's)",
     )
@@ -56,11 +58,44 @@ def parse_arguments(arguments: list) -> ExportOptions:
     return ExportOptions(**vars(values))
 
 
-def main(arguments: list) -> int:
-    """Exports; returns the exit status: 0, or 1 with the reason on stderr."""
-    options = parse_arguments(arguments)
+def check_packages(options: ExportOptions) -> None:
+    """Raises ExportError that names the packages that `options` need and this Python does not have."""
+    needed = ["torch", "safetensors"]
+    if options.checkpoint is not None:
+        needed.append("numpy")
+        if options.verify != "none":
+            needed += ["torchvision", "transformers"]
+        if not Path(options.checkpoint).exists():
+            needed.append("huggingface_hub")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ExportError(
+            f"{sys.executable or 'this Python'} has no {', '.join(missing)}: `npm test` makes a .venv with all that is "
+            "needed (then run .venv/bin/python scripts/export_model.py), "
+            "or pip install -r scripts/requirements.txt"
+        )
+
+
+def run(options: ExportOptions) -> None:
+    """Exports; an error that comes of a signal becomes KeyboardInterrupt or SystemExit."""
     try:
+        check_packages(options)
+        # Only now: it imports torch, which takes seconds, and which may not be there.
+        from sam3_tracker_export.exporter import export_model
+
         export_model(options)
+    finally:
+        interruption.raise_if_interrupted()
+
+
+def main(arguments: list) -> int:
+    """Exports; returns the exit status: 0, 1 with the reason on stderr, or 130 after Ctrl-C. SIGTERM exits with 143."""
+    interruption.install_handlers()
+    try:
+        run(parse_arguments(arguments))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     except ExportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -59,6 +59,10 @@ function say(message) {
   process.stdout.write(`setup: ${message}\n`);
 }
 
+function refuseWork(step) {
+  throw new SetupError(`This user may not write in ${root}, and this remains to be done: ${step}`);
+}
+
 async function setUp({ purpose, out }) {
   const began = performance.now();
   checkNode();
@@ -67,16 +71,22 @@ async function setUp({ purpose, out }) {
   const release = await takeLock(path.join(root, '.cache', 'setup.lock'), {
     onWait: ({ pid }) => say(`Waiting for another set-up of this checkout (process ${pid})`),
   });
-  process.once('exit', release);
+  if (release) process.once('exit', release);
+  // Each step announces its work before it writes. Where this user may not write there is no lock, and no work.
+  const announce = release ? say : refuseWork;
   try {
-    await installPackages(root, say);
-    const libtorch = await provideLibtorch(root, say);
+    await installPackages(root, announce);
+    const libtorch = await provideLibtorch(root, announce);
     const nativeTests = purpose === 'test';
-    await buildAddon(root, { libtorch, libtorchVersion: libtorchVersion(libtorch), out, nativeTests }, say);
-    if (purpose === 'test') await installReference(root, say);
-    if (purpose !== 'addon') await compileTypeScript(root, say);
+    await buildAddon(
+      root,
+      { libtorch, libtorchVersion: libtorchVersion(libtorch), out, nativeTests },
+      announce,
+    );
+    if (purpose === 'test') await installReference(root, announce);
+    if (purpose !== 'addon') await compileTypeScript(root, announce);
   } finally {
-    release();
+    release?.();
   }
   say(`Ready for ${purpose} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
 }

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -36,7 +38,7 @@ interface SetupModules {
     takeLock: (
       file: string,
       options?: { onWait?: (holder: Holder) => void; pollMilliseconds?: number },
-    ) => Promise<() => void>;
+    ) => Promise<(() => void) | null>;
   };
   packages: { holdsEveryPackage: (installed: unknown, locked: unknown) => boolean };
   stamp: {
@@ -45,7 +47,10 @@ interface SetupModules {
     readStamp: (file: string) => Record<string, unknown>;
   };
   tools: { isAtLeast: (version: string, minimum: string) => boolean; checkNode: (version: string) => void };
-  venv: { venvTorch: (root: string) => string | null };
+  venv: {
+    venvTorch: (root: string) => string | null;
+    forgetIncompletePackages: (root: string) => void;
+  };
 }
 
 function moduleUrl(name: string): string {
@@ -187,9 +192,51 @@ describe('set-up', () => {
     write(`${packages}/torch-2.13.0+cpu.dist-info/METADATA`);
     assert.equal(venvTorch(directory), null);
     write(`${packages}/torch-2.13.01.dist-info/INSTALLER`, 'pip\n');
+    write(`${packages}/torch-2.13.01.dist-info/RECORD`);
+    assert.equal(venvTorch(directory), null);
+    write(`${packages}/torch-2.13.0+cpu.dist-info/RECORD`);
     assert.equal(venvTorch(directory), null);
     write(`${packages}/torch-2.13.0+cpu.dist-info/INSTALLER`, 'pip\n');
     assert.equal(venvTorch(directory), file(`${packages}/torch`));
+  });
+
+  it('forgets packages whose installation was cut short, so that pip installs them anew', async function () {
+    if (process.platform === 'win32') this.skip();
+    const { forgetIncompletePackages } = await load('venv');
+    forgetIncompletePackages(directory);
+    const packages = '.venv/lib/python3.11/site-packages';
+    for (const name of ['METADATA', 'RECORD']) write(`${packages}/torch-2.13.0+cpu.dist-info/${name}`);
+    for (const name of ['METADATA', 'RECORD', 'INSTALLER'])
+      write(`${packages}/tqdm-4.70.1.dist-info/${name}`);
+    write(`${packages}/torch/version.py`);
+    forgetIncompletePackages(directory);
+    assert.deepEqual(readdirSync(file(packages)).sort(), ['torch', 'tqdm-4.70.1.dist-info']);
+  });
+
+  it('ends the children of its children on a signal, and then itself with 128 + n', async function () {
+    if (process.platform === 'win32') this.skip();
+    const code =
+      `const { endChildrenOnSignals, run } = await import(${JSON.stringify(moduleUrl('process'))});` +
+      'endChildrenOnSignals({ graceMilliseconds: 300 });' +
+      "await run('sh', ['-c', process.argv[1]]); console.log('went on');";
+    const scripts = {
+      obedient: 'sleep 60 & echo $!; wait',
+      deaf: "trap '' INT TERM; sleep 60 & echo $!; while :; do wait; sleep 0.1; done",
+    };
+    for (const [name, shellScript] of Object.entries(scripts)) {
+      for (const [signal, exitCode] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
+        const child = spawn(process.execPath, ['--input-type=module', '-e', code, shellScript], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        let output = '';
+        child.stdout.on('data', (piece: Buffer) => (output += piece.toString()));
+        await once(child.stdout, 'data');
+        child.kill(signal);
+        // 'close' comes when nothing holds the pipe any more: no sooner than the grandchild has ended.
+        assert.deepEqual(await once(child, 'close'), [exitCode, null], `${name}, ${signal}`);
+        assert.match(output, /^\d+\n$/, `${name}, ${signal}`);
+      }
+    }
   });
 
   it('pins every package once for each Python', () => {
@@ -218,6 +265,7 @@ describe('set-up', () => {
     it('is given back, twice without harm, and leaves nothing', async () => {
       const { takeLock } = await load('lock');
       const release = await takeLock(file('lock'));
+      assert.ok(release);
       assert.ok(existsSync(file('lock')));
       release();
       release();
@@ -243,7 +291,7 @@ describe('set-up', () => {
         },
       });
       assert.deepEqual(waitedFor, [child.pid]);
-      release();
+      release?.();
       if (child.exitCode === null) await once(child, 'exit');
     });
 
@@ -255,7 +303,7 @@ describe('set-up', () => {
       write('lock', JSON.stringify(ended));
       const release = await takeLock(file('lock'), { onWait: () => assert.fail('waited') });
       assert.equal((JSON.parse(readFileSync(file('lock'), 'utf8')) as Holder).pid, process.pid);
-      release();
+      release?.();
       assert.deepEqual(readdirSync(directory), []);
     });
 
@@ -265,6 +313,28 @@ describe('set-up', () => {
       assert.equal(isHeld({ ...here, started: null }), true);
       if (process.platform === 'linux') assert.equal(isHeld({ ...here, started: '1' }), false);
       assert.equal(isHeld({ pid: 1, host: 'another-host', started: '1' }), true);
+    });
+
+    it('is null where the user may not write', function () {
+      if (process.platform === 'win32') this.skip();
+      for (const name of ['lock', 'process'])
+        cpSync(path.join(root, 'scripts', 'setup', `${name}.mjs`), file(`${name}.mjs`));
+      mkdirSync(file('.cache'));
+      chmodSync(file('.cache'), 0o555);
+      chmodSync(directory, 0o555);
+      const code =
+        `const { takeLock } = await import(${JSON.stringify(pathToFileURL(file('lock.mjs')).href)});` +
+        'for (const file of process.argv.slice(1)) console.log(await takeLock(file));';
+      const locks = [file('.cache/lock'), file('missing/lock')];
+      // Nothing is unwritable for root.
+      const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+      const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code, ...locks], {
+        encoding: 'utf8',
+        cwd: directory,
+        ...nobody,
+      });
+      chmodSync(directory, 0o755);
+      assert.equal(stdout, 'null\nnull\n', stderr);
     });
 
     it('refuses a file that is no lock', async () => {

@@ -1,12 +1,13 @@
 """Reads a checkpoint of transformers' layout: configurations, and the tracker's weights under plain module names."""
 
+import contextlib
 import json
 import re
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, Iterator, List, Optional
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from .config import GraphConfig, tracker_config
@@ -61,11 +62,11 @@ class Checkpoint:
     def read_weights(self, expected: Dict[str, list], dtype: Optional[torch.dtype]) -> Dict[str, Tensor]:
         """The weights named in `expected` (name to shape), memory-mapped where `dtype` is None or already theirs.
 
-        Raises ExportError that names every weight that is missing or of another shape.
+        Raises ExportError that names every weight that is missing or of another shape, or a file that is damaged.
         """
         sources: Dict[str, tuple] = {}
         for file in self._weight_files():
-            with safe_open(file, framework="pt") as weights:
+            with _open_weights(file) as weights:
                 for name in weights.keys():  # noqa: SIM118 (safe_open is no mapping)
                     self._add_source(sources, expected, name, file)
         missing = sorted(set(expected) - set(sources))
@@ -101,7 +102,7 @@ class Checkpoint:
         wrong: List[str] = []
         result: Dict[str, Tensor] = {}
         for file in sorted({file for _, file in sources.values()}):
-            with safe_open(file, framework="pt") as weights:
+            with _open_weights(file) as weights:
                 for plain in sorted(name for name, source in sources.items() if source[1] == file):
                     tensor = weights.get_tensor(sources[plain][0])
                     if list(tensor.shape) != expected[plain]:
@@ -136,6 +137,16 @@ def read_json(file: Path) -> dict:
     if not isinstance(value, dict):
         raise ExportError(f"{file} does not hold a JSON object.")
     return value
+
+
+@contextlib.contextmanager
+def _open_weights(file: Path) -> Iterator[safe_open]:
+    """An open safetensors file. Raises ExportError with its name where it is damaged, also while it is being read."""
+    try:
+        with safe_open(file, framework="pt") as weights:
+            yield weights
+    except (SafetensorError, OSError) as error:
+        raise ExportError(f"{file} cannot be read as safetensors; it may be truncated or damaged: {error}") from error
 
 
 def _download(repository: str) -> Path:

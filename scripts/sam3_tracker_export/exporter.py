@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, Optional
 
@@ -15,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from . import interruption
 from .checkpoint import Checkpoint, read_json
 from .config import GraphConfig, tracker_config
 from .errors import ExportError
@@ -22,6 +22,7 @@ from .graphs import archive_bytes, build_components, parameter_shapes
 from .loading import archived_weights, bind_weights, load_components
 from .manifest import make_manifest, write_json, write_manifest
 from .meta_check import check_on_meta
+from .options import DTYPE_NAMES, ExportOptions
 from .reference import transformers_version
 from .scan import scan_components
 from .verify import verify
@@ -29,33 +30,22 @@ from .verify import verify
 #: A model larger than this is verified with one encoding only, unless told otherwise.
 QUICK_ABOVE_PARAMETERS = 100_000_000
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What the command line asks for. Exactly one of `checkpoint` and `config_only` is given."""
-
-    out: Path
-    checkpoint: Optional[str] = None
-    config_only: Optional[Path] = None
-    with_weights: bool = False
-    #: "keep", or the name of a dtype.
-    weights_dtype: str = "keep"
-    #: "full", "quick", "none", or None for the default by size.
-    verify: Optional[str] = None
+DTYPES = {name: getattr(torch, name) for name in DTYPE_NAMES}
 
 
 def export_model(options: ExportOptions) -> None:
     """Writes the model directory `options.out`, replacing an earlier export there.
 
     Everything is written into a folder beside it, checked there and renamed at the end, so that an export that fails
-    leaves things as they were. Raises ExportError where the checkpoint or the result is not as it must be.
+    or is interrupted leaves things as they were. Raises ExportError where the checkpoint or the result is not as it
+    must be.
     """
     _check_target(options.out)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{options.out.name}.", dir=options.out.parent))
+    temporary: Optional[Path] = None
     try:
+        with interruption.held():
+            temporary = Path(tempfile.mkdtemp(prefix=f".{options.out.name}.", dir=options.out.parent))
         temporary.chmod(0o755)
         if options.config_only is not None:
             _export_graphs_only(options, temporary)
@@ -63,7 +53,9 @@ def export_model(options: ExportOptions) -> None:
             _export_checkpoint(options, temporary)
         _put_in_place(temporary, options.out)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with interruption.held():
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
     print(f"Wrote {options.out}", flush=True)
 
 
@@ -214,7 +206,8 @@ def _put_in_place(temporary: Path, out: Path) -> None:
         if entry.name not in _OWN_FILES:
             copy = shutil.copytree if entry.is_dir() else shutil.copy2
             copy(entry, temporary / entry.name)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as replaced:
+    # Between the two renames the earlier export is in a folder that goes away.
+    with interruption.held(), tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as replaced:
         out.rename(Path(replaced, out.name))
         try:
             temporary.rename(out)
@@ -232,7 +225,11 @@ def _step(what: str) -> Iterator[None]:
     """Says what a long step is before it starts and how long it took after."""
     print(f"{what} ...", flush=True)
     start = time.monotonic()
-    yield
+    try:
+        yield
+    finally:
+        # An error that a signal caused is no finding of this step.
+        interruption.raise_if_interrupted()
     print(f"  done in {time.monotonic() - start:.1f} s", flush=True)
 
 

@@ -6,6 +6,7 @@ from typing import Dict, List
 
 import torch
 
+from . import interruption
 from .config import GraphConfig
 from .errors import ExportError
 from .graphs import build_components
@@ -35,6 +36,8 @@ def check_on_meta(folder: Path, config: GraphConfig, dtype: torch.dtype = torch.
                 try:
                     results = getattr(components[name], method["name"])(*_arguments(config, method, dtype))
                 except RuntimeError as error:
+                    # TorchScript turns a KeyboardInterrupt in a meta kernel into one.
+                    interruption.raise_if_interrupted()
                     findings.append(f"{where}: {str(error).strip().splitlines()[-1]}")
                     continue
                 findings.extend(f"{where}: {finding}" for finding in _compare(results, method["results"], dtype))

@@ -6,6 +6,7 @@ from typing import Dict, Optional
 import torch
 from torch import Tensor
 
+from . import interruption
 from .config import tracker_config
 from .errors import ExportError
 
@@ -44,6 +45,7 @@ def reference_model(config: dict, weights: Dict[str, Tensor], attention: str = "
         from transformers import Sam3TrackerConfig, Sam3TrackerModel
         from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
+        interruption.raise_if_interrupted()
         raise ExportError(
             f"Verification compares with transformers, which does not import ({error}). "
             "Install scripts/requirements.txt, or pass --verify none."

@@ -63,17 +63,22 @@ function breakLock(file, lost) {
 
 /**
  * Takes the lock, waiting while another process holds it, and returns the function that gives it back (calling that
- * twice is fine). `onWait(holder)` is called once before waiting.
+ * twice is fine), or null where this user may not write. `onWait(holder)` is called once before waiting.
  */
 export async function takeLock(file, { onWait = () => {}, pollMilliseconds = 500 } = {}) {
   const holder = { pid: process.pid, host: os.hostname(), started: startTime(process.pid) };
   const draft = `${file}.${process.pid}`;
-  mkdirSync(path.dirname(file), { recursive: true });
   let told = false;
   for (;;) {
-    // A link appears complete or not at all: no reader ever sees an empty lock.
-    writeFileSync(draft, JSON.stringify(holder));
     try {
+      mkdirSync(path.dirname(file), { recursive: true });
+      writeFileSync(draft, JSON.stringify(holder));
+    } catch (error) {
+      if (['EACCES', 'EPERM', 'EROFS'].includes(error.code)) return null;
+      throw error;
+    }
+    try {
+      // A link appears complete or not at all: no reader ever sees an empty lock.
       linkSync(draft, file);
       return () => {
         if (readHolder(file)?.pid === holder.pid) rmSync(file, { force: true });

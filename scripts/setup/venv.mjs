@@ -1,5 +1,5 @@
 /** The virtual environment inside the repository: PyTorch's CPU build, and the reference that tests compare with. */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { outputOf, run, runOrFail, SetupError } from './process.mjs';
 import { hashOf, readStamp, removeStamp, writeStamp } from './stamp.mjs';
@@ -29,6 +29,24 @@ function sitePackages(root) {
   return name ? path.join(library, name, 'site-packages') : null;
 }
 
+/** Whether pip came to the end of an installation: it writes INSTALLER after the last file of the wheel. */
+function isComplete(distInfo) {
+  return ['INSTALLER', 'RECORD'].every((name) => existsSync(path.join(distInfo, name)));
+}
+
+/**
+ * Removes the metadata of packages in the virtual environment whose installation was cut short. pip takes a package
+ * with METADATA for installed and would leave it as it is; without, it installs anew over the files that are there.
+ */
+export function forgetIncompletePackages(root) {
+  const packages = sitePackages(root);
+  if (!packages || !existsSync(packages)) return;
+  for (const name of readdirSync(packages).filter((entry) => entry.endsWith('.dist-info'))) {
+    const distInfo = path.join(packages, name);
+    if (!isComplete(distInfo)) rmSync(distInfo, { recursive: true });
+  }
+}
+
 /** The torch directory of the virtual environment when the pinned version is completely installed, else null. */
 export function venvTorch(root) {
   const packages = sitePackages(root);
@@ -37,8 +55,7 @@ export function venvTorch(root) {
   const complete = readdirSync(packages).some(
     (name) =>
       (name === `torch-${version}.dist-info` || name.startsWith(`torch-${version}+`)) &&
-      // pip writes INSTALLER after the last file of the wheel: without it an installation was cut short.
-      existsSync(path.join(packages, name, 'INSTALLER')),
+      isComplete(path.join(packages, name)),
   );
   return complete ? path.join(packages, 'torch') : null;
 }
@@ -67,6 +84,7 @@ export async function installTorch(root, say) {
   say(
     `Installing PyTorch ${pinnedTorch(root)}, CPU build, into .venv (about 200 MB to fetch, 800 MB on disk)`,
   );
+  forgetIncompletePackages(root);
   let result = await run(python, install);
   if (result.code !== 0 && /No matching distribution found for torch==/.test(result.errorOutput)) {
     say(`The configured package indexes do not have it: asking ${cpuWheelIndex} too`);
@@ -88,10 +106,11 @@ export async function installReference(root, say) {
   const stamp = path.join(root, '.venv', 'sam3-tracker-setup.json');
   const hash = hashOf(root, files);
   if (venvTorch(root) && readStamp(stamp).reference === hash) return;
-  removeStamp(stamp);
   await installTorch(root, say);
   await ensureVenv(root, say);
   say('Installing transformers and the other pinned packages of the tests into .venv (about 80 MB to fetch)');
+  removeStamp(stamp);
+  forgetIncompletePackages(root);
   const python = venvPython(root);
   await runOrFail(python, ['-m', 'pip', 'install', ...pipOptions, '-r', files[1]], {
     remedy: 'Is the package index reachable?',

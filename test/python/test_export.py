@@ -267,6 +267,18 @@ class FailureTest(ExportCase):
             self.export()
         self.assert_nothing_written()
 
+    def test_damaged_weights_are_named(self):
+        for shards, name in ((1, "model.safetensors"), (3, "model-00002-of-00003.safetensors")):
+            write_checkpoint(self.checkpoint, self.weights, self.config, shards)
+            file = self.checkpoint / name
+            whole = file.read_bytes()
+            for data in (whole[:-100], whole[:100], b"", b"\xff" * 64):
+                file.write_bytes(data)
+                with self.assertRaisesRegex(ExportError, "cannot be read as safetensors") as caught:
+                    self.export()
+                self.assertIn(str(file), str(caught.exception))
+            self.assert_nothing_written()
+
     def test_unknown_tensors_are_reported(self):
         write_checkpoint(self.checkpoint, {**self.weights, "lm_head.weight": torch.ones(2)}, self.config)
         self.assertIn("Left out 1 tensors that are not the tracker's: lm_head.weight", self.export())
