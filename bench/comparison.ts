@@ -1,0 +1,85 @@
+/** Runs one case on every side in turn, and lets it count only where the sides agree. */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { LIMITS } from '../test/parity/compare';
+import { differenceOf, type ArrayFile, type Difference } from './arrays';
+import type { Case } from './cases';
+import type { Peer, Timed } from './peer';
+import { shown, type CaseResult } from './report';
+import { summarize } from './statistics';
+
+/** Outputs of two sides held against each other. */
+export interface Agreement {
+  agree: boolean;
+  /** For people. */
+  difference: string;
+}
+
+function withinLimits(name: string, dtype: ArrayFile['dtype'], found: Difference): boolean {
+  if (dtype === 'bool') return found.equal >= LIMITS.agreement;
+  if (name === 'iou_scores') return found.largest <= LIMITS.iouScores;
+  return found.largest <= LIMITS.relative * found.scale;
+}
+
+/** Compares outputs by name. @throws Error where names, dtypes or dims differ. */
+export async function agreementOf(ours: Timed['outputs'], theirs: Timed['outputs']): Promise<Agreement> {
+  const names = Object.keys(ours).sort();
+  if (names.join() !== Object.keys(theirs).sort().join())
+    throw new Error(`ours gave ${names.join(', ')}; the other side ${Object.keys(theirs).join(', ')}`);
+  let agree = true;
+  const parts: string[] = [];
+  for (const name of names) {
+    const { dtype } = ours[name];
+    const found = await differenceOf(ours[name], theirs[name]);
+    agree &&= withinLimits(name, dtype, found);
+    const what =
+      dtype === 'bool'
+        ? `${shown((1 - found.equal) * 1e6)} pixels in a million`
+        : `${found.largest === 0 ? '0' : found.largest.toExponential(1)} (${shown(found.scale)})`;
+    parts.push(`${name}: ${what}`);
+  }
+  return { agree, difference: parts.join('; ') };
+}
+
+/**
+ * Times a case: the sides take turns. The first round is compared, and counts only where the case wants no warm-up.
+ *
+ * @param peers ours first, then the side to agree with.
+ * @param scratch a directory for outputs.
+ */
+export async function compareCase(
+  peers: readonly [Peer, Peer],
+  { name, call, args, runs, warmUp }: Case,
+  scratch: string,
+): Promise<CaseResult> {
+  const times = peers.map((): number[] => []);
+  const outputs: Timed['outputs'][] = [];
+  for (let round = warmUp ? -1 : 0; round < runs; round++) {
+    const isFirst = outputs.length < peers.length;
+    for (const [index, peer] of peers.entries()) {
+      const save = isFirst ? path.join(scratch, peer.side) : null;
+      if (save) await mkdir(save, { recursive: true });
+      const timed = await peer.call<Timed>('run', { call, args, save });
+      if (isFirst) outputs.push(timed.outputs);
+      if (round >= 0) times[index].push(1000 * timed.seconds);
+    }
+  }
+  const [ours, transformers] = times.map(summarize);
+  const agreement = await agreementOf(outputs[0], outputs[1]);
+  return { name, unit: 'ms', ours, transformers, ...agreement };
+}
+
+/** What must hold of compared cases: that the sides agree. */
+export function agreementChecks(
+  cases: readonly CaseResult[],
+): { name: string; passed: boolean; found: string }[] {
+  const compared = cases.filter(({ agree }) => agree !== null);
+  const apart = compared.filter(({ agree }) => !agree).map(({ name }) => name);
+  return [
+    {
+      name: 'the results agree',
+      passed: apart.length === 0,
+      found: apart.length ? `not in: ${apart.join(', ')}` : `in all ${compared.length} cases`,
+    },
+  ];
+}

@@ -1,0 +1,133 @@
+/** The benchmark: `npm run bench -- [parts...] [--quick] [--json FILE]`. Exit code 1 where a bar is missed. */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { Argument, Command, InvalidArgumentError } from 'commander';
+import { eventLoop } from './event-loop';
+import { fullSize } from './full-size';
+import { busyCores, describeMachine } from './machine';
+import { memory } from './memory';
+import type { BenchOptions } from './options';
+import type { Description } from './peer';
+import { caseJson, partText, shown, toMarkdown, type PartResult } from './report';
+import { withSides } from './sides';
+import { small } from './small';
+
+const PARTS: Record<string, (options: BenchOptions) => Promise<PartResult>> = {
+  small,
+  'event-loop': eventLoop,
+  memory,
+  'full-size': fullSize,
+};
+
+/** What `--quick` runs where no part is named. */
+const QUICK_PARTS = ['small', 'event-loop', 'memory'];
+
+/** Cores that others may keep busy before times count as disturbed. */
+const QUIET_CORES = 0.2;
+
+function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError('It must be a whole number above 0.');
+  return value;
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function printHead(
+  machine: ReturnType<typeof describeMachine>,
+  sides: Readonly<Record<string, Description>>,
+): void {
+  const { cpu, cores, memoryGiB, platform } = machine;
+  print(`${new Date().toISOString().slice(0, 10)}, ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${platform}\n`);
+  const rows = Object.entries(sides).map(([side, { versions, threads }]) => ({
+    side,
+    threads: String(threads),
+    versions: Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', '),
+  }));
+  print(`${toMarkdown(rows)}\n`);
+}
+
+/** Other processes' share of the machine before and after a part, since times taken beside them are no measure. */
+function busyNote([before, after]: readonly [number, number]): string {
+  const note = `Cores kept busy by others: ${shown(before)} before this part, ${shown(after)} after it.`;
+  return Math.max(before, after) > QUIET_CORES ? `${note} The times above are not to be trusted.` : note;
+}
+
+async function run(
+  names: readonly string[],
+  flags: { quick: boolean; runs?: number; threads: number; json?: string },
+): Promise<boolean> {
+  const parts = names.length ? names : flags.quick ? QUICK_PARTS : Object.keys(PARTS);
+  const machine = describeMachine();
+  const sides = await withSides(flags.threads, (_, descriptions) => Promise.resolve(descriptions));
+  printHead(machine, sides);
+  const scratch = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-bench-'));
+  // Also where a signal ends a run that takes minutes; the sides end when their input does.
+  process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
+  process.once('SIGINT', () => process.exit(130)).once('SIGTERM', () => process.exit(143));
+  const results: (PartResult & { part: string; busyCores: readonly [number, number] })[] = [];
+  for (const part of parts) {
+    const before = await busyCores();
+    const folder = path.join(scratch, part);
+    mkdirSync(folder);
+    const progress = (what: string): void => void process.stderr.write(`${part}: ${what} ...\n`);
+    const { quick, threads, runs = null } = flags;
+    const result = await PARTS[part]({ quick, runs, threads, scratch: folder, progress });
+    const busy = [before, await busyCores()] as const;
+    results.push({ ...result, part, busyCores: busy });
+    print(`${partText(result)}\n${busyNote(busy)}\n`);
+  }
+  if (flags.json !== undefined) {
+    const versions = Object.fromEntries(Object.entries(sides).map(([side, found]) => [side, found.versions]));
+    const report = {
+      machine,
+      versions: { ...versions, onnxruntime: null },
+      threads: flags.threads,
+      quick: flags.quick,
+      cases: results.flatMap(({ part, cases }) => cases.map((one) => ({ part, ...caseJson(one) }))),
+      checks: results.flatMap(({ part, checks }) => checks.map((check) => ({ part, ...check }))),
+      tables: results.flatMap(({ part, tables }) => tables.map((table) => ({ part, ...table }))),
+      busyCores: Object.fromEntries(results.map(({ part, busyCores: busy }) => [part, busy])),
+    };
+    await writeFile(flags.json, `${JSON.stringify(report, null, 2)}\n`);
+  }
+  return results.every(({ checks }) => checks.every(({ passed }) => passed));
+}
+
+const command = new Command('bench')
+  .description(
+    'Runs sam3-tracker beside transformers on the same inputs, weights and threads, side by side in turn.',
+  )
+  .addArgument(
+    new Argument('[parts...]', 'what to run (default: all; with --quick all but full-size)').choices(
+      Object.keys(PARTS),
+    ),
+  )
+  .option('--quick', 'the small model only, and fewer repetitions', false)
+  .option(
+    '--runs <n>',
+    'repetitions: of loads and encodes of the full size, of everything in small',
+    positiveInteger,
+  )
+  .option(
+    '--threads <n>',
+    'threads of one operation on every side',
+    positiveInteger,
+    os.availableParallelism(),
+  )
+  .option('--json <file>', 'write the results to a file, too')
+  .action(async (parts: string[], flags: Parameters<typeof run>[1]) => {
+    process.exitCode = (await run(parts, flags)) ? 0 : 1;
+  });
+
+command.parseAsync().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});

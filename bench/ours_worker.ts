@@ -1,0 +1,138 @@
+/** Our side of the benchmark: does what cases.ts asks for and says how long it took. See transformers_worker.py. */
+import path from 'node:path';
+import { RawImage, Sam3TrackerModel, Sam3TrackerProcessor, Tensor } from '../lib/index';
+import { native } from '../lib/native';
+import { version } from '../package.json';
+import { readArray, writeArray, type ArrayFile } from './arrays';
+import type { Description, Timed } from './peer';
+import { serve } from './serve';
+import { timerGaps, type TimerGaps } from './timer';
+
+type Outputs = Record<string, Tensor>;
+type Inputs = Record<string, unknown>;
+
+interface Loaded {
+  model: Sam3TrackerModel;
+  processor: Sam3TrackerProcessor;
+}
+
+let loaded: Loaded | null = null;
+const arrays = new Map<string, Tensor | RawImage>();
+
+function current(): Loaded {
+  if (!loaded) throw new Error('nothing is loaded');
+  return loaded;
+}
+
+/** Sets the number of threads; returns versions and the number that libtorch then says. */
+function describe({ threads }: { threads: number }): Description {
+  native.setThreads(threads);
+  const { torchVersion, threads: found } = native.runtimeInfo();
+  return {
+    versions: { node: process.versions.node, 'sam3-tracker': version, libtorch: torchVersion },
+    threads: found,
+  };
+}
+
+async function load({ directory }: { directory: string }): Promise<{ seconds: number }> {
+  const start = performance.now();
+  const model = await Sam3TrackerModel.from_pretrained(directory, { device: 'cpu', dtype: 'float32' });
+  const seconds = (performance.now() - start) / 1000;
+  loaded = { model, processor: await Sam3TrackerProcessor.from_pretrained(directory) };
+  return { seconds };
+}
+
+const CALLS: Record<string, (inputs: never) => Promise<Outputs>> = {
+  preprocess,
+  encode,
+  click,
+  post_process,
+};
+
+async function preprocess({ picture }: { picture: RawImage }): Promise<Outputs> {
+  const { pixel_values } = await current().processor({ images: picture });
+  return { pixel_values };
+}
+
+async function encode({ pixel_values }: { pixel_values: Tensor }): Promise<Outputs> {
+  const levels = await current().model.get_image_embeddings(pixel_values);
+  return Object.fromEntries(levels.map((level, index) => [`image_embeddings.${index}`, level]));
+}
+
+async function click({
+  original_sizes,
+  ...inputs
+}: Inputs & { original_sizes?: [number, number][] }): Promise<Outputs> {
+  const { iou_scores, object_score_logits, pred_masks } = await current().model(inputs);
+  if (!original_sizes) return { iou_scores, object_score_logits, pred_masks };
+  const masks = await post_process({ pred_masks, original_sizes });
+  pred_masks.dispose();
+  return { iou_scores, object_score_logits, ...masks };
+}
+
+async function post_process(inputs: {
+  pred_masks: Tensor;
+  original_sizes: [number, number][];
+}): Promise<Outputs> {
+  const masks = await current().processor.post_process_masks(inputs.pred_masks, inputs.original_sizes);
+  return Object.fromEntries(masks.map((mask, index) => [`masks.${index}`, mask]));
+}
+
+async function run({
+  call,
+  args,
+  save,
+}: {
+  call: string;
+  args: Inputs;
+  save: string | null;
+}): Promise<Timed> {
+  const known = arrays.size;
+  const inputs = (await resolveArrays(args)) as never;
+  // Python frees what it read from files at once: memory of the inputs' making must not count on one side only.
+  if (arrays.size > known) globalThis.gc?.();
+  const start = performance.now();
+  const outputs = await CALLS[call](inputs);
+  const seconds = (performance.now() - start) / 1000;
+  const saved: Timed['outputs'] = {};
+  for (const [name, tensor] of Object.entries(outputs)) {
+    if (save !== null)
+      saved[name] = await writeArray(save, name, tensor.type as ArrayFile['dtype'], tensor.data, tensor.dims);
+    tensor.dispose();
+  }
+  return { seconds, outputs: saved };
+}
+
+/** The gaps of a 10 ms timer during encodes one after the other, or without them where there is no pixel_values. */
+async function gaps(args: { seconds: number; pixel_values: ArrayFile | null }): Promise<TimerGaps> {
+  const pixel_values = args.pixel_values && ((await arrayOf(args.pixel_values)) as Tensor);
+  return timerGaps(args.seconds, async () => {
+    if (!pixel_values) return void (await new Promise((resolve) => setTimeout(resolve, 1000 * args.seconds)));
+    for (const tensor of Object.values(await encode({ pixel_values }))) tensor.dispose();
+  });
+}
+
+/** Arguments with Tensors, and a RawImage for a picture, where they name files. */
+async function resolveArrays(value: unknown): Promise<unknown> {
+  if (Array.isArray(value)) return Promise.all(value.map(resolveArrays));
+  if (typeof value !== 'object' || value === null) return value;
+  if ('file' in value) return arrayOf(value as ArrayFile);
+  const entries = Object.entries(value).map(async ([name, item]) => [name, await resolveArrays(item)]);
+  return Object.fromEntries((await Promise.all(entries)) as [string, unknown][]);
+}
+
+async function arrayOf(array: ArrayFile): Promise<Tensor | RawImage> {
+  const key = path.resolve(array.file);
+  let found = arrays.get(key);
+  if (!found) {
+    const data = await readArray(array);
+    found =
+      array.dtype === 'uint8'
+        ? new RawImage(data as Uint8Array, array.dims[1], array.dims[0], 3)
+        : new Tensor(array.dtype, data, array.dims);
+    arrays.set(key, found);
+  }
+  return found;
+}
+
+void serve({ describe, load, run, gaps });

@@ -1,0 +1,98 @@
+/** What a part of the benchmark found, as tables in Markdown and as JSON. */
+import type { Summary } from './statistics';
+
+/** One case: what each side took for the same work. */
+export interface CaseResult {
+  name: string;
+  unit: 'ms' | 's' | 'MiB';
+  ours: Summary | null;
+  /** null where this side has no such thing, or does not tell. */
+  transformers: Summary | null;
+  /** Whether both sides gave the same; null where there is nothing to compare. */
+  agree: boolean | null;
+  /** The largest differences by output, for people. */
+  difference: string;
+}
+
+/** One bar that must be held. */
+export interface Check {
+  name: string;
+  passed: boolean;
+  /** What was found and what is wanted, for people. */
+  found: string;
+}
+
+/** What a part found. */
+export interface PartResult {
+  title: string;
+  cases: CaseResult[];
+  checks: Check[];
+  /** Further tables: cells by column. */
+  tables: { title: string; rows: Record<string, string>[] }[];
+}
+
+/** Rows as a table in Markdown, aligned; the first column left, the others right. */
+export function toMarkdown(rows: readonly Record<string, string>[]): string {
+  const columns = Object.keys(rows[0]);
+  const widths = columns.map((name) => Math.max(3, name.length, ...rows.map((row) => row[name].length)));
+  const pad = (text: string, index: number): string =>
+    index === 0 ? text.padEnd(widths[index]) : text.padStart(widths[index]);
+  const line = (cells: readonly string[]): string => `| ${cells.map(pad).join(' | ')} |`;
+  const rule = `| ${widths.map((width, index) => (index === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)).join(' | ')} |`;
+  return [line(columns), rule, ...rows.map((row) => line(columns.map((name) => row[name])))].join('\n');
+}
+
+/** Three significant digits, without an exponent. */
+export function shown(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  return Math.abs(value) >= 100 ? value.toFixed(0) : Number(value.toPrecision(3)).toString();
+}
+
+function shownSummary(summary: Summary | null): string {
+  if (!summary) return '-';
+  const { median, min, max, runs } = summary;
+  return runs === 1 ? shown(median) : `${shown(median)} (${shown(min)}-${shown(max)})`;
+}
+
+function caseRow({ name, unit, ours, transformers, agree, difference }: CaseResult): Record<string, string> {
+  return {
+    case: name,
+    unit,
+    ours: shownSummary(ours),
+    transformers: shownSummary(transformers),
+    'ours / transformers': ours && transformers ? shown(ours.median / transformers.median) : '-',
+    runs: String(Math.max(ours?.runs ?? 0, transformers?.runs ?? 0)),
+    agree: agree === null ? '-' : agree ? 'yes' : 'NO',
+    'largest difference (scale)': difference || '-',
+  };
+}
+
+/** A part for people. Medians, with the smallest and the largest in brackets. */
+export function partText({ title, cases, checks, tables }: PartResult): string {
+  const sections = [`## ${title}`];
+  if (cases.length) sections.push(toMarkdown(cases.map(caseRow)));
+  for (const table of tables) sections.push(`### ${table.title}`, toMarkdown(table.rows));
+  if (checks.length)
+    sections.push(
+      checks.map(({ name, passed, found }) => `- ${passed ? 'pass' : 'FAIL'}: ${name}: ${found}`).join('\n'),
+    );
+  return `${sections.join('\n\n')}\n`;
+}
+
+/** A case for programs: medians, null where a side cannot, or the benchmark does not run it yet. */
+export function caseJson({ name, unit, ours, transformers, agree, difference }: CaseResult): object {
+  return {
+    name,
+    unit,
+    ours: ours?.median ?? null,
+    transformers: transformers?.median ?? null,
+    onnxruntime: null,
+    agree,
+    spread: {
+      ours: ours && [ours.min, ours.max],
+      transformers: transformers && [transformers.min, transformers.max],
+    },
+    runs: { ours: ours?.runs ?? 0, transformers: transformers?.runs ?? 0 },
+    difference,
+  };
+}

@@ -1,0 +1,43 @@
+/** Both sides at once, with the same number of threads. */
+import { Peer, type Description, type Side } from './peer';
+
+/** Ours first, as it is compared. */
+const SIDES: readonly Side[] = ['ours', 'transformers'];
+
+/**
+ * Starts ours and transformers', hands them and what they say of themselves over, and ends them.
+ *
+ * @throws Error where one cannot be started or has another number of threads.
+ */
+export async function withSides<T>(
+  threads: number,
+  run: (
+    sides: readonly [ours: Peer, transformers: Peer],
+    descriptions: Readonly<Record<string, Description>>,
+  ) => Promise<T>,
+): Promise<T> {
+  const sides: Peer[] = [];
+  try {
+    // One by one, so that those that did start are ended where the next cannot.
+    for (const side of SIDES) sides.push(Peer.start(side, threads));
+    const [ours, transformers] = sides;
+    return await run([ours, transformers], await describeSides(sides, threads));
+  } finally {
+    await Promise.all(sides.map((side) => side.close()));
+  }
+}
+
+/** What sides say of themselves, by side. @throws Error where one does not run with `threads` threads. */
+export async function describeSides(
+  sides: readonly Peer[],
+  threads: number,
+): Promise<Record<string, Description>> {
+  const found: Record<string, Description> = {};
+  for (const side of sides) {
+    const description = await side.call<Description>('describe', { threads });
+    if (description.threads !== threads)
+      throw new Error(`${side.side} runs with ${description.threads} threads instead of ${threads}`);
+    found[side.side] = description;
+  }
+  return found;
+}

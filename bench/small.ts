@@ -1,0 +1,26 @@
+/** The bundled model beside transformers: what is left of the time when the arithmetic is small. */
+import path from 'node:path';
+import { makeCases } from './cases';
+import { agreementChecks, compareCase } from './comparison';
+import type { BenchOptions } from './options';
+import { withSides } from './sides';
+import { ROOT } from './peer';
+import type { CaseResult, PartResult } from './report';
+
+/** The directory of the bundled model. */
+export const SMALL_MODEL = path.join(ROOT, 'models', 'sam3-tracker-tiny');
+
+/** Medians of preprocess, encode, click and post-process. */
+export async function small({ quick, runs, threads, scratch, progress }: BenchOptions): Promise<PartResult> {
+  const other = runs ?? (quick ? 10 : 30);
+  const list = await makeCases(SMALL_MODEL, scratch, { encode: other, warmUpEncode: true, other });
+  const cases: CaseResult[] = [];
+  await withSides(threads, async (sides) => {
+    for (const side of sides) await side.call('load', { directory: SMALL_MODEL });
+    for (const one of list) {
+      progress(one.name);
+      cases.push(await compareCase(sides, one, scratch));
+    }
+  });
+  return { title: 'Small model (sam3-tracker-tiny)', cases, checks: agreementChecks(cases), tables: [] };
+}

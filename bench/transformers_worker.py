@@ -1,0 +1,112 @@
+"""transformers' side of the benchmark: does what cases.ts asks for and says how long it took.
+
+Calls come from peer.ts, one JSON object a line. Arrays are raw files with a dtype and dims, the same for every side.
+"""
+
+import platform
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import reference
+import torch
+import transformers
+from PIL import Image
+from torch import Tensor
+from transformers import Sam3TrackerModel, Sam3TrackerProcessor
+
+_loaded: dict[str, Any] = {}
+
+
+@reference.register
+def describe(threads: int) -> dict:
+    """Sets the number of threads; returns versions and the number that torch then says."""
+    # reference.py takes one, which is right for small tests only.
+    torch.set_num_threads(threads)
+    versions = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+    return {"versions": versions, "threads": torch.get_num_threads()}
+
+
+@reference.register
+def load(directory: str) -> dict:
+    """Loads model and processor in float32; the time is the model's alone."""
+    start = time.perf_counter()
+    model = Sam3TrackerModel.from_pretrained(directory, dtype=torch.float32, attn_implementation="sdpa")
+    seconds = time.perf_counter() - start
+    _loaded.update(model=model, processor=Sam3TrackerProcessor.from_pretrained(directory))
+    return {"seconds": seconds}
+
+
+@reference.register
+def run(call: str, args: dict, save: str | None) -> dict:
+    """Runs one call on the arrays that `args` names; returns its seconds, and its outputs in the directory `save`."""
+    arguments = {name: _argument(value) for name, value in args.items()}
+    with torch.inference_mode():
+        start = time.perf_counter()
+        outputs = CALLS[call](**arguments)
+        seconds = time.perf_counter() - start
+    return {"seconds": seconds, "outputs": _write(outputs, Path(save)) if save else {}}
+
+
+def preprocess(picture: Image.Image) -> dict[str, Tensor]:
+    """A decoded picture to pixel_values."""
+    return {"pixel_values": _loaded["processor"](images=picture, return_tensors="pt").pixel_values}
+
+
+def encode(pixel_values: Tensor) -> dict[str, Tensor]:
+    """pixel_values to image embeddings."""
+    levels = _loaded["model"].get_image_embeddings(pixel_values)
+    return {f"image_embeddings.{index}": level for index, level in enumerate(levels)}
+
+
+def click(original_sizes: list | None = None, **inputs: Any) -> dict[str, Tensor]:
+    """Prompts on given image embeddings to logits, and to masks of the picture where its size is given."""
+    output = _loaded["model"](**inputs)
+    scores = {"iou_scores": output.iou_scores, "object_score_logits": output.object_score_logits}
+    if original_sizes is None:
+        return {**scores, "pred_masks": output.pred_masks}
+    return {**scores, **post_process(output.pred_masks, original_sizes)}
+
+
+def post_process(pred_masks: Tensor, original_sizes: list) -> dict[str, Tensor]:
+    """Low-resolution logits to boolean masks of the pictures."""
+    masks = _loaded["processor"].post_process_masks(pred_masks, original_sizes)
+    return {f"masks.{index}": mask for index, mask in enumerate(masks)}
+
+
+CALLS = {"preprocess": preprocess, "encode": encode, "click": click, "post_process": post_process}
+
+
+def _argument(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _array(value["file"], value["dtype"], tuple(value["dims"]))
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [_argument(item) for item in value]
+    return value
+
+
+@cache
+def _array(file: str, dtype: str, dims: tuple[int, ...]) -> Tensor | Image.Image:
+    data = bytearray(Path(file).read_bytes())
+    if dtype == "uint8":
+        # Users have a decoded picture, not a tensor.
+        return Image.frombytes("RGB", (dims[1], dims[0]), bytes(data))
+    return torch.frombuffer(data, dtype=getattr(torch, dtype)).reshape(dims)
+
+
+def _write(outputs: dict[str, Tensor], folder: Path) -> dict[str, dict]:
+    described = {}
+    for name, tensor in outputs.items():
+        file = folder / f"{name}.raw"
+        file.write_bytes(tensor.contiguous().numpy().tobytes())
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        described[name] = {"file": str(file), "dtype": dtype, "dims": list(tensor.shape)}
+    return described
+
+
+reference.serve()
