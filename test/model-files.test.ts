@@ -227,7 +227,16 @@ describe('files of a model', () => {
         'WEIGHTS_UNEXPECTED',
         /prompt_encoder/,
       ],
-      ['without weights', (copy) => copy.remove(WEIGHTS), 'WEIGHTS_MISSING', /misses \d+ weights.*, /],
+      ['without weights', (copy) => copy.remove(WEIGHTS), 'FILE_NOT_FOUND', /has no weights/],
+      [
+        'without weights and manifest',
+        (copy) => {
+          copy.remove(WEIGHTS);
+          copy.remove('torchscript/manifest.json');
+        },
+        'WEIGHTS_MISSING',
+        /misses \d+ weights.*, /,
+      ],
       [
         'with a weight missing',
         (copy) => editWeights(copy, (weights) => weights.delete(SOME_WEIGHT)),
