@@ -29,7 +29,7 @@ export async function installPackages(root, say) {
   const locked = readJson(path.join(root, 'package-lock.json'));
   const installed = readJson(path.join(root, 'node_modules', '.package-lock.json'));
   if (holdsEveryPackage(installed, locked)) return;
-  say('Installing the Node packages of package-lock.json into node_modules (120 MB)');
+  say('Installing the Node packages of package-lock.json into node_modules (500 MB)');
   // --include=dev: under NODE_ENV=production npm would leave out cmake-js and TypeScript.
   const args = ['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund'];
   // npm names its own script in npm_execpath; on Windows npm itself is a batch file, which spawn does not start.
