@@ -14,7 +14,8 @@ import {
   type FieldTable,
 } from './configuration-fields';
 import { Sam3TrackerError, wrongType, wrongValue } from './errors';
-import { find_pretrained_file, read_json_file } from './hub';
+import { read_json_file } from './files';
+import { find_pretrained_file } from './hub';
 import { decodeSpecialFloats, toPythonJson } from './python-json';
 import { checkOptions, checkOneOf, checkString, isPlainObject } from './validate';
 

@@ -1,22 +1,11 @@
 /** Where a model's files are: a directory, or one of the models that this package ships. */
-import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Sam3TrackerError } from './errors';
+import { kindOf } from './files';
 import { checkString } from './validate';
 
 /** The directory of the models that this package ships, one directory an id. */
 export const BUNDLED_MODELS = path.join(__dirname, '..', 'models');
-
-async function kindOf(file: string): Promise<'file' | 'directory' | null> {
-  try {
-    const found = await stat(file);
-    return found.isDirectory() ? 'directory' : 'file';
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
-    throw error;
-  }
-}
 
 /**
  * The directory that `from_pretrained` reads: an existing directory, or else the id of a bundled model.
@@ -47,32 +36,4 @@ export async function find_pretrained_file(name_or_path: string, filename: strin
   if ((await kindOf(file)) !== 'file')
     throw new Sam3TrackerError('FILE_NOT_FOUND', `${name_or_path} has no ${filename} (looked for ${file}).`);
   return file;
-}
-
-/**
- * A parsed JSON file that holds an object.
- *
- * @throws Sam3TrackerError FILE_NOT_FOUND, or FILE_INVALID with transformers' message for text that is not JSON.
- */
-export async function read_json_file(file: string): Promise<Record<string, unknown>> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
-    throw new Sam3TrackerError('FILE_NOT_FOUND', `There is no file ${file}.`, { cause });
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new Sam3TrackerError(
-      'FILE_INVALID',
-      `It looks like the config file at '${file}' is not a valid JSON file.`,
-      { cause },
-    );
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new Sam3TrackerError('FILE_INVALID', `The file ${file} does not hold a JSON object.`);
-  return value as Record<string, unknown>;
 }

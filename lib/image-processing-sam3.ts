@@ -4,7 +4,8 @@ import path from 'node:path';
 import { Callable } from './callable';
 import type { TensorData } from './dtype';
 import { Sam3TrackerError, wrongType } from './errors';
-import { find_pretrained_file, read_json_file } from './hub';
+import { read_json_file } from './files';
+import { find_pretrained_file } from './hub';
 import type { ImagesInput } from './image-inputs';
 import { preprocessImages, preprocessMaps } from './image-preprocessing';
 import {

@@ -5,7 +5,8 @@ import { BatchEncoding, type BatchField, type BatchFields } from './batch-encodi
 import { Callable } from './callable';
 import type { DType, TensorData } from './dtype';
 import { Sam3TrackerError, typeName } from './errors';
-import { find_pretrained_file, read_json_file } from './hub';
+import { read_json_file } from './files';
+import { find_pretrained_file } from './hub';
 import {
   Sam3ImageProcessor,
   type ImageFeatures,

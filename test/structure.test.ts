@@ -9,7 +9,7 @@ const root = path.join(__dirname, '..');
 /** Every file of lib/ belongs to one layer and imports from its own and lower ones only. */
 const layers: string[][] = [
   ['errors', 'types', 'dtype', 'callable', 'half'],
-  ['validate', 'libtorch', 'native', 'python-json', 'prompts'],
+  ['validate', 'files', 'libtorch', 'native', 'python-json', 'prompts'],
   [
     'tensor',
     'raw-image',
@@ -31,6 +31,7 @@ const layers: string[][] = [
     'post-process-masks',
     'image-processing-sam3',
     'graph-config',
+    'graph-files',
     'masks',
   ],
   [

@@ -70,9 +70,7 @@ def _export_graphs_only(options: ExportOptions, folder: Path) -> None:
     """Graphs of a configuration alone: nothing to bind and nothing to compare, but scanned and run on meta."""
     config = read_json(options.config_only)
     graph_config = GraphConfig.from_json(config)
-    components = build_graphs(folder / "torchscript", graph_config)
-    _check_portable(folder / "torchscript", graph_config)
-    _write_manifest(folder / "torchscript", graph_config, holds_weights=False)
+    components = make_graphs(folder / "torchscript", graph_config)
     write_json(folder / "config.json", plain_config(config, None))
     write_json(folder / "preprocessor_config.json", default_preprocessor(graph_config))
     count = sum(len(shapes) for shapes in components.values())
@@ -113,6 +111,17 @@ def _export_checkpoint(options: ExportOptions, folder: Path) -> None:
     # Both branches leave what was written, not what was read.
     _verify(options, folder, checkpoint.config, graph_config, weights, size)
     _write_manifest(torchscript, graph_config, options.with_weights)
+
+
+def make_graphs(folder: Path, config: GraphConfig) -> Dict[str, dict]:
+    """Writes the weightless archives and their manifest, scanned and run on the meta device, into the new `folder`.
+
+    Returns the parameter shapes of each component. Raises ExportError where the graphs are not as they must be.
+    """
+    shapes = build_graphs(folder, config)
+    _check_portable(folder, config)
+    _write_manifest(folder, config, holds_weights=False)
+    return shapes
 
 
 def build_graphs(folder: Path, config: GraphConfig) -> Dict[str, dict]:

@@ -1,0 +1,137 @@
+/** The TorchScript graphs of a model: those beside its weights, or those that this package ships for its configuration. */
+import { createHash } from 'node:crypto';
+import { createReadStream, readFileSync, readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Sam3TrackerConfig } from './configuration-sam3-tracker';
+import { Sam3TrackerError } from './errors';
+import { isFile, kindOf, objectField, parse_json_object } from './files';
+import { config_hash } from './graph-config';
+import { BUNDLED_MODELS } from './hub';
+
+/** The version of the manifest and of the graphs' methods that this package reads. */
+const FORMAT_VERSION = 1;
+
+const COMPONENTS = ['vision_encoder', 'prompt_encoder', 'mask_decoder'] as const;
+const MANIFEST = 'manifest.json';
+
+/** Absolute paths of a model's three graphs. */
+export type GraphFiles = Record<(typeof COMPONENTS)[number], string>;
+
+/** Graphs that have the hashes of their manifest, and what it says of them. */
+export interface Graphs {
+  files: GraphFiles;
+  /** Whether they hold their weights themselves; null where there is no manifest that says so. */
+  holdsWeights: boolean | null;
+}
+
+interface Manifest {
+  hashes: Record<string, string>;
+  configHash: string;
+  holdsWeights: boolean;
+}
+
+function graphFilesOf(folder: string): GraphFiles {
+  return Object.fromEntries(COMPONENTS.map((name) => [name, path.join(folder, `${name}.pt`)])) as GraphFiles;
+}
+
+function parseManifest(text: string, file: string): Manifest {
+  const manifest = parse_json_object(text, file);
+  if (manifest.format_version !== FORMAT_VERSION)
+    throw new Sam3TrackerError(
+      'CONFIG_MISMATCH',
+      `${file} is of format version ${String(manifest.format_version)}, this package reads ${FORMAT_VERSION}. ` +
+        'Export the model again with the export_model.py of this version.',
+    );
+  const files = objectField(manifest.files, file, 'files');
+  const hashes = COMPONENTS.map((component) => {
+    const name = `${component}.pt`;
+    const { sha256 } = objectField(files[name], file, `files.${name}`);
+    if (typeof sha256 !== 'string')
+      throw new Sam3TrackerError('FILE_INVALID', `${file} has no sha256 of ${name}.`);
+    return [name, sha256];
+  });
+  return {
+    hashes: Object.fromEntries(hashes) as Manifest['hashes'],
+    configHash: String(manifest.config_hash),
+    holdsWeights: manifest.holds_weights === true,
+  };
+}
+
+function checkHash(graph: string, expected: string, found: string): void {
+  if (found !== expected)
+    throw new Sam3TrackerError(
+      'HASH_MISMATCH',
+      `${graph} is not the file that the manifest describes: its sha256 is ${found}, the manifest says ${expected}. ` +
+        'Copy or export it again.',
+    );
+}
+
+/**
+ * The graphs that this package ships for a configuration, chosen by its content (`config_hash`) and checked against
+ * their manifest. Returns at once: the files are small.
+ *
+ * @throws Sam3TrackerError GRAPHS_NOT_FOUND, with the command that makes them, for a configuration that the package has
+ *   no graphs for; HASH_MISMATCH for a damaged installation; RangeError as `graph_config`.
+ */
+export function find_graphs(config: Sam3TrackerConfig): GraphFiles {
+  const wanted = config_hash(config);
+  for (const entry of readdirSync(BUNDLED_MODELS, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    const folder = path.join(BUNDLED_MODELS, entry.name, 'torchscript');
+    const file = path.join(folder, MANIFEST);
+    const manifest = parseManifest(readFileSync(file, 'utf8'), file);
+    if (manifest.configHash !== wanted) continue;
+    const files = graphFilesOf(folder);
+    for (const graph of Object.values(files)) {
+      const found = createHash('sha256').update(readFileSync(graph)).digest('hex');
+      checkHash(graph, manifest.hashes[path.basename(graph)], found);
+    }
+    return files;
+  }
+  throw new Sam3TrackerError(
+    'GRAPHS_NOT_FOUND',
+    `This package has no graphs for this configuration (config_hash ${wanted}); it has those of facebook/sam3. ` +
+      'Make them once, with a checkout of the package and Python: "python scripts/export_model.py --checkpoint ' +
+      '<directory of the checkpoint> --out <directory>" (or --config-only <config.json>, without weights), and load ' +
+      'the directory that it writes.',
+  );
+}
+
+/**
+ * The graphs of a model directory: its own where it has a `torchscript` folder, else those that this package ships for
+ * the configuration.
+ *
+ * @throws Sam3TrackerError FILE_NOT_FOUND for a folder with a graph missing; FILE_INVALID, CONFIG_MISMATCH and
+ *   HASH_MISMATCH where the manifest shows it; and as `find_graphs`.
+ */
+export async function find_model_graphs(directory: string, config: Sam3TrackerConfig): Promise<Graphs> {
+  const folder = path.join(directory, 'torchscript');
+  if (!(await kindOf(folder))) return { files: find_graphs(config), holdsWeights: false };
+  const files = graphFilesOf(folder);
+  for (const graph of Object.values(files)) {
+    if (!(await isFile(graph)))
+      throw new Sam3TrackerError(
+        'FILE_NOT_FOUND',
+        `The model in ${directory} has no graph ${graph}. Make the graphs with ` +
+          `"python scripts/export_model.py --checkpoint ${directory} --out <directory>" and load <directory>.`,
+      );
+  }
+  const file = path.join(folder, MANIFEST);
+  if (!(await isFile(file))) return { files, holdsWeights: null };
+  const manifest = parseManifest(await readFile(file, 'utf8'), file);
+  const expected = config_hash(config);
+  if (manifest.configHash !== expected)
+    throw new Sam3TrackerError(
+      'CONFIG_MISMATCH',
+      `The graphs beside ${file} were made for another configuration than config.json: the manifest's config_hash is ` +
+        `${manifest.configHash}, config.json gives ${expected}. Export the model again.`,
+    );
+  for (const graph of Object.values(files)) {
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(graph), hash);
+    checkHash(graph, manifest.hashes[path.basename(graph)], hash.digest('hex'));
+  }
+  return { files, holdsWeights: manifest.holdsWeights };
+}
