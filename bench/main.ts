@@ -10,19 +10,21 @@ import { busyCores, describeMachine } from './machine';
 import { memory } from './memory';
 import type { BenchOptions } from './options';
 import type { Description } from './peer';
+import { pictures } from './pictures';
 import { caseJson, partText, shown, toMarkdown, type PartResult } from './report';
 import { withSides } from './sides';
 import { small } from './small';
 
 const PARTS: Record<string, (options: BenchOptions) => Promise<PartResult>> = {
   small,
+  pictures,
   'event-loop': eventLoop,
   memory,
   'full-size': fullSize,
 };
 
 /** What `--quick` runs where no part is named. */
-const QUICK_PARTS = ['small', 'event-loop', 'memory'];
+const QUICK_PARTS = ['small', 'pictures', 'event-loop', 'memory'];
 
 /** Cores that others may keep busy before times count as disturbed. */
 const QUIET_CORES = 0.2;

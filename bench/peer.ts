@@ -1,6 +1,6 @@
 /** A side of the benchmark in a process of its own, which answers calls, one JSON object a line. */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { findPython } from '../test/support/python';
@@ -98,9 +98,20 @@ export class Peer {
 
   /** The largest resident set so far in bytes (VmHWM: with mapped files), or null where the system does not tell. */
   peakMemory(): number | null {
+    return this.#memory('VmHWM');
+  }
+
+  /** Lets `peakMemory` begin anew; returns the resident set in bytes, or null where the system does not tell. */
+  resetPeakMemory(): number | null {
+    if (this.#memory('VmRSS') === null) return null;
+    writeFileSync(`/proc/${this.#child.pid}/clear_refs`, '5');
+    return this.#memory('VmRSS');
+  }
+
+  #memory(field: 'VmHWM' | 'VmRSS'): number | null {
     const status = `/proc/${this.#child.pid}/status`;
     if (!existsSync(status)) return null;
-    const found = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(status, 'utf8'));
+    const found = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(status, 'utf8'));
     return found && Number(found[1]) * 1024;
   }
 

@@ -43,6 +43,19 @@ def load(directory: str) -> dict:
 
 
 @reference.register
+def load_processor(directory: str) -> None:
+    """Loads no model: preprocessing and post-processing need none."""
+    _loaded.update(processor=Sam3TrackerProcessor.from_pretrained(directory))
+
+
+@reference.register
+def prepare(args: dict) -> None:
+    """Reads a call's arrays before its memory is measured."""
+    for value in args.values():
+        _argument(value)
+
+
+@reference.register
 def run(call: str, args: dict, save: str | None) -> dict:
     """Runs one call on the arrays that `args` names; returns its seconds, and its outputs in the directory `save`."""
     arguments = {name: _argument(value) for name, value in args.items()}
