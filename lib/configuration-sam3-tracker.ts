@@ -49,7 +49,7 @@ export class Sam3TrackerPromptEncoderConfig extends PreTrainedConfig {
   declare num_point_embeddings: number;
   /** Activation of the mask embedding: 'gelu' or 'relu'. Default 'gelu'. */
   declare hidden_act: string;
-  /** Default 1e-6. */
+  /** Added to the variance in layer norms. Default 1e-6. */
   declare layer_norm_eps: number;
   /** Standard deviation of the positional embedding's frequencies. Default 1. */
   declare scale: number;
@@ -97,7 +97,7 @@ export class Sam3TrackerMaskDecoderConfig extends PreTrainedConfig {
   declare mlp_dim: number;
   /** Layers of the two-way transformer. Default 2. */
   declare num_hidden_layers: number;
-  /** Default 8. */
+  /** Heads of every attention. Default 8. */
   declare num_attention_heads: number;
   /** What cross attention divides its channels by. Default 2. */
   declare attention_downsample_rate: number;
@@ -129,8 +129,11 @@ export type Sam3TrackerConfigFields = Omit<
   FieldsOf<Sam3TrackerConfig>,
   'vision_config' | 'prompt_encoder_config' | 'mask_decoder_config'
 > & {
+  /** The vision encoder. */
   vision_config?: Sam3VisionConfigFields | Sam3VisionConfig | null;
+  /** The prompt encoder. */
   prompt_encoder_config?: Sam3TrackerPromptEncoderConfigFields | Sam3TrackerPromptEncoderConfig | null;
+  /** The mask decoder. */
   mask_decoder_config?: Sam3TrackerMaskDecoderConfigFields | Sam3TrackerMaskDecoderConfig | null;
 };
 
@@ -147,19 +150,26 @@ export class Sam3TrackerConfig extends PreTrainedConfig {
     initializer_range: { kind: 'float', default: 0.02 },
   };
 
+  /** The vision encoder. */
   declare vision_config: Sam3VisionConfig;
+  /** The prompt encoder. */
   declare prompt_encoder_config: Sam3TrackerPromptEncoderConfig;
+  /** The mask decoder. */
   declare mask_decoder_config: Sam3TrackerMaskDecoderConfig;
   /** Standard deviation of random weights. Default 0.02. */
   declare initializer_range: number;
 
   /**
-   * One object of fields, as in transformers; or the three nested configurations in turn, as its documentation shows
-   * and 5.8.0 refuses.
+   * One object of fields, as in transformers.
    *
    * @throws TypeError for a field of another kind; RangeError for the `model_type` of another class.
    */
   constructor(fields?: Sam3TrackerConfigFields);
+  /**
+   * The three nested configurations in turn, as transformers' documentation shows and 5.8.0 refuses.
+   *
+   * @throws as the other form.
+   */
   constructor(
     vision_config?: Sam3VisionConfig | Sam3VisionConfigFields | null,
     prompt_encoder_config?: Sam3TrackerPromptEncoderConfig | Sam3TrackerPromptEncoderConfigFields | null,

@@ -46,9 +46,9 @@ export class Sam3ViTConfig extends PreTrainedConfig {
   declare hidden_size: number;
   /** Channels inside the MLP. Default 4736. */
   declare intermediate_size: number;
-  /** Default 32. */
+  /** Layers. Default 32. */
   declare num_hidden_layers: number;
-  /** Default 16. */
+  /** Heads of every attention. Default 16. */
   declare num_attention_heads: number;
   /** Channels of the image. Default 3. */
   declare num_channels: number;
@@ -58,7 +58,7 @@ export class Sam3ViTConfig extends PreTrainedConfig {
   declare patch_size: number | number[];
   /** Activation of the MLP: 'gelu' or 'relu'. Default 'gelu'. */
   declare hidden_act: string;
-  /** Default 1e-6. */
+  /** Added to the variance in layer norms. Default 1e-6. */
   declare layer_norm_eps: number;
   /** Kept for round trips: inference drops nothing. Default 0. */
   declare attention_dropout: number;
@@ -123,6 +123,7 @@ function withTheta(fields: object): object {
 
 /** Fields of a Sam3VisionConfig, all optional; the backbone as an object of fields or as an instance. */
 export type Sam3VisionConfigFields = Omit<FieldsOf<Sam3VisionConfig>, 'backbone_config'> & {
+  /** The ViT backbone. */
   backbone_config?: Sam3ViTConfigFields | Sam3ViTConfig | null;
 };
 
@@ -148,6 +149,7 @@ export class Sam3VisionConfig extends PreTrainedConfig {
     initializer_range: { kind: 'float', default: 0.02 },
   };
 
+  /** The ViT backbone. */
   declare backbone_config: Sam3ViTConfig;
   /** Channels of the feature pyramid. Default 256. */
   declare fpn_hidden_size: number;
@@ -155,9 +157,9 @@ export class Sam3VisionConfig extends PreTrainedConfig {
   declare backbone_feature_sizes: number[][];
   /** Size of each pyramid level relative to the backbone's grid. Default [4, 2, 1, 0.5]. */
   declare scale_factors: number[];
-  /** Default 'gelu'. */
+  /** Activation of the neck. Default 'gelu'. */
   declare hidden_act: string;
-  /** Default 1e-6. */
+  /** Added to the variance in layer norms. Default 1e-6. */
   declare layer_norm_eps: number;
   /** Standard deviation of random weights. Default 0.02. */
   declare initializer_range: number;

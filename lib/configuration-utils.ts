@@ -21,7 +21,7 @@ import { checkOptions, checkOneOf, checkString, isPlainObject } from './validate
 
 export type { ConfigDict } from './configuration-fields';
 
-/** A configuration class: its constructor, and what it says of itself. */
+/** A configuration class: its constructor, and what it says of itself. @internal */
 export interface ConfigClass<T extends PreTrainedConfig = PreTrainedConfig> extends ConfigDescription {
   new (fields?: never): T;
   readonly fields: FieldTable;
@@ -44,15 +44,15 @@ const CONSUMED_NAMES = [
 
 /** The base of all configuration classes. Fields are plain properties; unknown ones are kept and written again. */
 export abstract class PreTrainedConfig {
-  /** The name in `model_type` that stands for this class. */
+  /** The name in `model_type` that stands for this class. @internal */
   static readonly model_type: string = '';
-  /** Other names that `model_type` may hold in a file, and what is kept for each. */
+  /** Other names that `model_type` may hold in a file, and what is kept for each. @internal */
   static readonly readable_model_types: Readonly<Record<string, string>> = {};
-  /** The key under which a larger configuration holds this one. */
+  /** The key under which a larger configuration holds this one. @internal */
   static readonly base_config_key: string = '';
-  /** The class's own fields, besides the common ones. */
+  /** The class's own fields, besides the common ones. @internal */
   static readonly fields: FieldTable = {};
-  /** Fields that hold configurations, and their classes. */
+  /** Fields that hold configurations, and their classes. @internal */
   static readonly sub_configs: Readonly<Record<string, ConfigClass>> = {};
 
   /** The name that stands for this class in config.json. */

@@ -25,10 +25,12 @@ export type ErrorCode =
 
 /** An error that is neither of kind (TypeError) nor of value (RangeError). */
 export class Sam3TrackerError extends Error {
+  /** The class's name. */
   override readonly name = 'Sam3TrackerError';
   /** What went wrong, for programs. */
   readonly code: ErrorCode;
 
+  /** An error of a kind, with what to do about it in its message, and the error behind it, if any, as `cause`. */
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;

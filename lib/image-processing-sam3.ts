@@ -31,7 +31,12 @@ export { PILImageResampling } from './image-processor-options';
 export type { ChannelDimension, Sam3ImageProcessorOptions } from './image-processor-options';
 export type { ImageInput, ImagesInput } from './image-inputs';
 export type { SizeDict, SizeOption } from './image-sizes';
-export type { MasksInput, PostProcessMasksOptions, SizesInput } from './post-process-masks';
+export type {
+  MasksInput,
+  PostProcessArguments,
+  PostProcessMasksOptions,
+  SizesInput,
+} from './post-process-masks';
 
 /** Options of one call: settings that replace the processor's own for this call, and segmentation maps. */
 export interface Sam3ImageProcessorCallOptions extends Sam3ImageProcessorOptions {

@@ -4,13 +4,19 @@ import { readSize, type SizeDict, type SizeOption } from './image-sizes';
 import type { Device, DeviceOption, ReturnTensors } from './types';
 import { checkBoolean, checkDevice, checkInteger, checkNumber, checkOneOf, checkOptions } from './validate';
 
-/** Resampling filters by number, as Pillow has them: LANCZOS is computed as BICUBIC, BOX and HAMMING are refused. */
+/** Resampling filters by number, as Pillow has them. */
 export const PILImageResampling = Object.freeze({
+  /** The nearest pixel. */
   NEAREST: 0,
+  /** Computed as BICUBIC, as in transformers. */
   LANCZOS: 1,
+  /** Linear over the pixels that a new one covers: antialiased. */
   BILINEAR: 2,
+  /** Cubic, antialiased. */
   BICUBIC: 3,
+  /** Refused, as in transformers. */
   BOX: 4,
+  /** Refused, as in transformers. */
   HAMMING: 5,
 });
 
@@ -24,9 +30,9 @@ export type ChannelDimension = 'channels_first' | 'channels_last';
 export interface Sam3ImageProcessorOptions {
   /** Turn a RawImage into three channels: alpha is dropped, grey repeated. Arrays stay as they are. Default true. */
   do_convert_rgb?: boolean | null;
-  /** Default true. */
+  /** Bring pictures to `size`. Default true. */
   do_resize?: boolean | null;
-  /** Default { height: 1008, width: 1008 }: the aspect ratio is not kept. */
+  /** What pictures are resized to. Default { height: 1008, width: 1008 }: the aspect ratio is not kept. */
   size?: SizeOption | null;
   /** Whether a `size` of one number means a square (true, the default) or the shortest edge (false). */
   default_to_square?: boolean | null;
@@ -34,10 +40,11 @@ export interface Sam3ImageProcessorOptions {
   resample?: number | null;
   /** Cut `crop_size` out of the centre; smaller pictures are padded with zeros. Default null: no. */
   do_center_crop?: boolean | null;
+  /** What `do_center_crop` cuts out. Default null: there is none. */
   crop_size?: SizeOption | null;
   /** Multiply by `rescale_factor`. Default true. */
   do_rescale?: boolean | null;
-  /** Default 1/255. */
+  /** What pixels are multiplied by. Default 1/255. */
   rescale_factor?: number | null;
   /** Subtract `image_mean`, divide by `image_std`, both in units after rescaling. Default true. */
   do_normalize?: boolean | null;
@@ -90,30 +97,22 @@ export const IMAGE_PROCESSOR_OPTIONS: readonly (keyof Sam3ImageProcessorOptions)
   'return_tensors',
 ];
 
-/** Settings in their checked form: sizes as SizeDict. */
-export interface ImageProcessorSettings {
-  do_convert_rgb: boolean | null;
-  do_resize: boolean | null;
-  size: SizeDict | null;
-  default_to_square: boolean | null;
-  resample: number | null;
-  do_center_crop: boolean | null;
-  crop_size: SizeDict | null;
-  do_rescale: boolean | null;
-  rescale_factor: number | null;
-  do_normalize: boolean | null;
-  image_mean: number | number[] | null;
-  image_std: number | number[] | null;
-  do_pad: boolean | null;
-  pad_size: SizeDict | null;
-  mask_size: SizeDict | null;
-  input_data_format: ChannelDimension | null;
-  data_format: ChannelDimension | null;
-  device: Device | 'auto' | null;
-  disable_grouping: boolean | null;
-  image_seq_length: number | null;
-  return_tensors: ReturnTensors | null;
+/** Where the checked form of a setting is another type than an option's. */
+interface CheckedForms {
+  size: SizeDict;
+  crop_size: SizeDict;
+  image_mean: number | number[];
+  image_std: number | number[];
+  pad_size: SizeDict;
+  mask_size: SizeDict;
+  device: Device | 'auto';
 }
+
+/** Settings in their checked form: sizes as SizeDict. */
+export type ImageProcessorSettings = {
+  [K in keyof Sam3ImageProcessorOptions]-?:
+    (K extends keyof CheckedForms ? CheckedForms[K] : NonNullable<Sam3ImageProcessorOptions[K]>) | null;
+};
 
 function checkResample(value: unknown): number {
   if (typeof value !== 'number') throw wrongType('a number of PILImageResampling', 'resample', value);

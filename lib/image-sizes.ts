@@ -14,7 +14,20 @@ const VALID_KEY_SETS = [
 ];
 
 /** A size by its keys, in pixels: height and width; shortest_edge (and longest_edge); or max_height and max_width. */
-export type SizeDict = Partial<Record<(typeof SIZE_KEYS)[number], number>>;
+export interface SizeDict {
+  /** With `width`: the exact size, whatever the picture's aspect ratio. */
+  height?: number;
+  /** With `height`. */
+  width?: number;
+  /** The picture's longer side becomes at most this, its aspect ratio kept. */
+  longest_edge?: number;
+  /** The picture's shorter side becomes this, its aspect ratio kept. */
+  shortest_edge?: number;
+  /** With `max_width`: the largest size of the picture's aspect ratio that fits. */
+  max_height?: number;
+  /** With `max_height`. */
+  max_width?: number;
+}
 
 /** What options take for a size, in pixels: one number, [height, width], or the keys of a SizeDict. */
 export type SizeOption = number | readonly [height: number, width: number] | SizeDict;

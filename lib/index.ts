@@ -10,6 +10,7 @@ export type {
   Sam3TrackerProcessorOptions,
   Sam3TrackerProcessorSettings,
 } from './processor-options';
+export type { NestedNumbers } from './prompts';
 export { BatchEncoding } from './batch-encoding';
 export type { BatchField, BatchFields } from './batch-encoding';
 export { PILImageResampling, Sam3ImageProcessor } from './image-processing-sam3';
@@ -19,6 +20,7 @@ export type {
   ImageInput,
   ImagesInput,
   MasksInput,
+  PostProcessArguments,
   PostProcessMasksOptions,
   Sam3ImageProcessorCallOptions,
   Sam3ImageProcessorOptions,
@@ -47,7 +49,7 @@ export type { ConfigDict } from './configuration-utils';
 export { Tensor } from './tensor';
 export type { NestedList, SliceRange, TensorElements } from './tensor';
 export { RawImage } from './raw-image';
-export type { RawImageInput, RawImageReadOptions } from './raw-image';
+export type { RawImageData, RawImageInput, RawImageReadOptions } from './raw-image';
 export {
   coco_decode_rle,
   coco_encode_rle,
@@ -60,7 +62,7 @@ export {
 } from './masks';
 export type { Box, CocoRLE, Mask, MaskLike, RLE } from './masks';
 export { drawOverlay } from './overlay';
-export type { OverlayOptions } from './overlay';
+export type { Color, OverlayOptions } from './overlay';
 export { Sam3TrackerError } from './errors';
 export type { ErrorCode } from './errors';
 export type { DType, TensorData } from './dtype';

@@ -9,15 +9,21 @@ import { checkSize, isPlainObject } from './validate';
 
 /** A binary mask (H, W), row-major: 1 inside, 0 outside. Plain data: needs no dispose, and crosses to workers. */
 export interface Mask {
+  /** As a Tensor's: one byte a pixel. */
   readonly type: 'bool';
+  /** 1 inside, 0 outside. */
   readonly data: Uint8Array;
+  /** [height, width] in pixels. */
   readonly dims: [height: number, width: number];
 }
 
 /** What the functions here take as a mask: a Mask, a bool or uint8 Tensor, or bytes with dims. Not 0 is inside. */
 export interface MaskLike {
+  /** 'bool' or 'uint8' where it is there. */
   readonly type?: string;
+  /** A Uint8Array or Uint8ClampedArray; not 0 is inside. */
   readonly data: ArrayLike<number | bigint>;
+  /** (..., height, width), in pixels. */
   readonly dims: readonly number[];
 }
 

@@ -74,6 +74,7 @@ export class Sam3TrackerImageSegmentationOutput extends ModelOutput {
   /** With output_attentions: what each two-way block returns third, (images * objects, 1, positions, channels); else null. */
   readonly mask_decoder_attentions: readonly Tensor[] | null;
 
+  /** An output of the given fields. */
   constructor(fields: {
     iou_scores: Tensor;
     pred_masks: Tensor;
@@ -109,6 +110,7 @@ export class Sam3TrackerVisionEncoderOutput extends ModelOutput {
   /** Sine position encodings of the same levels: (positions, images, channels). */
   readonly fpn_position_encoding: readonly Tensor[];
 
+  /** An output of the given fields. */
   constructor(fields: {
     last_hidden_state: Tensor;
     hidden_states: readonly Tensor[] | null;

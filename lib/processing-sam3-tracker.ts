@@ -47,7 +47,7 @@ export interface Sam3TrackerProcessor {
   <const O extends Omit<Sam3TrackerProcessorOptions, 'images'> = object>(
     images: ImagesInput,
     options?: Exactly<O>,
-  ): Promise<ProcessorResult<O & { images: ImagesInput }>>;
+  ): Promise<ProcessorResult<O & Record<'images', ImagesInput>>>;
   <const O extends Sam3TrackerProcessorOptions>(options: Exactly<O>): Promise<ProcessorResult<O>>;
 }
 

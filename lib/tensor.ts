@@ -19,7 +19,7 @@ export type TensorElements = TensorData | readonly number[] | readonly bigint[] 
 
 /** An n-dimensional array of one element type. Axis order is that of torch: outermost first, row-major. */
 export class Tensor {
-  /** The native handle, for this package's own calls. */
+  /** The native handle, for this package's own calls. @internal */
   readonly handle: NativeTensor;
   /** Length of each axis, outermost first. */
   readonly dims: readonly number[];
@@ -39,7 +39,7 @@ export class Tensor {
    * @throws TypeError for an unknown type, or data of another kind than the type's; RangeError for another count.
    */
   constructor(type: DType, data: TensorElements, dims: readonly number[]);
-  /** A tensor over a native handle (for this package's own use). */
+  /** A tensor over a native handle. @internal */
   constructor(handle: NativeTensor);
   constructor(type: DType | NativeTensor, data?: TensorElements, dims?: readonly number[]) {
     this.handle = type instanceof native.Tensor ? type : makeHandle(type, data, dims);

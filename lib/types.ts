@@ -5,7 +5,9 @@ export type ImageSize = [height: number, width: number];
 
 /** Numbers with their shape, outermost axis first: what a NumPy array is in Python. Row-major. */
 export interface ArrayWithDims<T extends ArrayLike<number | bigint> = ArrayLike<number | bigint>> {
+  /** The elements, row-major. */
   readonly data: T;
+  /** Length of each axis, outermost first. */
   readonly dims: readonly number[];
 }
 
@@ -16,7 +18,12 @@ export type Device = 'cpu' | `cuda:${number}`;
 export type DeviceOption = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | number;
 
 /** What a `device_map` option takes: a device, or transformers' form that puts the whole model on one. */
-export type DeviceMapOption = DeviceOption | { '': DeviceOption };
+export type DeviceMapOption =
+  | DeviceOption
+  | {
+      /** Where the whole model goes. */
+      '': DeviceOption;
+    };
 
 /** What a `dtype` option takes: 'auto' is the checkpoint's own. */
 export type DTypeOption = 'auto' | 'float32' | 'float16' | 'bfloat16';
