@@ -1,12 +1,5 @@
-/** What the type checker must take and refuse of configurations and the processor; `npm run typecheck` runs it. */
-import {
-  Sam3TrackerConfig,
-  Sam3TrackerVisionConfig,
-  Sam3ViTConfig,
-} from '../../lib/configuration-sam3-tracker';
-import type { Sam3TrackerProcessor } from '../../lib/processing-sam3-tracker';
-import type { Tensor } from '../../lib/tensor';
-import type { ArrayWithDims, ImageSize } from '../../lib/types';
+/** What the compiler must take and refuse of the processor: test/types.test.ts. */
+import type { ArrayWithDims, ImageSize, Sam3TrackerProcessor, Tensor } from '../../lib/index';
 
 /** Calls of the processor: which fields a result surely has. */
 export async function processorTypes(
@@ -47,24 +40,4 @@ export async function processorTypes(
   const sizes: ImageSize[] = [[4, 6]];
   await processor({ original_sizes: sizes });
   void [unsure, given, boxes, arrays, pixels];
-}
-
-/** Construction of configurations. */
-export function configurationTypes(): void {
-  const vision = new Sam3TrackerVisionConfig({
-    backbone_config: { hidden_size: 64 },
-    scale_factors: [4, 2, 1],
-  });
-  new Sam3TrackerConfig(vision, { hidden_size: 64 }, { mlp_dim: 64 });
-  new Sam3TrackerConfig({ vision_config: vision, initializer_range: 0.02 });
-  const size: number | number[] = new Sam3TrackerConfig().vision_config.image_size;
-  // @ts-expect-error a misspelt field
-  new Sam3ViTConfig({ hiden_size: 64 });
-  // @ts-expect-error a field of another type
-  new Sam3ViTConfig({ hidden_size: '64' });
-  // @ts-expect-error a misspelt nested field
-  new Sam3TrackerConfig({ vision_config: { backbone_config: { windowsize: 4 } } });
-  // @ts-expect-error no such field
-  void new Sam3TrackerConfig().visionConfig;
-  void size;
 }

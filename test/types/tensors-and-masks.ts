@@ -1,0 +1,67 @@
+/** What the compiler must take and refuse of tensors, pictures and masks: test/types.test.ts. */
+import {
+  drawOverlay,
+  maskPlanes,
+  mask_iou,
+  mask_to_rle,
+  RawImage,
+  rle_to_mask,
+  Tensor,
+} from '../../lib/index';
+import type { Mask, NestedList, RLE } from '../../lib/index';
+
+/** Construction, views and moves. */
+export async function tensors(): Promise<void> {
+  const tensor = new Tensor('float32', [1, 2], [2]);
+  const view: Tensor = tensor.slice(0, [1, null], null).reshape(-1).unsqueeze(0);
+  const lists: NestedList = view.tolist();
+  const dims: readonly number[] = tensor.dims;
+  const best: Tensor = await tensor.argmax(0, true);
+  await tensor.to({ device: 'cuda:1', dtype: 'bfloat16' });
+  using owned = new Tensor('int64', [1n], [1]);
+  // @ts-expect-error no such element type
+  new Tensor('float', [1], [1]);
+  // @ts-expect-error no dims
+  new Tensor('float32', [1]);
+  // @ts-expect-error text among the elements
+  new Tensor('float32', ['1'], [1]);
+  // @ts-expect-error a range without its end
+  tensor.slice([1]);
+  // @ts-expect-error a tensor does not change its shape
+  tensor.dims = [1, 2];
+  // @ts-expect-error moving takes a while
+  void tensor.cpu().data;
+  // @ts-expect-error a tensor goes to a named device
+  await tensor.to('auto');
+  // @ts-expect-error no such device
+  await tensor.to('gpu');
+  void [lists, dims, best, owned];
+}
+
+/** Pictures, masks and their encodings. */
+export async function masks(image: RawImage, tensor: Tensor): Promise<void> {
+  const planes: Mask[] = maskPlanes({ data: new Uint8Array(4), dims: [1, 2, 2] });
+  const rle: RLE = mask_to_rle(planes[0]);
+  const iou: number = mask_iou(rle, rle_to_mask(rle));
+  const overlay: RawImage = await drawOverlay(image, [planes[0], { data: new Uint8Array(4), dims: [2, 2] }], {
+    colors: [[1, 2, 3]],
+  });
+  await RawImage.read(new URL('file:///photo.jpg'), { limitInputPixels: false });
+  // @ts-expect-error five channels
+  new RawImage(new Uint8Array(5), 1, 1, 5);
+  // @ts-expect-error pixels that are no bytes
+  new RawImage(new Float32Array(3), 1, 1, 3);
+  // @ts-expect-error a misspelt option
+  await RawImage.read('photo.jpg', { autorient: true });
+  // @ts-expect-error a colour of two channels
+  await drawOverlay(image, planes, { colors: [[1, 2]] });
+  // @ts-expect-error a mask without its shape
+  mask_to_rle(new Uint8Array(4));
+  // @ts-expect-error counts without a size
+  rle_to_mask({ counts: [4] });
+  // @ts-expect-error a list of masks is not one mask
+  mask_iou(planes, planes);
+  // @ts-expect-error decoding takes a while
+  void RawImage.read('photo.jpg').width;
+  void [iou, overlay, tensor];
+}
