@@ -1,14 +1,14 @@
 /** Whether this package and test/support/image_reference.py agree. */
 import assert from 'node:assert/strict';
+import { readFileSync, rmSync } from 'node:fs';
 import type { Tensor } from '../../lib/tensor';
 import type { Answer } from './python';
 
 /** An array as test/support/image_reference.py writes it. */
-export interface WrittenArray {
+export type WrittenArray = {
   dtype: string;
   dims: number[];
-  base64: string;
-}
+} & ({ base64: string } | { file: string });
 
 const ELEMENT_BYTES: Record<string, number> = {
   float64: 8,
@@ -19,11 +19,19 @@ const ELEMENT_BYTES: Record<string, number> = {
   int16: 2,
 };
 
+/** The bytes of an array; a file is gone after that. */
+function readWritten(written: WrittenArray): Buffer {
+  if ('base64' in written) return Buffer.from(written.base64, 'base64');
+  const bytes = readFileSync(written.file);
+  rmSync(written.file);
+  return bytes;
+}
+
 /** Elements equal to the reference's: bit for bit, or, for floats, within 1e-6 of the larger of 1 and the value. */
 export function assertSame(actual: Tensor, expected: WrittenArray, what: string): void {
   assert.equal(actual.type, expected.dtype, `${what}: type`);
   assert.deepEqual([...actual.dims], expected.dims, `${what}: dims`);
-  const bytes = Buffer.from(expected.base64, 'base64');
+  const bytes = readWritten(expected);
   const own = Buffer.from(actual.data.buffer, actual.data.byteOffset, actual.data.byteLength);
   assert.equal(own.length, actual.size * (ELEMENT_BYTES[expected.dtype] ?? 1), what);
   if (own.equals(bytes)) return;

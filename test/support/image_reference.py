@@ -17,6 +17,9 @@ import torch
 from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
 
 WIDTH, HEIGHT = 61, 47
+# Bytes from which an array goes into a file of a folder that lasts as long as this process.
+LARGE = 2**20
+_large = tempfile.TemporaryDirectory(prefix="sam3-tracker-reference-")
 
 
 def png16(path: Path, array: np.ndarray, color_type: int) -> None:
@@ -140,8 +143,12 @@ def read_images(images: object) -> object:
 
 def write_array(value: torch.Tensor | np.ndarray) -> dict:
     array = value.numpy() if isinstance(value, torch.Tensor) else value
-    data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-    return {"dtype": str(array.dtype), "dims": list(array.shape), "base64": data}
+    described = {"dtype": str(array.dtype), "dims": list(array.shape)}
+    if array.nbytes < LARGE:
+        return {**described, "base64": base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()}
+    with tempfile.NamedTemporaryFile(dir=_large.name, delete=False) as stream:
+        stream.write(np.ascontiguousarray(array).tobytes())
+    return {**described, "file": stream.name}
 
 
 def as_floats(options: dict) -> dict:
