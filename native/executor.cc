@@ -4,11 +4,16 @@
 #include <pthread.h>
 #endif
 
+#include <chrono>
 #include <utility>
+
+#include "cpu_allocator.h"
+#include "parallel_threads.h"
 
 namespace sam3_tracker {
 
-Executor::Executor(std::string name) : name_(std::move(name)) {}
+Executor::Executor(std::string name, ParallelThreads parallel_threads)
+    : name_(std::move(name)), parallel_threads_(parallel_threads) {}
 
 Executor::~Executor() { Stop(); }
 
@@ -17,7 +22,7 @@ void Executor::Submit(Task task) {
     const std::lock_guard<std::mutex> lock(state_->mutex);
     if (!state_->stopping) {
       // First the thread: where the system has none left, nothing must stay queued.
-      if (!thread_.joinable()) thread_ = std::thread(&Executor::Run, state_, name_);
+      if (!thread_.joinable()) thread_ = std::thread(&Executor::Run, state_, name_, parallel_threads_);
       state_->tasks.push_back(std::move(task));
       state_->wake.notify_one();
       return;
@@ -45,23 +50,41 @@ void Executor::Stop() {
   }
 }
 
-void Executor::Run(const std::shared_ptr<State>& state, const std::string& name) {
+void Executor::Run(const std::shared_ptr<State>& state, const std::string& name,
+                   ParallelThreads parallel_threads) {
 #if defined(__linux__)
   pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
 #else
   (void)name;
 #endif
+  const TensorCacheScope cache;
+  const auto has_news = [&] { return state->stopping || !state->tasks.empty(); };
+  // A little later than the cache's own measure, which began with the last task's last tensor.
+  constexpr auto idle = std::chrono::milliseconds(kTensorCacheIdleSeconds * 1000 + 100);
+  std::unique_lock<std::mutex> lock(state->mutex);
   for (;;) {
-    Task task;
-    {
-      std::unique_lock<std::mutex> lock(state->mutex);
-      state->wake.wait(lock, [&] { return state->stopping || !state->tasks.empty(); });
-      if (state->tasks.empty()) return;
-      task = std::move(state->tasks.front());
-      state->tasks.pop_front();
+    if (!has_news() && parallel_threads == ParallelThreads::kEndAtOnce) {
+      lock.unlock();
+      EndParallelThreads();
+      lock.lock();
     }
+    if (!state->wake.wait_for(lock, idle, has_news)) {
+      lock.unlock();
+      ReleaseIdleTensorCache();
+      EndParallelThreads();
+      lock.lock();
+      state->wake.wait(lock, has_news);
+    }
+    if (state->tasks.empty()) break;
+    Task task = std::move(state->tasks.front());
+    state->tasks.pop_front();
+    lock.unlock();
     task(true);
+    task = nullptr;
+    lock.lock();
   }
+  lock.unlock();
+  ReleaseTensorCache();
 }
 
 }  // namespace sam3_tracker

@@ -16,10 +16,13 @@ namespace sam3_tracker {
 // only releases what it holds and settles its promise. Tasks must not throw.
 using Task = std::function<void(bool run)>;
 
+// What becomes of OpenMP's threads (see parallel_threads.h) when the queue is empty.
+enum class ParallelThreads { kKeepAWhile, kEndAtOnce };
+
 class Executor {
  public:
   // `name` is what the thread is called in a debugger, at most 15 characters.
-  explicit Executor(std::string name);
+  Executor(std::string name, ParallelThreads parallel_threads);
   ~Executor();
 
   Executor(const Executor&) = delete;
@@ -40,9 +43,11 @@ class Executor {
     bool stopping = false;
   };
 
-  static void Run(const std::shared_ptr<State>& state, const std::string& name);
+  static void Run(const std::shared_ptr<State>& state, const std::string& name,
+                  ParallelThreads parallel_threads);
 
   std::string name_;
+  ParallelThreads parallel_threads_;
   // Shared with the thread: the last reference to an Executor may be dropped by a task on that very thread.
   std::shared_ptr<State> state_ = std::make_shared<State>();
   std::thread thread_;

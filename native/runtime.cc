@@ -10,6 +10,7 @@
 #include <mutex>
 #include <string>
 
+#include "cpu_allocator.h"
 #include "device.h"
 #include "js_error.h"
 #include "options.h"
@@ -21,6 +22,7 @@ void PrepareRuntime() {
   // The profiling executor compiles a graph again on its second and third run, for fusions that aten's own
   // kernels make needless; without it the first run is as fast as any other.
   std::call_once(once, [] {
+    InstallCpuAllocator();
     torch::jit::getProfilingMode() = false;
     torch::jit::setTensorExprFuserEnabled(false);
   });

@@ -13,6 +13,7 @@
 namespace {
 
 using sam3_tracker::Executor;
+using sam3_tracker::ParallelThreads;
 
 int failures = 0;
 
@@ -25,7 +26,7 @@ void Check(bool ok, const std::string& what) {
 void TestOrder() {
   std::vector<int> order;
   {
-    Executor executor("order");
+    Executor executor("order", ParallelThreads::kKeepAWhile);
     std::promise<void> last;
     for (int i = 0; i < 100; ++i) {
       executor.Submit([&order, &last, i](bool run) {
@@ -41,7 +42,7 @@ void TestOrder() {
 }
 
 void TestStop() {
-  Executor executor("stop");
+  Executor executor("stop", ParallelThreads::kKeepAWhile);
   std::promise<void> started;
   std::promise<void> release;
   std::shared_future<void> released = release.get_future().share();
@@ -69,7 +70,7 @@ void TestStop() {
 }
 
 void TestLastReferenceInTask() {
-  auto executor = std::make_shared<Executor>("last");
+  auto executor = std::make_shared<Executor>("last", ParallelThreads::kKeepAWhile);
   std::weak_ptr<Executor> weak = executor;
   std::promise<void> submitted;
   std::promise<void> done;
@@ -86,7 +87,7 @@ void TestLastReferenceInTask() {
 }
 
 void TestManySubmitters() {
-  Executor executor("many");
+  Executor executor("many", ParallelThreads::kKeepAWhile);
   std::atomic<int> ran{0};
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
