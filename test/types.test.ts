@@ -3,40 +3,12 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
+import { compilerErrors } from './support/compiler';
 
-const ROOT = path.join(__dirname, '..');
 const FOLDER = path.join(__dirname, 'types');
 const DIRECTIVE = '// @ts-expect-error ';
 
 const files = readdirSync(FOLDER).map((name) => path.join(FOLDER, name));
-/** What a package without types is declared with. */
-const DECLARATIONS = path.join(ROOT, 'lib', 'node-gyp-build.d.ts');
-
-/** The compiler's errors by "file:line". */
-function compileWithoutDirectives(): Map<string, string> {
-  const { config } = ts.readConfigFile(path.join(ROOT, 'tsconfig.json'), (file) => ts.sys.readFile(file)) as {
-    config: object;
-  };
-  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, ROOT);
-  const host = ts.createCompilerHost(options);
-  const read = host.readFile.bind(host);
-  host.readFile = (name) => {
-    const source = read(name);
-    return source !== undefined && files.includes(path.normalize(name))
-      ? source.replaceAll(DIRECTIVE, '// ')
-      : source;
-  };
-  const program = ts.createProgram([...files, DECLARATIONS], options, host);
-  const errors = new Map<string, string>();
-  for (const { file, start, messageText } of ts.getPreEmitDiagnostics(program)) {
-    const line = file && start !== undefined ? file.getLineAndCharacterOfPosition(start).line + 1 : 0;
-    errors.set(
-      `${file ? path.basename(file.fileName) : ''}:${line}`,
-      ts.flattenDiagnosticMessageText(messageText, ' '),
-    );
-  }
-  return errors;
-}
 
 /** The lines of a file's statements that must not compile: the first line and the one after the last. */
 function refusedStatements(name: string): [first: number, end: number][] {
@@ -59,7 +31,7 @@ describe('the types', function () {
   this.timeout(60_000);
 
   it('take what they must, and refuse the rest, each for itself', () => {
-    const errors = compileWithoutDirectives();
+    const errors = compilerErrors(files, (source) => source.replaceAll(DIRECTIVE, '// '));
     let refused = 0;
     for (const file of files) {
       for (const [first, end] of refusedStatements(file)) {
