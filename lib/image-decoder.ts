@@ -11,6 +11,12 @@ export interface DecodeOptions {
   limitInputPixels: number | false;
 }
 
+/** How to download: both fields are documented at RawImage.read. */
+export interface DownloadOptions {
+  signal?: AbortSignal;
+  limitDownloadBytes: number | false;
+}
+
 /** Pixels, row-major, channels last: (height, width, channels). */
 export interface DecodedImage {
   data: Uint8Array;
@@ -42,39 +48,48 @@ async function readImageFile(path: string): Promise<Buffer> {
   }
 }
 
-async function download(url: string, name: string): Promise<Buffer> {
-  let response: Response;
-  let bytes: ArrayBuffer;
+async function download(url: string, name: string, options: DownloadOptions): Promise<Buffer> {
+  const { signal, limitDownloadBytes: limit } = options;
+  const failed = (reason: string, cause?: unknown): Sam3TrackerError =>
+    new Sam3TrackerError('DOWNLOAD_FAILED', `The image ${name} could not be fetched: ${reason}.`, { cause });
+  const chunks: Uint8Array[] = [];
   try {
-    response = await fetch(url);
-    bytes = await response.arrayBuffer();
+    const response = await fetch(url, { signal });
+    if (!response.ok) throw failed(`the server answered ${response.status} ${response.statusText}`);
+    let length = 0;
+    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+      length += chunk.length;
+      if (limit !== false && length > limit)
+        throw new Sam3TrackerError(
+          'IMAGE_TOO_LARGE',
+          `The image ${name} has more bytes than limitDownloadBytes (${limit}). Raise it, or set it to false, to read it.`,
+        );
+      chunks.push(chunk);
+    }
   } catch (cause) {
-    const reason = (cause as Error).cause ?? cause;
-    throw new Sam3TrackerError(
-      'DOWNLOAD_FAILED',
-      `The image ${name} could not be fetched: ${firstLine(reason)}.`,
-      { cause },
-    );
+    if (cause instanceof Sam3TrackerError) throw cause;
+    // The caller knows its own reason, and compares it.
+    if (signal?.aborted) throw signal.reason;
+    throw failed(firstLine((cause as Error).cause ?? cause), cause);
   }
-  if (!response.ok)
-    throw new Sam3TrackerError(
-      'DOWNLOAD_FAILED',
-      `The image ${name} could not be fetched: the server answered ${response.status} ${response.statusText}.`,
-    );
-  return Buffer.from(bytes);
+  return Buffer.concat(chunks);
 }
 
 /**
  * The encoded bytes behind a path or a URL (http, https, file, data), with a short name for messages.
  *
- * @throws Sam3TrackerError FILE_NOT_FOUND, DOWNLOAD_FAILED, or IMAGE_INVALID for a directory or an unreadable file.
+ * @throws Sam3TrackerError FILE_NOT_FOUND, DOWNLOAD_FAILED, IMAGE_TOO_LARGE for a download above its limit, or IMAGE_INVALID
+ *   for a directory or an unreadable file.
  */
-export async function fetchImageBytes(source: string | URL): Promise<{ bytes: Buffer; name: string }> {
+export async function fetchImageBytes(
+  source: string | URL,
+  options: DownloadOptions,
+): Promise<{ bytes: Buffer; name: string }> {
   const text = String(source);
   const name = text.length > 100 ? `${text.slice(0, 97)}...` : text;
   const scheme = /^(https?|data|file):/i.exec(text)?.[1].toLowerCase();
   if (scheme === 'file') return { bytes: await readImageFile(fileURLToPath(text)), name };
-  if (scheme !== undefined) return { bytes: await download(text, name), name };
+  if (scheme !== undefined) return { bytes: await download(text, name, options), name };
   return { bytes: await readImageFile(text), name };
 }
 

@@ -2,7 +2,7 @@
 import sharp from 'sharp';
 import type { DType } from './dtype';
 import { Sam3TrackerError, wrongType, wrongValue } from './errors';
-import { decodeImage, fetchImageBytes, type DecodeOptions } from './image-decoder';
+import { decodeImage, fetchImageBytes, type DecodeOptions, type DownloadOptions } from './image-decoder';
 import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkString } from './validate';
 
 /** Bytes of pixels. */
@@ -20,17 +20,34 @@ export interface RawImageReadOptions {
   autoOrient?: boolean;
   /** Most pixels (width times height) to decode; false for no limit. Default 268402689, as in sharp. */
   limitInputPixels?: number | false;
+  /** Most bytes to take from a URL; false for no limit. Default 268435456. */
+  limitDownloadBytes?: number | false;
+  /** Ends a download: `AbortSignal.timeout(5000)`, say. The promise rejects with the signal's reason. */
+  signal?: AbortSignal;
 }
 
 const DEFAULT_LIMIT_INPUT_PIXELS = 0x3fff * 0x3fff;
+const DEFAULT_LIMIT_DOWNLOAD_BYTES = 1 << 28;
 
-function checkReadOptions(options: RawImageReadOptions | undefined): DecodeOptions {
-  const { autoOrient = true, limitInputPixels = DEFAULT_LIMIT_INPUT_PIXELS } = checkOptions(
+function checkReadOptions(options: RawImageReadOptions | undefined): DecodeOptions & DownloadOptions {
+  const {
+    autoOrient = true,
+    limitInputPixels = DEFAULT_LIMIT_INPUT_PIXELS,
+    limitDownloadBytes = DEFAULT_LIMIT_DOWNLOAD_BYTES,
+    signal,
+  } = checkOptions(
     options,
-    ['autoOrient', 'limitInputPixels'],
+    ['autoOrient', 'limitInputPixels', 'limitDownloadBytes', 'signal'],
     'RawImage.read',
   );
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw wrongType('an AbortSignal', 'signal', signal);
   return {
+    signal,
+    limitDownloadBytes:
+      limitDownloadBytes === false
+        ? false
+        : checkInteger(limitDownloadBytes, 'limitDownloadBytes', { min: 1 }),
     autoOrient: checkBoolean(autoOrient, 'autoOrient'),
     limitInputPixels:
       limitInputPixels === false ? false : checkInteger(limitInputPixels, 'limitInputPixels', { min: 1 }),
@@ -108,7 +125,8 @@ export class RawImage {
    *
    * @throws TypeError for an input of another type or an unknown option; RangeError for a limit that is no positive
    *   integer; Sam3TrackerError FILE_NOT_FOUND, DOWNLOAD_FAILED, IMAGE_INVALID (empty, truncated, corrupt, a directory
-   *   or no picture at all; the decoder's error in `cause`) or IMAGE_TOO_LARGE.
+   *   or no picture at all; the decoder's error in `cause`) or IMAGE_TOO_LARGE (pixels, or bytes
+   *   of a download); the reason of an aborted `signal`.
    */
   static async read(input: RawImageInput, options?: RawImageReadOptions): Promise<RawImage> {
     const checked = checkReadOptions(options);
@@ -121,7 +139,7 @@ export class RawImage {
     let name = 'in memory';
     let bytes: Uint8Array;
     if (typeof input === 'string' || input instanceof URL) {
-      ({ bytes, name } = await fetchImageBytes(checkString(String(input), 'input')));
+      ({ bytes, name } = await fetchImageBytes(checkString(String(input), 'input'), checked));
     } else if (input instanceof Uint8Array) {
       bytes = input;
     } else if (input instanceof ArrayBuffer) {

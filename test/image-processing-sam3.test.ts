@@ -175,6 +175,17 @@ describe('Sam3ImageProcessor', () => {
     });
   });
 
+  it('says when there is not enough memory, and goes on', async () => {
+    const picture = new RawImage(new Uint8Array(12), 2, 2, 3);
+    const size = { height: 400_000, width: 400_000 };
+    await assert.rejects(new Sam3ImageProcessor({ size })(picture), {
+      name: 'Sam3TrackerError',
+      code: 'OUT_OF_MEMORY',
+      message: /^Not enough memory for this call: .* 480000000000 bytes/,
+    });
+    assert.deepEqual((await new Sam3ImageProcessor({ size: 4 })(picture)).pixel_values.dims, [1, 3, 4, 4]);
+  });
+
   it('refuses a disposed tensor, and disposes none of its caller', async () => {
     const tensor = new Tensor('uint8', new Uint8Array(2 * 3 * 4 * 4), [2, 3, 4, 4]);
     await new Sam3ImageProcessor({ size: 4 })(tensor);

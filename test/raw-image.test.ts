@@ -154,6 +154,39 @@ describe('RawImage', () => {
       );
     });
 
+    it('ends a download that is too large or takes too long', async () => {
+      const server = createServer((request, response) => {
+        response.write(Buffer.alloc(5000));
+        if (request.url === '/large.png') response.end(Buffer.alloc(5000));
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      try {
+        await assert.rejects(
+          RawImage.read(`${base}/large.png`, { limitDownloadBytes: 9999 }),
+          hasCode('IMAGE_TOO_LARGE', /large\.png has more bytes than limitDownloadBytes \(9999\)/),
+        );
+        await assert.rejects(
+          RawImage.read(`${base}/large.png`, { limitDownloadBytes: false }),
+          hasCode('IMAGE_INVALID', /large\.png/),
+        );
+        const reason = new Error('no longer wanted');
+        const controller = new AbortController();
+        setTimeout(() => controller.abort(reason), 20);
+        await assert.rejects(
+          RawImage.read(`${base}/endless.png`, { signal: controller.signal }),
+          (error) => error === reason,
+        );
+      } finally {
+        server.closeAllConnections();
+        await new Promise((resolve) => server.close(resolve));
+      }
+      await assert.rejects(
+        RawImage.read(png, { signal: 5 } as never),
+        /Expected an AbortSignal for signal but received 5/,
+      );
+    });
+
     it('reads a file again after it was replaced', async () => {
       const file = path.join(directory, 'replaced.png');
       await writeFile(file, png);
