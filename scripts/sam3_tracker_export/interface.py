@@ -66,6 +66,7 @@ def _vision_methods(config: GraphConfig) -> List[dict]:
         _method("get_image_features", [pixel_values], features),
         _method("get_image_features_eager", [pixel_values], features),
         _method("get_image_features_with_hidden_states", [pixel_values], [*features, hidden_states]),
+        _method("get_image_features_with_hidden_states_eager", [pixel_values], [*features, hidden_states]),
         _method("get_image_features_with_attentions", [pixel_values], [*features, hidden_states, attentions]),
         _method("embeddings_from_features", [features[1]], [embeddings]),
     ]

@@ -133,6 +133,7 @@ def _compare_vision(
             ours = vision.get_image_features_eager(images)
             *_, hidden_states, attentions = vision.get_image_features_with_attentions(images)
             kept = (hidden_states, attentions)
+            without_attentions = vision.get_image_features_with_hidden_states_eager(images)[3]
             own_embeddings = vision.get_image_embeddings_eager(images)
         else:
             ours = vision.get_image_features(images)
@@ -148,6 +149,7 @@ def _compare_vision(
         }
         if eager:
             pairs["attentions"] = (kept[1], theirs.attentions)
+            pairs["hidden_states without attentions"] = (without_attentions, theirs.hidden_states)
         comparison.add(f"encode, batch of {batch_size}", pairs)
     return embeddings
 

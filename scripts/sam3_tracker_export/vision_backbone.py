@@ -194,10 +194,11 @@ class Backbone(nn.Module):
         self.grid_size = config.image_size // config.patch_size
 
     def forward(
-        self, pixel_values: Tensor, eager: bool, keep_hidden_states: bool
+        self, pixel_values: Tensor, eager: bool, keep_hidden_states: bool, keep_attentions: bool
     ) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
         """Returns the last hidden state (batch, rows, columns, channels), every hidden state if they are kept (the
-        input of the first layer, then the output of each), and each layer's attention weights under eager."""
+        input of the first layer, then the output of each), and each layer's attention weights if they are kept, which
+        only eager attention has."""
         hidden_states = self.layer_norm(self.embeddings(pixel_values))
         # One table per grid serves all layers; the reference stores one per layer.
         window_cos, window_sin = axial_rotary_table(
@@ -216,6 +217,6 @@ class Backbone(nn.Module):
             hidden_states, weights = layer(hidden_states, cos, sin, eager)
             if keep_hidden_states:
                 kept.append(hidden_states)
-                if weights is not None:
-                    attentions.append(weights)
+            if keep_attentions and weights is not None:
+                attentions.append(weights)
         return hidden_states, kept, attentions

@@ -120,9 +120,11 @@ class VisionComponent(nn.Module):
         return maps
 
     def features(
-        self, pixel_values: Tensor, eager: bool, keep: bool
+        self, pixel_values: Tensor, eager: bool, keep_hidden_states: bool, keep_attentions: bool
     ) -> Tuple[Tensor, List[Tensor], List[Tensor], List[Tensor], List[Tensor]]:
-        hidden_states, kept, attentions = self.vision_encoder.backbone(pixel_values, eager, keep)
+        hidden_states, kept, attentions = self.vision_encoder.backbone(
+            pixel_values, eager, keep_hidden_states, keep_attentions
+        )
         flat_maps: List[Tensor] = []
         encodings: List[Tensor] = []
         for feature_map in self.project(hidden_states, self.num_maps):
@@ -132,7 +134,7 @@ class VisionComponent(nn.Module):
         return hidden_states.flatten(1, 2), flat_maps, encodings, kept, attentions
 
     def embeddings(self, pixel_values: Tensor, eager: bool) -> List[Tensor]:
-        hidden_states, _, _ = self.vision_encoder.backbone(pixel_values, eager, False)
+        hidden_states, _, _ = self.vision_encoder.backbone(pixel_values, eager, False, False)
         # A map that get_image_embeddings drops in the reference is not computed at all.
         flat_maps: List[Tensor] = []
         for feature_map in self.project(hidden_states, len(self.feature_sizes)):
@@ -158,26 +160,33 @@ class VisionComponent(nn.Module):
 
     @torch.jit.export
     def get_image_features(self, pixel_values: Tensor) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
-        last, maps, encodings, _, _ = self.features(pixel_values, False, False)
+        last, maps, encodings, _, _ = self.features(pixel_values, False, False, False)
         return last, maps, encodings
 
     @torch.jit.export
     def get_image_features_eager(self, pixel_values: Tensor) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
-        last, maps, encodings, _, _ = self.features(pixel_values, True, False)
+        last, maps, encodings, _, _ = self.features(pixel_values, True, False, False)
         return last, maps, encodings
 
     @torch.jit.export
     def get_image_features_with_hidden_states(
         self, pixel_values: Tensor
     ) -> Tuple[Tensor, List[Tensor], List[Tensor], List[Tensor]]:
-        last, maps, encodings, hidden_states, _ = self.features(pixel_values, False, True)
+        last, maps, encodings, hidden_states, _ = self.features(pixel_values, False, True, False)
+        return last, maps, encodings, hidden_states
+
+    @torch.jit.export
+    def get_image_features_with_hidden_states_eager(
+        self, pixel_values: Tensor
+    ) -> Tuple[Tensor, List[Tensor], List[Tensor], List[Tensor]]:
+        last, maps, encodings, hidden_states, _ = self.features(pixel_values, True, True, False)
         return last, maps, encodings, hidden_states
 
     @torch.jit.export
     def get_image_features_with_attentions(
         self, pixel_values: Tensor
     ) -> Tuple[Tensor, List[Tensor], List[Tensor], List[Tensor], List[Tensor]]:
-        return self.features(pixel_values, True, True)
+        return self.features(pixel_values, True, True, True)
 
     @torch.jit.export
     def embeddings_from_features(self, fpn_hidden_states: List[Tensor]) -> List[Tensor]:
