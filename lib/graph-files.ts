@@ -100,6 +100,30 @@ export function find_graphs(config: Sam3TrackerConfig): GraphFiles {
 }
 
 /**
+ * The shape of every parameter and buffer of graphs by its transformers name, as the manifest beside them says.
+ *
+ * @throws Sam3TrackerError FILE_INVALID for a manifest that has no such table.
+ */
+export function graph_parameters(graphs: GraphFiles): Record<string, number[]> {
+  const file = manifestOf(graphs);
+  const components = objectField(
+    parse_json_object(readFileSync(file, 'utf8'), file).components,
+    file,
+    'components',
+  );
+  const shapes = COMPONENTS.map((name) => {
+    const component = objectField(components[name], file, `components.${name}`);
+    return objectField(component.parameters, file, `components.${name}.parameters`);
+  });
+  return Object.assign({}, ...shapes) as Record<string, number[]>;
+}
+
+/** Where the manifest of graphs is, if they have one. */
+export function manifestOf(graphs: GraphFiles): string {
+  return path.join(path.dirname(graphs.vision_encoder), MANIFEST);
+}
+
+/**
  * The graphs of a model directory: its own where it has a `torchscript` folder, else those that this package ships for
  * the configuration.
  *

@@ -6,7 +6,7 @@ import { callNativeSync, type NativeImage, type NativeTensor } from './native';
 import { RawImage } from './raw-image';
 import { Tensor } from './tensor';
 import type { ArrayWithDims, ImageSize } from './types';
-import { isPlainObject } from './validate';
+import { isArrayWithDims } from './validate';
 
 /**
  * One picture, or a batch in one array: a RawImage; a Tensor or a typed array with dims, of three dimensions (four for
@@ -36,15 +36,11 @@ const PIXEL_ARRAYS = [
   Float64Array,
 ];
 
-function isArrayWithDims(value: unknown): value is ArrayWithDims<TensorData> {
-  return isPlainObject(value) && 'data' in value && 'dims' in value;
-}
-
 function isPixels(value: unknown): value is Pixels {
   return value instanceof RawImage || value instanceof Tensor || isArrayWithDims(value);
 }
 
-function checkArray(array: ArrayWithDims<TensorData>, name: string): void {
+function checkArray(array: ArrayWithDims, name: string): void {
   if (!PIXEL_ARRAYS.some((constructor) => array.data instanceof constructor))
     throw new TypeError(
       `Expected a typed array of 8 to 32-bit or BigInt64 integers, 32- or 64-bit floats for ${name}.data but received ` +

@@ -1,7 +1,17 @@
 /** The public surface of sam3-tracker. */
-export { Sam3TrackerModel } from './modeling-sam3-tracker';
-export type { AttentionImplementation, PretrainedModelOptions } from './modeling-sam3-tracker';
-export type { Sam3TrackerModelInputs, Sam3TrackerPrompts } from './model-inputs';
+export { Sam3TrackerModel, Sam3TrackerPreTrainedModel } from './modeling-sam3-tracker';
+export type {
+  AttentionImplementation,
+  ForEither,
+  ForObject,
+  ForTuple,
+  ImageFeaturesOptions,
+  ModelTarget,
+  NewModelOptions,
+  PretrainedModelOptions,
+} from './modeling-sam3-tracker';
+export type { NamedImageEmbeddings, Sam3TrackerModelInputs, Sam3TrackerPrompts } from './model-inputs';
+export type { ModelOutputTuple } from './model-output';
 export { Sam3TrackerImageSegmentationOutput, Sam3TrackerVisionEncoderOutput } from './model-output';
 export { Sam3TrackerProcessor } from './processing-sam3-tracker';
 export type {

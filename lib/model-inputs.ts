@@ -2,7 +2,13 @@
 import type { Sam3TrackerConfig } from './configuration-sam3-tracker';
 import { wrongType, wrongValue } from './errors';
 import { Tensor } from './tensor';
-import { checkBoolean } from './validate';
+import { checkBoolean, checkOptions, isPlainObject } from './validate';
+
+/** Levels of image embeddings by name, finest first: transformers.js' form, which can be spread into `forward`'s inputs. */
+export type NamedImageEmbeddings = Record<
+  'image_embeddings.0' | 'image_embeddings.1' | 'image_embeddings.2',
+  Tensor
+>;
 
 /** What `Sam3TrackerModel.forward` takes. Coordinates are pixels of the model's square input, not of the picture. */
 export interface Sam3TrackerModelInputs {
@@ -14,10 +20,19 @@ export interface Sam3TrackerModelInputs {
   input_labels?: Tensor | null;
   /** Boxes: (images, objects, 4), xyxy. */
   input_boxes?: Tensor | null;
-  /** A mask an image as logits, shared by its objects: (images, 1, height, width), any size. */
+  /**
+   * Masks as logits, any size: (images, 1, height, width) or (images, height, width), shared by an image's objects; or
+   * (images, objects, height, width), one an object.
+   */
   input_masks?: Tensor | null;
   /** What `get_image_embeddings` or an earlier call returned. Exactly one of this and pixel_values. */
-  image_embeddings?: readonly Tensor[] | null;
+  image_embeddings?: readonly Tensor[] | NamedImageEmbeddings | null;
+  /** The finest of the levels, one by one as transformers.js has them: all three instead of image_embeddings. */
+  'image_embeddings.0'?: Tensor | null;
+  /** The second level. */
+  'image_embeddings.1'?: Tensor | null;
+  /** The coarsest level. */
+  'image_embeddings.2'?: Tensor | null;
   /** Several masks an object (default true), or the one that fits best. */
   multimask_output?: boolean;
   /** Added to the scores of the tokens' attention to the image (PerSAM). */
@@ -38,6 +53,78 @@ export type Sam3TrackerPrompts = Pick<
 
 const FLOATING = ['float32', 'float16', 'bfloat16', 'float64'];
 const WHOLE = ['int64', 'int32', 'int16', 'int8', 'uint8'];
+
+/** The arguments of `forward`, their names checked. */
+export interface ForwardInputs extends Sam3TrackerModelInputs {
+  return_dict?: unknown;
+}
+
+const FORWARD_INPUTS = [
+  'pixel_values',
+  'input_points',
+  'input_labels',
+  'input_boxes',
+  'input_masks',
+  'image_embeddings',
+  'multimask_output',
+  'attention_similarity',
+  'target_embedding',
+  'output_hidden_states',
+  'output_attentions',
+  'return_dict',
+];
+/** What the processor returns beside the model's inputs. */
+const IGNORED_INPUTS = ['original_sizes', 'reshaped_input_sizes', 'labels'];
+const LEVEL = /^image_embeddings\.(?:0|[1-9]\d*)$/;
+
+/** The levels that are given by name, in their order. @throws RangeError where one is missing. */
+function namedLevels(named: Record<string, unknown>): unknown[] {
+  return Object.keys(named).map((_, index) => {
+    const name = `image_embeddings.${index}`;
+    if (!(name in named)) throw wrongValue('every level from image_embeddings.0 on', name, undefined);
+    return named[name];
+  });
+}
+
+/**
+ * The arguments of `forward` with their names checked; `image_embeddings` is a list, however it was given.
+ *
+ * @throws TypeError for an unknown name, and for embeddings that are given twice; RangeError for a missing level, and
+ *   with the reference's message unless there are either pixel values or embeddings.
+ */
+export function readForwardInputs(inputs: unknown): ForwardInputs {
+  const entries: [string, unknown][] = Object.entries(checkOptionsObject(inputs));
+  const named = Object.fromEntries(
+    entries.filter(([name, value]) => LEVEL.test(name) && value !== undefined && value !== null),
+  );
+  const given = checkOptions(
+    Object.fromEntries(entries.filter(([name]) => !LEVEL.test(name))),
+    [...FORWARD_INPUTS, ...IGNORED_INPUTS],
+    'Sam3TrackerModel.forward',
+  );
+  let image_embeddings = given.image_embeddings ?? null;
+  if (Object.keys(named).length > 0) {
+    if (image_embeddings !== null)
+      throw new TypeError('The image embeddings are given twice: as image_embeddings and level by level.');
+    image_embeddings = namedLevels(named);
+  } else if (
+    isPlainObject(image_embeddings) &&
+    Object.keys(image_embeddings).every((name) => LEVEL.test(name))
+  ) {
+    image_embeddings = namedLevels(image_embeddings);
+  }
+  const pixel_values = given.pixel_values ?? null;
+  if ((pixel_values === null) === (image_embeddings === null))
+    throw new RangeError('Exactly one of pixel_values or image_embeddings must be provided.');
+  return { ...given, pixel_values, image_embeddings } as ForwardInputs;
+}
+
+/** What the processor returned, or an object of its own: spread, so that an instance will do. */
+function checkOptionsObject(inputs: unknown): object {
+  if (typeof inputs !== 'object' || inputs === null || Array.isArray(inputs) || Tensor.isTensor(inputs))
+    throw wrongType('an object of inputs', 'Sam3TrackerModel.forward', inputs, 'As model({ pixel_values }).');
+  return inputs;
+}
 
 /** A Tensor, or null for null and undefined. @throws TypeError for anything else. */
 export function optionalTensor(value: unknown, name: string): Tensor | null {
@@ -118,6 +205,30 @@ export function checkImageEmbeddings(value: unknown, config: Sam3TrackerConfig, 
   });
 }
 
+/** Prompts with their shapes checked; masks are (images, 1 or objects, height, width). */
+export interface PromptTensors {
+  points: Tensor | null;
+  labels: Tensor | null;
+  boxes: Tensor | null;
+  masks: Tensor | null;
+}
+
+function checkMasks(given: Tensor, objects: number | null): Tensor {
+  checkKind(given, 'input_masks', FLOATING);
+  // The reference's page says (images, height, width); its code wants the axis of one channel.
+  const masks = given.dims.length === 3 ? given.unsqueeze(1) : given;
+  const form =
+    objects === null ? '[images, objects, height, width]' : `[images, 1 or ${objects}, height, width]`;
+  checkDims(masks, 'input_masks', form, [null, null, null, null]);
+  if (objects !== null && masks.dims[1] !== 1 && masks.dims[1] !== objects)
+    throw wrongDims(
+      `dims ${form}: one mask for all objects of an image, or one for each`,
+      'input_masks',
+      masks,
+    );
+  return masks;
+}
+
 /**
  * The prompts with their shapes checked.
  *
@@ -125,10 +236,7 @@ export function checkImageEmbeddings(value: unknown, config: Sam3TrackerConfig, 
  * @param images how many images there are, or null where only the prompts are known.
  * @throws RangeError (the reference's ValueErrors among them) and TypeError.
  */
-export function checkPrompts(
-  inputs: Sam3TrackerPrompts,
-  images: number | null,
-): { points: Tensor | null; labels: Tensor | null; boxes: Tensor | null; masks: Tensor | null } {
+export function checkPromptTensors(inputs: Sam3TrackerPrompts, images: number | null): PromptTensors {
   const points = optionalTensor(inputs.input_points, 'input_points');
   const labels = optionalTensor(inputs.input_labels, 'input_labels');
   const boxes = optionalTensor(inputs.input_boxes, 'input_boxes');
@@ -152,10 +260,7 @@ export function checkPrompts(
       `You should provide as many bounding boxes as input points per box. Got ${points.dims[1]} and ${boxes.dims[1]}.`,
     );
   if (masks) {
-    checkKind(masks, 'input_masks', FLOATING);
-    // The reference's page says (images, height, width); its code wants the axis of one channel.
-    if (masks.dims.length === 3) masks = masks.unsqueeze(1);
-    checkDims(masks, 'input_masks', '[images, 1, height, width]', [null, 1, null, null]);
+    masks = checkMasks(masks, (points ?? boxes)?.dims[1] ?? null);
     if (images === null && (masks.dims[2] < 4 || masks.dims[3] < 4))
       throw wrongValue('masks of at least 4x4, which are not resized here,', 'input_masks', masks.dims);
   }

@@ -2,6 +2,9 @@
 import type { Tensor } from './tensor';
 import type { DeviceOption } from './types';
 
+/** What `return_dict: false` gives: the fields that are not null, in their order. */
+export type ModelOutputTuple = (Tensor | readonly Tensor[])[];
+
 type Field = Tensor | readonly Tensor[] | null;
 
 /** Tensors in an output that are the caller's own: embeddings that were passed in. */
@@ -19,7 +22,7 @@ export function lend(output: ModelOutput, tensors: readonly Tensor[]): void {
 /** Base of the outputs: named fields, each a Tensor, a list of Tensors, or null where the reference has None. */
 export abstract class ModelOutput {
   /** The fields that are not null, in their order: what `return_dict: false` gives. As transformers' `to_tuple`. */
-  to_tuple(): (Tensor | readonly Tensor[])[] {
+  to_tuple(): ModelOutputTuple {
     return fieldsOf(this)
       .map(([, value]) => value)
       .filter((value) => value !== null);

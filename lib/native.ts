@@ -39,13 +39,23 @@ export interface NativeWeightInfo {
   file: string;
 }
 
-/** What `TrackerModel.load` needs: absolute paths, a resolved device, a resolved dtype. */
+/** How one weight of a new model is drawn: normally distributed, or constant where the deviation is 0. */
+export interface NativeRandomWeight {
+  name: string;
+  shape: number[];
+  mean: number;
+  standardDeviation: number;
+}
+
+/** What `loadTrackerModel` needs: absolute paths, a resolved device, a resolved dtype. */
 export interface NativeLoadOptions {
   visionEncoder: string;
   promptEncoder: string;
   maskDecoder: string;
-  /** safetensors files; empty where the graphs hold their weights. */
+  /** safetensors files; empty where the graphs hold their weights, or where they are random. */
   weightFiles: string[];
+  /** Weights of a new model, or null. The seed is a whole number from 0 to 2^53 - 1. */
+  randomWeights: { seed: number; weights: NativeRandomWeight[] } | null;
   device: string;
   dtype: DType;
   /** dynamic_multimask_via_stability, _delta (on logits) and _thresh of the mask decoder's configuration. */
@@ -115,6 +125,10 @@ export interface NativeTrackerModel {
   }): Promise<NativeTensor[]>;
   getPromptEmbeddings(options: NativePrompts): Promise<{ sparse: NativeTensor | null; dense: NativeTensor }>;
   getImageWidePositionalEmbeddings(): Promise<NativeTensor>;
+  /** A handle to the same model elsewhere, on the same thread; this one stays as it is. */
+  to(options: { device: string; dtype: DType }): Promise<NativeTrackerModel>;
+  /** Writes a safetensors file, which is on the disk when the promise resolves. */
+  saveWeights(options: { file: string }): Promise<void>;
   dispose(): void;
 }
 

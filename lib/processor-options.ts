@@ -4,10 +4,10 @@ import type { TensorData } from './dtype';
 import { wrongValue } from './errors';
 import type { ImagesInput, Sam3ImageProcessorOptions } from './image-processing-sam3';
 import { IMAGE_PROCESSOR_OPTIONS } from './image-processor-options';
-import { isArrayWithDims, type NestedNumbers } from './prompts';
+import type { NestedNumbers } from './prompts';
 import type { Tensor } from './tensor';
 import type { ArrayWithDims, ReturnTensors } from './types';
-import { checkOptions, isPlainObject } from './validate';
+import { checkOptions, isArrayWithDims, isPlainObject } from './validate';
 
 /** A prompt: nested lists, in which Tensors, typed arrays and arrays with dims may stand for lists of their shape. */
 export type PromptInput = Tensor | NestedNumbers | readonly PromptInput[];

@@ -3,7 +3,7 @@
  * `Sam3TrackerProcessor`, messages included. No Tensors here: only lists, typed arrays, and arrays with dims.
  */
 import { typeName, wrongType, wrongValue } from './errors';
-import { isPlainObject } from './validate';
+import { isArrayWithDims, isPlainObject } from './validate';
 import type { ArrayWithDims } from './types';
 
 /** Numbers in nested lists; a typed array, or one with dims, may stand anywhere for a list of its shape. */
@@ -25,11 +25,6 @@ const EXPECTED: Record<PromptKind, { depth: number; format: string; coordinates:
   labels: { depth: 3, format: '[image level, object level, point level]', coordinates: null },
   boxes: { depth: 3, format: '[image level, box level, box coordinates]', coordinates: 4 },
 };
-
-/** Whether a value is a typed array or typed array with dims: what stands for a NumPy array. */
-export function isArrayWithDims(value: unknown): value is ArrayWithDims {
-  return isPlainObject(value) && 'data' in value && 'dims' in value;
-}
 
 const isTypedArray = (value: unknown): value is ArrayLike<number | bigint> & ArrayBufferView =>
   ArrayBuffer.isView(value) && !(value instanceof DataView);

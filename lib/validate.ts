@@ -1,6 +1,14 @@
 /** Checks of options, for the whole package: each returns the value with its type, or throws what it expected. */
 import { wrongType, wrongValue } from './errors';
-import type { Device, DeviceMapOption, DeviceOption, DTypeOption, ImageSize, ReturnTensors } from './types';
+import type {
+  ArrayWithDims,
+  Device,
+  DeviceMapOption,
+  DeviceOption,
+  DTypeOption,
+  ImageSize,
+  ReturnTensors,
+} from './types';
 
 /** Bounds of a number, both included. */
 export interface Bounds {
@@ -14,6 +22,11 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
   const prototype: unknown = Object.getPrototypeOf(value);
   // An object from another realm (a worker's vm, a test runner) has that realm's Object.prototype.
   return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** Whether a value has the form of elements with dims, which stands for a NumPy array; neither is checked here. */
+export function isArrayWithDims(value: unknown): value is ArrayWithDims {
+  return isPlainObject(value) && 'data' in value && 'dims' in value;
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours that turn one word into the other. */

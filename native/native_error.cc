@@ -43,6 +43,8 @@ const char* ErrorCodeName(ErrorCode code) {
       return "FILE_NOT_FOUND";
     case ErrorCode::kFileInvalid:
       return "FILE_INVALID";
+    case ErrorCode::kFileNotWritten:
+      return "FILE_NOT_WRITTEN";
     case ErrorCode::kWeightsMissing:
       return "WEIGHTS_MISSING";
     case ErrorCode::kWeightsUnexpected:

@@ -13,6 +13,7 @@ enum class ErrorCode {
   kOutOfMemory,
   kFileNotFound,
   kFileInvalid,
+  kFileNotWritten,
   kWeightsMissing,
   kWeightsUnexpected,
   kWeightsShape,

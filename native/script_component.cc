@@ -30,6 +30,10 @@ std::string NameList(const std::vector<std::string>& names) {
 // A parameter without its data: an empty tensor whose further dimensions say the shape to bind.
 bool IsUnbound(const at::Tensor& tensor) { return tensor.dim() > 0 && tensor.size(0) == 0; }
 
+at::Tensor Converted(const at::Tensor& tensor, const c10::Device& device, c10::ScalarType dtype) {
+  return tensor.is_floating_point() ? tensor.detach().to(device, dtype) : tensor.detach().to(device);
+}
+
 torch::jit::Module LoadGraph(const std::string& path) {
   if (!std::filesystem::is_regular_file(path)) {
     throw Sam3Error(ErrorCode::kFileNotFound, "There is no TorchScript file " + path + ".");
@@ -44,44 +48,43 @@ torch::jit::Module LoadGraph(const std::string& path) {
 
 }  // namespace
 
-ScriptComponent::ScriptComponent(const std::string& path, WeightStore* store, const c10::Device& device,
-                                 c10::ScalarType dtype)
-    : path_(path), module_(LoadGraph(path)) {
-  module_.eval();
-  Bind(store, device, dtype);
+void BindingProblems::Throw() const {
+  if (!missing.empty()) {
+    throw Sam3Error(ErrorCode::kWeightsMissing, "The checkpoint misses " + std::to_string(missing.size()) +
+                                                    " weights that the graphs need: " + NameList(missing) +
+                                                    ".");
+  }
+  if (!misshapen.empty()) {
+    throw Sam3Error(ErrorCode::kWeightsShape,
+                    "The weights do not fit the graphs: " + NameList(misshapen) + ".");
+  }
 }
 
-void ScriptComponent::Bind(WeightStore* store, const c10::Device& device, c10::ScalarType dtype) {
-  std::vector<std::string> missing;
-  std::vector<std::string> misshapen;
+ScriptComponent::ScriptComponent(const std::string& path, WeightStore* store, const c10::Device& device,
+                                 c10::ScalarType dtype, BindingProblems* problems)
+    : path_(path), module_(LoadGraph(path)) {
+  module_.eval();
   const auto bind = [&](torch::jit::Module owner, const std::string& prefix, const std::string& attribute,
                         const at::Tensor& tensor, bool is_parameter) {
     const std::string name = prefix.empty() ? attribute : prefix + "." + attribute;
-    if (!IsUnbound(tensor)) {
-      const at::Tensor held =
-          tensor.is_floating_point() ? tensor.detach().to(device, dtype) : tensor.detach().to(device);
-      owner.setattr(attribute, held);
-      if (is_parameter) parameter_count_ += held.numel();
-      owned_bytes_ += static_cast<int64_t>(held.nbytes());
+    const std::vector<int64_t>* stored = store->FindShape(name);
+    Weight weight;
+    if (stored != nullptr) {
+      const c10::IntArrayRef shape = IsUnbound(tensor) ? tensor.sizes().slice(1) : tensor.sizes();
+      if (shape != c10::IntArrayRef(*stored)) {
+        problems->misshapen.push_back(name + " (" + ShapeText(*stored) + " in the file, " + ShapeText(shape) +
+                                      " in the graph)");
+        return;
+      }
+      weight = store->Get(name, device, dtype);
+    } else if (IsUnbound(tensor)) {
+      problems->missing.push_back(name);
       return;
+    } else {
+      weight = {Converted(tensor, device, dtype), false};
     }
-    const SafetensorsEntry* entry = store->Find(name);
-    if (entry == nullptr) {
-      missing.push_back(name);
-      return;
-    }
-    const c10::IntArrayRef shape = tensor.sizes().slice(1);
-    if (shape != c10::IntArrayRef(entry->shape)) {
-      misshapen.push_back(name + " (" + ShapeText(entry->shape) + " in the file, " + ShapeText(shape) +
-                          " in the graph)");
-      return;
-    }
-    const at::Tensor weight = store->Get(name, device, dtype);
-    owner.setattr(attribute, weight);
-    if (is_parameter) parameter_count_ += weight.numel();
-    const bool mapped = device.is_cpu() && weight.nbytes() == entry->end - entry->begin &&
-                        FindSafetensorsDType(entry->dtype)->scalar_type == dtype;
-    if (!mapped) owned_bytes_ += static_cast<int64_t>(weight.nbytes());
+    owner.setattr(attribute, weight.tensor);
+    slots_.push_back({name, weight.tensor, is_parameter, weight.is_mapped});
   };
   for (const auto& owner : module_.named_modules()) {
     for (const auto& parameter : owner.value.named_parameters(/*recurse=*/false)) {
@@ -91,15 +94,40 @@ void ScriptComponent::Bind(WeightStore* store, const c10::Device& device, c10::S
       bind(owner.value, owner.name, buffer.name, buffer.value, false);
     }
   }
-  if (!missing.empty()) {
-    throw Sam3Error(ErrorCode::kWeightsMissing, "The checkpoint misses " + std::to_string(missing.size()) +
-                                                    " weights that " + path_ +
-                                                    " needs: " + NameList(missing) + ".");
+}
+
+ScriptComponent::ScriptComponent(std::string path, torch::jit::Module module, std::vector<Slot> slots)
+    : path_(std::move(path)), module_(std::move(module)), slots_(std::move(slots)) {}
+
+ScriptComponent ScriptComponent::ConvertedTo(const c10::Device& device, c10::ScalarType dtype) const {
+  // A deep copy that already knows the copies of all weights: it copies the tree of modules alone.
+  c10::IValue::HashIdentityIValueMap copies;
+  std::vector<Slot> slots = slots_;
+  for (Slot& slot : slots) {
+    const at::Tensor converted = Converted(slot.tensor, device, dtype);
+    copies.emplace(slot.tensor, converted);
+    slot.is_mapped = slot.is_mapped && converted.is_same(slot.tensor);
+    slot.tensor = converted;
   }
-  if (!misshapen.empty()) {
-    throw Sam3Error(ErrorCode::kWeightsShape,
-                    "The weights do not fit the graph " + path_ + ": " + NameList(misshapen) + ".");
-  }
+  return {path_, torch::jit::Module(module_._ivalue()->deepcopy(copies)), std::move(slots)};
+}
+
+std::vector<std::pair<std::string, at::Tensor>> ScriptComponent::weights() const {
+  std::vector<std::pair<std::string, at::Tensor>> weights;
+  for (const Slot& slot : slots_) weights.emplace_back(slot.name, slot.tensor);
+  return weights;
+}
+
+int64_t ScriptComponent::parameter_count() const {
+  int64_t count = 0;
+  for (const Slot& slot : slots_) count += slot.is_parameter ? slot.tensor.numel() : 0;
+  return count;
+}
+
+int64_t ScriptComponent::owned_bytes() const {
+  int64_t bytes = 0;
+  for (const Slot& slot : slots_) bytes += slot.is_mapped ? 0 : static_cast<int64_t>(slot.tensor.nbytes());
+  return bytes;
 }
 
 c10::IValue ScriptComponent::Run(const std::string& method, std::vector<c10::IValue> arguments) {

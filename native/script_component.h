@@ -4,34 +4,58 @@
 #include <torch/csrc/jit/api/module.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "weight_store.h"
 
 namespace sam3_tracker {
 
+// What keeps weights from being bound, over all components of a model.
+struct BindingProblems {
+  std::vector<std::string> missing;
+  // With the shapes of either side.
+  std::vector<std::string> misshapen;
+
+  // Throws Sam3Error kWeightsMissing or kWeightsShape that names the weights; returns where there are none.
+  void Throw() const;
+};
+
 class ScriptComponent {
  public:
   // Loads a graph and binds the weights of `store` to its empty parameters; those that the archive holds
-  // itself are moved to the device and the dtype. Throws Sam3Error: kFileNotFound, kFileInvalid,
-  // kWeightsMissing, kWeightsShape.
+  // itself are moved to the device and the dtype unless the store has them too. Weights that cannot be bound
+  // are added to `problems`: the component is of no use then. Throws Sam3Error: kFileNotFound, kFileInvalid.
   ScriptComponent(const std::string& path, WeightStore* store, const c10::Device& device,
-                  c10::ScalarType dtype);
+                  c10::ScalarType dtype, BindingProblems* problems);
+
+  // The same graph with its weights on another device or in another dtype; what need not change is shared.
+  ScriptComponent ConvertedTo(const c10::Device& device, c10::ScalarType dtype) const;
 
   // Runs a method. Throws kConfigMismatch where the graph has none of that name.
   c10::IValue Run(const std::string& method, std::vector<c10::IValue> arguments);
 
-  int64_t parameter_count() const { return parameter_count_; }
+  // Parameters and buffers by transformers' names.
+  std::vector<std::pair<std::string, at::Tensor>> weights() const;
+
+  int64_t parameter_count() const;
   // Bytes of weights that are not a mapped file's.
-  int64_t owned_bytes() const { return owned_bytes_; }
+  int64_t owned_bytes() const;
 
  private:
-  void Bind(WeightStore* store, const c10::Device& device, c10::ScalarType dtype);
+  // One parameter or buffer of the module.
+  struct Slot {
+    std::string name;
+    at::Tensor tensor;
+    bool is_parameter;
+    bool is_mapped;
+  };
+
+  ScriptComponent(std::string path, torch::jit::Module module, std::vector<Slot> slots);
 
   std::string path_;
   torch::jit::Module module_;
-  int64_t parameter_count_ = 0;
-  int64_t owned_bytes_ = 0;
+  std::vector<Slot> slots_;
 };
 
 }  // namespace sam3_tracker

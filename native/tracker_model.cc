@@ -4,10 +4,12 @@
 #include <ATen/ops/ones.h>
 
 #include <chrono>
+#include <map>
 #include <utility>
 
 #include "memory.h"
 #include "native_error.h"
+#include "safetensors_writer.h"
 
 namespace sam3_tracker {
 namespace {
@@ -20,22 +22,55 @@ c10::IValue OptionalValue(const std::optional<at::Tensor>& tensor) {
 
 }  // namespace
 
-TrackerModel::TrackerModel(const LoadOptions& options)
-    : device_(options.device),
-      dtype_(options.dtype),
-      stability_(options.stability),
-      point_embeddings_(options.point_embeddings),
-      weights_(options.weight_files),
-      vision_encoder_(options.vision_encoder, &weights_, device_, dtype_),
-      prompt_encoder_(options.prompt_encoder, &weights_, device_, dtype_),
-      mask_decoder_(options.mask_decoder, &weights_, device_, dtype_) {
-  const std::vector<std::string> unused = weights_.Unused();
-  if (unused.empty()) return;
+TrackerModel::Components TrackerModel::LoadComponents(const LoadOptions& options) {
+  WeightStore store =
+      options.random_weights ? WeightStore(*options.random_weights) : WeightStore(options.weight_files);
+  BindingProblems problems;
+  const auto load = [&](const std::string& path) {
+    return ScriptComponent(path, &store, options.device, options.dtype, &problems);
+  };
+  // A braced list is evaluated in its order, which random weights depend on.
+  Components components{load(options.vision_encoder), load(options.prompt_encoder),
+                        load(options.mask_decoder)};
+  problems.Throw();
+  const std::vector<std::string> unused = store.Unused();
+  if (unused.empty()) return components;
   std::string names;
   for (size_t i = 0; i < unused.size() && i < 8; ++i) names += (i == 0 ? "" : ", ") + unused[i];
   throw Sam3Error(ErrorCode::kWeightsUnexpected, "The checkpoint holds " + std::to_string(unused.size()) +
                                                      " weights that no graph of this configuration has: " +
                                                      names + (unused.size() > 8 ? ", ..." : "") + ".");
+}
+
+TrackerModel::TrackerModel(const LoadOptions& options)
+    : TrackerModel(options.device, options.dtype, options.stability, options.point_embeddings,
+                   LoadComponents(options)) {}
+
+TrackerModel::TrackerModel(const c10::Device& device, c10::ScalarType dtype,
+                           const StabilityOptions& stability, int64_t point_embeddings, Components components)
+    : device_(device),
+      dtype_(dtype),
+      stability_(stability),
+      point_embeddings_(point_embeddings),
+      vision_encoder_(std::move(components.vision_encoder)),
+      prompt_encoder_(std::move(components.prompt_encoder)),
+      mask_decoder_(std::move(components.mask_decoder)) {}
+
+std::shared_ptr<TrackerModel> TrackerModel::ConvertedTo(const c10::Device& device,
+                                                        c10::ScalarType dtype) const {
+  // Not make_shared, which cannot call a private constructor.
+  return std::shared_ptr<TrackerModel>(new TrackerModel(
+      device, dtype, stability_, point_embeddings_,
+      {vision_encoder_.ConvertedTo(device, dtype), prompt_encoder_.ConvertedTo(device, dtype),
+       mask_decoder_.ConvertedTo(device, dtype)}));
+}
+
+void TrackerModel::SaveWeights(const std::string& path) const {
+  std::map<std::string, at::Tensor> weights;
+  for (const ScriptComponent* component : {&vision_encoder_, &prompt_encoder_, &mask_decoder_}) {
+    for (const auto& [name, tensor] : component->weights()) weights.emplace(name, tensor);
+  }
+  WriteSafetensors(path, weights);
 }
 
 int64_t TrackerModel::parameter_count() const {
@@ -59,15 +94,13 @@ c10::IValue TrackerModel::Encode(const std::string& method, const at::Tensor& pi
 
 ImageFeatures TrackerModel::GetImageFeatures(const at::Tensor& pixel_values,
                                              const AttentionOptions& attention) {
-  // Eager hidden states come with the attention weights, since it computes these anyway.
-  const bool with_weights = attention.eager && (attention.attentions || attention.hidden_states);
+  const bool with_weights = attention.eager && attention.attentions;
   std::string method = "get_image_features";
   if (with_weights) {
     method += "_with_attentions";
-  } else if (attention.hidden_states) {
-    method += "_with_hidden_states";
-  } else if (attention.eager) {
-    method += "_eager";
+  } else {
+    if (attention.hidden_states) method += "_with_hidden_states";
+    if (attention.eager) method += "_eager";
   }
   const c10::IValue output = Encode(method, pixel_values);
   const auto& elements = output.toTupleRef().elements();
@@ -119,13 +152,17 @@ std::optional<at::Tensor> TrackerModel::EmbedSparse(const Prompts& prompts) {
   return std::nullopt;
 }
 
+at::Tensor TrackerModel::EachMaskAlone(const at::Tensor& masks) const {
+  return masks.reshape({-1, 1, masks.size(2), masks.size(3)}).to(device_, dtype_);
+}
+
 PromptEmbeddings TrackerModel::GetPromptEmbeddings(const Prompts& prompts) {
   int64_t images = 1;
   if (prompts.points) images = prompts.points->size(0);
   if (prompts.boxes) images = prompts.boxes->size(0);
   const at::Tensor dense =
       prompts.masks
-          ? prompt_encoder_.Run("embed_masks_as_they_are", {prompts.masks->to(device_, dtype_)}).toTensor()
+          ? prompt_encoder_.Run("embed_masks_as_they_are", {EachMaskAlone(*prompts.masks)}).toTensor()
           : prompt_encoder_.Run("embed_no_mask", {images}).toTensor().clone();
   return {EmbedSparse(prompts), dense};
 }
@@ -161,9 +198,13 @@ ForwardResult TrackerModel::Forward(const ForwardInput& input) {
     prompts.labels = at::ones(prompts.points->sizes().slice(0, 3), prompts.points->options().dtype(at::kInt));
   }
   std::optional<at::Tensor> sparse = EmbedSparse(prompts);
-  if (!sparse) sparse = prompt_encoder_.Run("embed_no_prompt", {images}).toTensor();
+  if (!sparse) {
+    sparse = prompt_encoder_.Run("embed_no_prompt", {images}).toTensor();
+    // Masks alone: an object for each.
+    if (prompts.masks) sparse = sparse->repeat({1, prompts.masks->size(1), 1, 1});
+  }
   const at::Tensor dense =
-      prompts.masks ? prompt_encoder_.Run("embed_masks", {prompts.masks->to(device_, dtype_)}).toTensor()
+      prompts.masks ? prompt_encoder_.Run("embed_masks", {EachMaskAlone(*prompts.masks)}).toTensor()
                     : prompt_encoder_.Run("embed_no_mask", {images}).toTensor();
 
   std::string method = input.attention.attentions ? "decode_with_attentions" : "decode";

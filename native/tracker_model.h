@@ -17,7 +17,9 @@ struct LoadOptions {
   std::string vision_encoder;
   std::string prompt_encoder;
   std::string mask_decoder;
+  // safetensors files; empty where the graphs hold their weights, or where the weights are random.
   std::vector<std::string> weight_files;
+  std::optional<RandomWeights> random_weights;
   c10::Device device;
   c10::ScalarType dtype;
   StabilityOptions stability;
@@ -30,12 +32,13 @@ struct Prompts {
   std::optional<at::Tensor> points;  // (images, objects, points, 2), x and y
   std::optional<at::Tensor> labels;  // (images, objects, points)
   std::optional<at::Tensor> boxes;   // (images, objects, 4), xyxy
-  std::optional<at::Tensor> masks;   // (images, 1, height, width), logits
+  // (images, 1 for all objects or one for each, height, width), logits
+  std::optional<at::Tensor> masks;
 };
 
 struct PromptEmbeddings {
   std::optional<at::Tensor> sparse;  // (images, objects, tokens, channels)
-  at::Tensor dense;                  // (images, channels, height, width)
+  at::Tensor dense;                  // (images, or masks of all images, channels, height, width)
 };
 
 struct AttentionOptions {
@@ -74,9 +77,17 @@ struct ForwardResult {
 
 class TrackerModel {
  public:
-  // Loads the graphs and binds the weights. Throws Sam3Error: see ScriptComponent, and kWeightsUnexpected for
-  // weights that no graph asked for.
+  // Loads the graphs and binds the weights. Throws Sam3Error: see ScriptComponent and BindingProblems, and
+  // kWeightsUnexpected for weights that no graph asked for.
   explicit TrackerModel(const LoadOptions& options);
+
+  // The same model on another device or in another dtype. This one stays as it is; what need not change is
+  // shared by both.
+  std::shared_ptr<TrackerModel> ConvertedTo(const c10::Device& device, c10::ScalarType dtype) const;
+
+  // Writes parameters and buffers to a safetensors file under transformers' names, as they are. Throws
+  // Sam3Error kFileNotWritten.
+  void SaveWeights(const std::string& path) const;
 
   // Sam3TrackerModel.forward, get_image_features, get_image_embeddings, get_prompt_embeddings and
   // get_image_wide_positional_embeddings.
@@ -94,6 +105,17 @@ class TrackerModel {
   int64_t owned_bytes() const;
 
  private:
+  struct Components {
+    ScriptComponent vision_encoder;
+    ScriptComponent prompt_encoder;
+    ScriptComponent mask_decoder;
+  };
+
+  static Components LoadComponents(const LoadOptions& options);
+
+  TrackerModel(const c10::Device& device, c10::ScalarType dtype, const StabilityOptions& stability,
+               int64_t point_embeddings, Components components);
+
   at::Tensor OnDevice(const at::Tensor& tensor) const { return tensor.to(device_); }
   // Runs a method of the vision encoder.
   c10::IValue Encode(const std::string& method, const at::Tensor& pixel_values);
@@ -102,12 +124,13 @@ class TrackerModel {
   // of the process) and for coordinates that are no finite numbers.
   void CheckPrompts(const Prompts& prompts) const;
   std::optional<at::Tensor> EmbedSparse(const Prompts& prompts);
+  // Masks in the form that the prompt encoder takes: (masks of all images, 1, height, width).
+  at::Tensor EachMaskAlone(const at::Tensor& masks) const;
 
   c10::Device device_;
   c10::ScalarType dtype_;
   StabilityOptions stability_;
   int64_t point_embeddings_;
-  WeightStore weights_;
   ScriptComponent vision_encoder_;
   ScriptComponent prompt_encoder_;
   ScriptComponent mask_decoder_;

@@ -37,11 +37,28 @@ Napi::Value WrapOptionalList(Napi::Env env, const std::optional<std::vector<at::
   return TensorObject::WrapList(env, *tensors);
 }
 
+std::optional<RandomWeights> ReadRandomWeights(const Napi::Value& value) {
+  if (value.IsNull()) return std::nullopt;
+  const Napi::Object options = AsObject(value, "randomWeights");
+  RandomWeights random;
+  random.seed = static_cast<uint64_t>(AsInt64(options.Get("seed"), "randomWeights.seed"));
+  const Napi::Array weights = AsArray(options.Get("weights"), "randomWeights.weights");
+  for (uint32_t i = 0; i < weights.Length(); ++i) {
+    const Napi::Object weight = AsObject(weights.Get(i), "randomWeights.weights");
+    random.weights.emplace(
+        AsString(weight.Get("name"), "name"),
+        RandomWeight{AsInt64List(weight.Get("shape"), "shape"), AsDouble(weight.Get("mean"), "mean"),
+                     AsDouble(weight.Get("standardDeviation"), "standardDeviation")});
+  }
+  return random;
+}
+
 LoadOptions ReadLoadOptions(const Napi::Object& options) {
   return {AsString(options.Get("visionEncoder"), "visionEncoder"),
           AsString(options.Get("promptEncoder"), "promptEncoder"),
           AsString(options.Get("maskDecoder"), "maskDecoder"),
           AsStringList(options.Get("weightFiles"), "weightFiles"),
+          ReadRandomWeights(options.Get("randomWeights")),
           ParseDevice(AsString(options.Get("device"), "device")),
           DTypeFromName(AsString(options.Get("dtype"), "dtype")).scalar_type,
           {AsBool(options.Get("multimaskViaStability"), "multimaskViaStability"),
@@ -65,6 +82,8 @@ Napi::Function TrackerModelObject::Define(Napi::Env env) {
                          InstanceMethod<&TrackerModelObject::GetPromptEmbeddings>("getPromptEmbeddings"),
                          InstanceMethod<&TrackerModelObject::GetImageWidePositionalEmbeddings>(
                              "getImageWidePositionalEmbeddings"),
+                         InstanceMethod<&TrackerModelObject::To>("to"),
+                         InstanceMethod<&TrackerModelObject::SaveWeights>("saveWeights"),
                          InstanceMethod<&TrackerModelObject::Dispose>("dispose"),
                      });
 }
@@ -79,15 +98,20 @@ Napi::Value TrackerModelObject::Load(const Napi::CallbackInfo& info) {
           return std::make_shared<TrackerModel>(options);
         },
         [executor](Napi::Env job_env, std::shared_ptr<TrackerModel>&& model) -> Napi::Value {
-          const Napi::Object object = AddonData::Get(job_env).tracker_model_constructor.New({});
-          auto* self = Napi::ObjectWrap<TrackerModelObject>::Unwrap(object);
-          self->declared_bytes_ = model->owned_bytes();
-          self->model_ = std::move(model);
-          self->executor_ = executor;
-          Napi::MemoryManagement::AdjustExternalMemory(job_env, self->declared_bytes_);
-          return object;
+          return Wrap(job_env, std::move(model), executor);
         });
   });
+}
+
+Napi::Value TrackerModelObject::Wrap(Napi::Env env, std::shared_ptr<TrackerModel> model,
+                                     std::shared_ptr<Executor> executor) {
+  const Napi::Object object = AddonData::Get(env).tracker_model_constructor.New({});
+  auto* self = Napi::ObjectWrap<TrackerModelObject>::Unwrap(object);
+  self->declared_bytes_ = model->owned_bytes();
+  self->model_ = std::move(model);
+  self->executor_ = std::move(executor);
+  Napi::MemoryManagement::AdjustExternalMemory(env, self->declared_bytes_);
+  return object;
 }
 
 TrackerModelObject::TrackerModelObject(const Napi::CallbackInfo& info)
@@ -228,6 +252,34 @@ Napi::Value TrackerModelObject::GetImageWidePositionalEmbeddings(const Napi::Cal
         [](Napi::Env job_env, const at::Tensor& embeddings) {
           return TensorObject::Wrap(job_env, embeddings);
         });
+  });
+}
+
+Napi::Value TrackerModelObject::To(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    const Napi::Object options = AsObject(info[0], "options");
+    const c10::Device device = ParseDevice(AsString(options.Get("device"), "device"));
+    const c10::ScalarType dtype = DTypeFromName(AsString(options.Get("dtype"), "dtype")).scalar_type;
+    return Run(
+        env, [device, dtype](TrackerModel& model) { return model.ConvertedTo(device, dtype); },
+        [executor = executor_](Napi::Env job_env, const std::shared_ptr<TrackerModel>& model) {
+          return Wrap(job_env, model, executor);
+        });
+  });
+}
+
+Napi::Value TrackerModelObject::SaveWeights(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    const std::string file = AsString(AsObject(info[0], "options").Get("file"), "file");
+    return Run(
+        env,
+        [file](TrackerModel& model) {
+          model.SaveWeights(file);
+          return true;
+        },
+        [](Napi::Env job_env, bool) { return job_env.Undefined(); });
   });
 }
 

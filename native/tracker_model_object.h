@@ -29,7 +29,13 @@ class TrackerModelObject final : public Napi::ObjectWrap<TrackerModelObject> {
   Napi::Value GetImageEmbeddings(const Napi::CallbackInfo& info);
   Napi::Value GetPromptEmbeddings(const Napi::CallbackInfo& info);
   Napi::Value GetImageWidePositionalEmbeddings(const Napi::CallbackInfo& info);
+  Napi::Value To(const Napi::CallbackInfo& info);
+  Napi::Value SaveWeights(const Napi::CallbackInfo& info);
   void Dispose(const Napi::CallbackInfo& info);
+
+  // A handle to a model that runs on a thread. JS thread only.
+  static Napi::Value Wrap(Napi::Env env, std::shared_ptr<TrackerModel> model,
+                          std::shared_ptr<Executor> executor);
 
   // Runs work on the model's thread; the job keeps both alive.
   template <typename Work, typename Convert>

@@ -1,5 +1,11 @@
 #include "weight_store.h"
 
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Functions.h>
+
+#include <utility>
+
+#include "dtype.h"
 #include "native_error.h"
 #include "weight_names.h"
 
@@ -22,23 +28,43 @@ WeightStore::WeightStore(const std::vector<std::string>& paths) {
   }
 }
 
-const SafetensorsEntry* WeightStore::Find(const std::string& name) const {
-  const auto position = weights_.find(name);
-  return position == weights_.end() ? nullptr : position->second.entry;
+WeightStore::WeightStore(RandomWeights random)
+    : random_(std::move(random)), generator_(at::detail::createCPUGenerator(random_.seed)) {}
+
+const std::vector<int64_t>* WeightStore::FindShape(const std::string& name) const {
+  if (const auto position = weights_.find(name); position != weights_.end()) {
+    return &position->second.entry->shape;
+  }
+  const auto position = random_.weights.find(name);
+  return position == random_.weights.end() ? nullptr : &position->second.shape;
 }
 
-at::Tensor WeightStore::Get(const std::string& name, const c10::Device& device, c10::ScalarType dtype) {
-  const auto position = weights_.find(name);
-  if (position == weights_.end()) {
+Weight WeightStore::Get(const std::string& name, const c10::Device& device, c10::ScalarType dtype) {
+  used_.insert(name);
+  if (const auto position = weights_.find(name); position != weights_.end()) {
+    const at::Tensor stored = position->second.file->Tensor(*position->second.entry);
+    const at::Tensor tensor = stored.to(device, dtype);
+    return {tensor, tensor.is_same(stored)};
+  }
+  const auto position = random_.weights.find(name);
+  if (position == random_.weights.end()) {
     throw Sam3Error(ErrorCode::kWeightsMissing, "The checkpoint has no weight " + name + ".");
   }
-  used_.insert(name);
-  return position->second.file->Tensor(*position->second.entry).to(device, dtype);
+  return {Draw(position->second).to(device, dtype), false};
+}
+
+at::Tensor WeightStore::Draw(const RandomWeight& weight) {
+  at::Tensor tensor = at::full(weight.shape, weight.mean, at::kFloat);
+  return weight.standard_deviation == 0 ? tensor
+                                        : tensor.normal_(weight.mean, weight.standard_deviation, generator_);
 }
 
 std::vector<std::string> WeightStore::Unused() const {
   std::vector<std::string> names;
   for (const auto& [name, location] : weights_) {
+    if (used_.count(name) == 0) names.push_back(name);
+  }
+  for (const auto& [name, weight] : random_.weights) {
     if (used_.count(name) == 0) names.push_back(name);
   }
   return names;

@@ -1,6 +1,7 @@
-// All weights of a checkpoint by their plain names, over one or several mapped files.
+// All weights of a model by their plain names: over one or several mapped files, or random ones.
 #pragma once
 
+#include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
 #include <map>
@@ -13,17 +14,40 @@
 
 namespace sam3_tracker {
 
+// How a new model's weight is drawn.
+struct RandomWeight {
+  std::vector<int64_t> shape;
+  double mean;
+  // 0 for a constant.
+  double standard_deviation;
+};
+
+struct RandomWeights {
+  uint64_t seed;
+  std::map<std::string, RandomWeight> weights;
+};
+
+struct Weight {
+  at::Tensor tensor;
+  // Whether the tensor lies in the mapped file, so that this process owns no memory for it.
+  bool is_mapped;
+};
+
 class WeightStore {
  public:
   // Opens the files. Throws Sam3Error: kFileNotFound, kFileInvalid, kWeightsUnexpected for a name that two
   // weights map to.
   explicit WeightStore(const std::vector<std::string>& paths);
 
-  // The weight on the device in the dtype: over the mapping where neither changes. Throws kWeightsMissing.
-  at::Tensor Get(const std::string& name, const c10::Device& device, c10::ScalarType dtype);
+  // Draws each weight when it is asked for, in float32 on the CPU: the same seed and the same order of asking
+  // give the same weights on every device.
+  explicit WeightStore(RandomWeights random);
 
-  // nullptr where the checkpoint has no such weight.
-  const SafetensorsEntry* Find(const std::string& name) const;
+  // The weight on the device in the dtype: over the mapping where neither changes. Throws kWeightsMissing.
+  Weight Get(const std::string& name, const c10::Device& device, c10::ScalarType dtype);
+
+  // nullptr where there is no such weight.
+  const std::vector<int64_t>* FindShape(const std::string& name) const;
 
   // Names that are the tracker's by their spelling but that no graph asked for.
   std::vector<std::string> Unused() const;
@@ -34,7 +58,11 @@ class WeightStore {
     const SafetensorsEntry* entry;
   };
 
+  at::Tensor Draw(const RandomWeight& weight);
+
   std::map<std::string, Location> weights_;
+  RandomWeights random_;
+  at::Generator generator_;
   std::set<std::string> used_;
 };
 

@@ -21,7 +21,8 @@ describe('work side by side', () => {
     model = await Sam3TrackerModel.from_pretrained(MODEL, { device: 'cpu' });
     processor = await Sam3TrackerProcessor.from_pretrained(MODEL);
     const image = await RawImage.read(path.join(__dirname, '..', 'examples', 'images', 'coffee.png'));
-    image_embeddings = await model.get_image_embeddings(await processor({ images: image }));
+    const { pixel_values } = await processor({ images: image });
+    image_embeddings = await model.get_image_embeddings(pixel_values);
     await click();
   });
 

@@ -134,8 +134,8 @@ describe('inputs of Sam3TrackerModel', () => {
       /input_boxes/,
     ],
     [
-      'masks of several channels',
-      () => ({ pixel_values: pixels(), input_masks: float32(1, 3, 96, 96) }),
+      'masks for another number of objects',
+      () => ({ pixel_values: pixels(), input_points: points(1, 2), input_masks: float32(1, 3, 96, 96) }),
       RangeError,
       /input_masks/,
     ],

@@ -1,5 +1,6 @@
 /** One picture and its prompts to masks, through the package's own API. */
 import { maskPlanes, type Mask } from '../masks';
+import type { Sam3TrackerImageSegmentationOutput } from '../model-output';
 import type { Sam3TrackerModel } from '../modeling-sam3-tracker';
 import type { Sam3TrackerProcessor } from '../processing-sam3-tracker';
 import type { RawImage } from '../raw-image';
@@ -103,11 +104,9 @@ export async function segmentImage(
   }
 }
 
-type Outputs = Awaited<ReturnType<Sam3TrackerModel['forward']>>;
-
 async function readOutputs(
   processor: Sam3TrackerProcessor,
-  outputs: Outputs,
+  outputs: Sam3TrackerImageSegmentationOutput,
   original_sizes: Tensor,
   { threshold, maxHoleArea, maxSprinkleArea }: SegmentRequest,
 ): Promise<Omit<SegmentedObject, 'prompt'>[]> {

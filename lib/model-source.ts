@@ -1,0 +1,156 @@
+/** What a model is made over: graphs, options, and native weights, loaded or to be drawn. */
+import { randomInt } from 'node:crypto';
+import { Sam3TrackerConfig } from './configuration-sam3-tracker';
+import type { DType } from './dtype';
+import { find_graphs, graph_parameters } from './graph-files';
+import type { GraphFiles } from './graph-files';
+import { find_model_directory } from './hub';
+import { automaticDtype, find_model_files } from './model-files';
+import { callNative, native } from './native';
+import type { NativeLoadOptions, NativeTrackerModel } from './native';
+import type { Device, DeviceMapOption, DeviceOption, DTypeOption } from './types';
+import { checkInteger, checkOneOf, checkOptions, parseDevice, parseDtype } from './validate';
+import { count_parameters, initial_weights } from './weight-initialization';
+
+/** How attention is computed: torch's fused kernel, or step by step with its weights at hand. */
+export type AttentionImplementation = 'sdpa' | 'eager';
+
+/** Options of `from_pretrained`. */
+export interface PretrainedModelOptions {
+  /** 'auto' (default: CUDA where there is one), 'cpu', 'cuda', 'cuda:N' or N. */
+  device?: DeviceOption;
+  /** transformers' name of the same: a device, or `{ '': device }`. */
+  device_map?: DeviceMapOption;
+  /** 'auto' (default: the checkpoint's, but float32 for half precision on the CPU), 'float32', 'float16', 'bfloat16'. */
+  dtype?: DTypeOption;
+  /** transformers' older name of the same. */
+  torch_dtype?: DTypeOption;
+  /** 'sdpa' or 'eager', as in transformers; default the configuration's `_attn_implementation`, else 'sdpa'. */
+  attn_implementation?: AttentionImplementation;
+}
+
+/** Options of a model that is made from a configuration. */
+export interface NewModelOptions {
+  /** A whole number from 0: the same one gives the same weights on every device. Default a random one. */
+  seed?: number;
+  /** As for `from_pretrained`. */
+  device?: DeviceOption;
+  /** 'auto' (default) is float32. */
+  dtype?: DTypeOption;
+  /** As for `from_pretrained`. */
+  attn_implementation?: AttentionImplementation;
+}
+
+const LOAD_OPTIONS = ['device', 'device_map', 'dtype', 'torch_dtype', 'attn_implementation'];
+const NEW_OPTIONS = ['seed', 'device', 'dtype', 'attn_implementation'];
+
+interface ModelSourceFields {
+  graphs: GraphFiles;
+  device: Device;
+  dtype: DType;
+  attention: AttentionImplementation;
+  parameterCount: number;
+  /** The native model; or, where the weights are yet to be drawn, what makes it. */
+  model: NativeTrackerModel | (() => Promise<NativeTrackerModel>);
+}
+
+/** What a model is made over, for this package's own use: a class, so that no caller's object is taken for one. */
+export class ModelSource {
+  /** The fields, all of them checked. */
+  readonly fields: ModelSourceFields;
+
+  /** A source of the given fields. */
+  constructor(fields: ModelSourceFields) {
+    this.fields = fields;
+  }
+}
+
+function resolveDevice(wanted: Device | 'auto'): Device {
+  if (wanted !== 'auto') return wanted;
+  return native.runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
+}
+
+function attentionOf(wanted: unknown, config: Sam3TrackerConfig): AttentionImplementation {
+  return checkOneOf(
+    wanted ?? config._attn_implementation ?? 'sdpa',
+    ['sdpa', 'eager'],
+    'attn_implementation',
+  );
+}
+
+function loadOptions(
+  config: Sam3TrackerConfig,
+  graphs: GraphFiles,
+  rest: Pick<NativeLoadOptions, 'weightFiles' | 'randomWeights' | 'device' | 'dtype'>,
+): NativeLoadOptions {
+  const decoder = config.mask_decoder_config;
+  return {
+    visionEncoder: graphs.vision_encoder,
+    promptEncoder: graphs.prompt_encoder,
+    maskDecoder: graphs.mask_decoder,
+    multimaskViaStability: decoder.dynamic_multimask_via_stability,
+    stabilityDelta: decoder.dynamic_multimask_stability_delta,
+    stabilityThreshold: decoder.dynamic_multimask_stability_thresh,
+    pointEmbeddings: config.prompt_encoder_config.num_point_embeddings,
+    ...rest,
+  };
+}
+
+/** A model with random weights; they are drawn with the first call that needs them, since drawing takes its time. */
+export function newModelSource(config: Sam3TrackerConfig, options: unknown, where: string): ModelSource {
+  const given = checkOptions(options, NEW_OPTIONS, where) as NewModelOptions;
+  const seed = checkInteger(given.seed ?? randomInt(2 ** 47), 'seed', { min: 0 });
+  const attention = attentionOf(given.attn_implementation, config);
+  const device = resolveDevice(parseDevice(given));
+  const wantedDtype = parseDtype(given);
+  const dtype = wantedDtype === 'auto' ? 'float32' : wantedDtype;
+  const graphs = find_graphs(config);
+  const shapes = graph_parameters(graphs);
+  const weights = initial_weights(config, shapes);
+  const load = loadOptions(config, graphs, {
+    weightFiles: [],
+    randomWeights: { seed, weights },
+    device,
+    dtype,
+  });
+  return new ModelSource({
+    graphs,
+    device,
+    dtype,
+    attention,
+    parameterCount: count_parameters(shapes),
+    model: () => callNative(() => native.loadTrackerModel(load)),
+  });
+}
+
+/**
+ * The configuration and the weights of a model directory, or of a model that this package ships.
+ *
+ * @param name_or_path an existing directory, or the id of a bundled model.
+ * @param options those of `from_pretrained`.
+ * @param where the function that was called, for errors.
+ * @throws as `from_pretrained`.
+ */
+export async function loadModelSource(
+  name_or_path: string,
+  options: PretrainedModelOptions,
+  where: string,
+): Promise<{ config: Sam3TrackerConfig; source: ModelSource }> {
+  checkOptions(options, LOAD_OPTIONS, where);
+  const wantedDevice = parseDevice(options);
+  const wantedDtype = parseDtype(options);
+  if (options.attn_implementation !== undefined)
+    checkOneOf(options.attn_implementation, ['sdpa', 'eager'], 'attn_implementation');
+  const directory = await find_model_directory(name_or_path);
+  const config = await Sam3TrackerConfig.from_pretrained(directory);
+  const { graphs, weights } = await find_model_files(directory, config);
+  const device = resolveDevice(wantedDevice);
+  const dtype =
+    wantedDtype === 'auto' ? await automaticDtype(config, { graphs, weights }, device) : wantedDtype;
+  const load = loadOptions(config, graphs, { weightFiles: weights, randomWeights: null, device, dtype });
+  const handle = await callNative(() => native.loadTrackerModel(load));
+  const attention = attentionOf(options.attn_implementation, config);
+  const { parameterCount } = handle;
+  const source = new ModelSource({ graphs, device, dtype, attention, parameterCount, model: handle });
+  return { config, source };
+}
