@@ -39,11 +39,20 @@ const tensorsOf = (handles: NativeTensor[]): Tensor[] => handles.map((handle) =>
 const optionalTensorsOf = (handles: NativeTensor[] | null): Tensor[] | null => handles && tensorsOf(handles);
 
 /** Arguments of a call that gives named fields, which is the configuration's default unless that was changed. */
-export type ForObject<T> = T & { return_dict?: true | null };
+export type ForObject<T> = T & {
+  /** Whether to return named fields; default the configuration's, which is true unless it was changed. */
+  return_dict?: true | null;
+};
 /** Arguments of a call that gives a tuple, as an array. */
-export type ForTuple<T> = T & { return_dict: false };
+export type ForTuple<T> = T & {
+  /** Whether to return named fields: no. */
+  return_dict: false;
+};
 /** Arguments of a call that gives the one or the other. */
-export type ForEither<T> = T & { return_dict: boolean | null };
+export type ForEither<T> = T & {
+  /** Whether to return named fields. */
+  return_dict: boolean | null;
+};
 
 /** The typed calls of a model: as `forward`. */
 export interface Sam3TrackerModel {

@@ -24,9 +24,14 @@ export type { AttentionImplementation, NewModelOptions, PretrainedModelOptions }
 export type ModelTarget =
   | Exclude<DeviceOption, 'auto'>
   | Exclude<DTypeOption, 'auto'>
-  | { device?: Exclude<DeviceOption, 'auto'>; dtype?: Exclude<DTypeOption, 'auto'> };
+  | {
+      /** Where to; default where it is. */
+      device?: Exclude<DeviceOption, 'auto'>;
+      /** What to compute in; default as it does. */
+      dtype?: Exclude<DTypeOption, 'auto'>;
+    };
 
-/** A class of models: what `from_pretrained` makes an instance of. */
+/** A class of models: what `from_pretrained` makes an instance of. @internal */
 export type ModelClass<T> = new (config: Sam3TrackerConfig, source: ModelSource) => T;
 
 // Callable's own call signature, which knows no overloads, would let any arguments compile.
@@ -56,6 +61,10 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
    *   options and for negative standard deviations; Sam3TrackerError GRAPHS_NOT_FOUND, with the command that makes them,
    *   for a configuration without graphs.
    */
+  constructor(config: Sam3TrackerConfig, options?: NewModelOptions);
+  /** A model over weights that are there. @internal */
+  constructor(config: Sam3TrackerConfig, source: ModelSource);
+  /** The one behind both. @internal */
   constructor(config: Sam3TrackerConfig, options: NewModelOptions | ModelSource = {}) {
     super();
     const { name } = new.target;
