@@ -14,9 +14,11 @@ import {
   type FieldTable,
 } from './configuration-fields';
 import { Sam3TrackerError, wrongType, wrongValue } from './errors';
-import { read_json_file } from './files';
-import { find_pretrained_file } from './hub';
-import { decodeSpecialFloats, toPythonJson } from './python-json';
+import { open_pretrained } from './hub/pretrained-files';
+import { splitHubOptions } from './hub/options';
+import type { HubOptions } from './hub/options';
+import { toPythonJson } from './python-json';
+import { readConfigDict } from './saved-settings';
 import { checkOptions, checkOneOf, checkString, isPlainObject } from './validate';
 
 export type { ConfigDict } from './configuration-fields';
@@ -137,19 +139,20 @@ export abstract class PreTrainedConfig {
   /**
    * Reads config.json. Mirrors `PreTrainedConfig.from_pretrained`.
    *
-   * @param pretrained_model_name_or_path a directory that holds config.json, a JSON file, or the id of a model that
-   *   this package ships.
-   * @param overrides fields that replace those of the file, as in `from_dict`.
-   * @throws Sam3TrackerError FILE_NOT_FOUND or FILE_INVALID; TypeError and RangeError as `from_dict`.
+   * @param pretrained_model_name_or_path a directory that holds config.json, a JSON file, the id of a model that this
+   *   package ships, or that of a repository on the Hugging Face hub, from which the file is downloaded.
+   * @param options the hub's (`HubOptions`), and fields that replace those of the file, as in `from_dict`.
+   * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_INVALID, and the hub's (ACCESS_DENIED, REPOSITORY_NOT_FOUND,
+   *   REVISION_NOT_FOUND, DOWNLOAD_FAILED, HASH_MISMATCH); TypeError and RangeError as `from_dict`.
    */
   static async from_pretrained<T extends PreTrainedConfig>(
     this: ConfigClass<T>,
     pretrained_model_name_or_path: string,
-    overrides: ConfigDict = {},
+    options: HubOptions & ConfigDict = {},
   ): Promise<T> {
-    const file = await find_pretrained_file(pretrained_model_name_or_path, 'config.json');
-    const dict = decodeSpecialFloats(await read_json_file(file)) as ConfigDict;
-    return fromDict(this, dict, overrides);
+    const [hubOptions, overrides] = splitHubOptions(options);
+    const source = await open_pretrained(pretrained_model_name_or_path, hubOptions);
+    return fromDict(this, await readConfigDict(source), overrides);
   }
 
   /** How attention is computed: 'sdpa', 'eager', or null for the model's choice. Never written; set on nested ones too. */

@@ -8,7 +8,7 @@ import type { Sam3TrackerConfig } from './configuration-sam3-tracker';
 import { Sam3TrackerError } from './errors';
 import { isFile, kindOf, objectField, parse_json_object } from './files';
 import { config_hash } from './graph-config';
-import { BUNDLED_MODELS } from './hub';
+import { BUNDLED_MODELS } from './hub/pretrained-files';
 
 /** The version of the manifest and of the graphs' methods that this package reads. */
 const FORMAT_VERSION = 1;

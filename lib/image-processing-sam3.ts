@@ -4,8 +4,10 @@ import path from 'node:path';
 import { Callable } from './callable';
 import type { TensorData } from './dtype';
 import { Sam3TrackerError, wrongType } from './errors';
-import { read_json_file } from './files';
-import { find_pretrained_file } from './hub';
+import { open_pretrained } from './hub/pretrained-files';
+import { HUB_OPTIONS, splitHubOptions } from './hub/options';
+import type { HubOptions } from './hub/options';
+import { readImageProcessorConfig } from './saved-settings';
 import type { ImagesInput } from './image-inputs';
 import { preprocessImages, preprocessMaps } from './image-preprocessing';
 import {
@@ -154,16 +156,21 @@ export class Sam3ImageProcessor extends Callable<
    * Reads a processor's settings: from the `image_processor` part of processor_config.json where there is one, else
    * from preprocessor_config.json. Mirrors `ImageProcessingMixin.from_pretrained`.
    *
-   * @param pretrained_model_name_or_path a directory, a JSON file, or the id of a model that this package ships.
-   * @param overrides settings that replace those of the file.
-   * @throws Sam3TrackerError FILE_NOT_FOUND or FILE_INVALID; TypeError and RangeError as the constructor.
+   * @param pretrained_model_name_or_path a directory, a JSON file, the id of a model that this package ships, or that of
+   *   a repository on the Hugging Face hub.
+   * @param options the hub's (`HubOptions`), and settings that replace those of the file.
+   * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_INVALID and the hub's, as `Sam3TrackerConfig.from_pretrained`;
+   *   TypeError and RangeError as the constructor.
    */
   static async from_pretrained(
     pretrained_model_name_or_path: string,
-    overrides: Sam3ImageProcessorOptions = {},
+    options: Sam3ImageProcessorOptions & HubOptions = {},
   ): Promise<Sam3ImageProcessor> {
-    checkOptions(overrides, IMAGE_PROCESSOR_OPTIONS, 'Sam3ImageProcessor.from_pretrained');
-    return Sam3ImageProcessor.from_dict(await readSettings(pretrained_model_name_or_path), overrides);
+    const names = [...IMAGE_PROCESSOR_OPTIONS, ...HUB_OPTIONS];
+    checkOptions(options, names, 'Sam3ImageProcessor.from_pretrained');
+    const [hubOptions, overrides] = splitHubOptions(options);
+    const source = await open_pretrained(pretrained_model_name_or_path, hubOptions);
+    return Sam3ImageProcessor.from_dict(await readImageProcessorConfig(source), overrides);
   }
 
   /** The settings that are not null, the unknown keys of the file, and `image_processor_type`: a deep copy. */
@@ -260,16 +267,4 @@ export class Sam3ImageProcessor extends Callable<
     if (segmentation_maps !== null) features.labels = await preprocessMaps(segmentation_maps, settings);
     return features;
   }
-}
-
-async function readSettings(name_or_path: string): Promise<Record<string, unknown>> {
-  const processor = await find_pretrained_file(name_or_path, 'processor_config.json').catch(
-    (error: unknown) => {
-      if ((error as Sam3TrackerError).code === 'FILE_NOT_FOUND') return null;
-      throw error;
-    },
-  );
-  const nested = processor === null ? null : (await read_json_file(processor)).image_processor;
-  if (isPlainObject(nested)) return nested;
-  return read_json_file(await find_pretrained_file(name_or_path, 'preprocessor_config.json'));
 }

@@ -73,6 +73,7 @@ export {
 export type { Box, CocoRLE, Mask, MaskLike, RLE } from './masks';
 export { drawOverlay } from './overlay';
 export type { Color, OverlayOptions } from './overlay';
+export type { DownloadProgress, HubOptions } from './hub/options';
 export { Sam3TrackerError } from './errors';
 export type { ErrorCode } from './errors';
 export type { DType, TensorData } from './dtype';

@@ -3,9 +3,10 @@ import path from 'node:path';
 import type { Sam3TrackerConfig } from './configuration-sam3-tracker';
 import type { DType } from './dtype';
 import { Sam3TrackerError, wrongValue } from './errors';
-import { isFile, objectField, read_json_file } from './files';
-import { find_model_graphs } from './graph-files';
+import { objectField, read_json_file } from './files';
+import { find_graphs, find_model_graphs } from './graph-files';
 import type { GraphFiles } from './graph-files';
+import type { PretrainedFiles } from './hub/pretrained-files';
 import { callNative, native } from './native';
 import type { Device } from './types';
 
@@ -21,45 +22,47 @@ export interface ModelFiles {
  *
  * @throws Sam3TrackerError FILE_NOT_FOUND where there are none and the graphs need them.
  */
-async function findWeights(directory: string, holdsWeights: boolean | null): Promise<string[]> {
-  const single = path.join(directory, 'model.safetensors');
-  if (await isFile(single)) return [single];
-  const index = path.join(directory, 'model.safetensors.index.json');
-  if (!(await isFile(index))) {
+async function findWeights(source: PretrainedFiles, holdsWeights: boolean | null): Promise<string[]> {
+  const single = await source.find('model.safetensors');
+  if (single !== null) return [single];
+  const index = await source.find('model.safetensors.index.json');
+  if (index === null) {
     if (holdsWeights === false)
-      throw new Sam3TrackerError(
-        'FILE_NOT_FOUND',
-        `The model in ${directory} has no weights: there is neither model.safetensors nor model.safetensors.index.json.`,
-      );
+      source.fail('weights: neither model.safetensors nor model.safetensors.index.json');
     return [];
   }
   const map = objectField((await read_json_file(index)).weight_map, index, 'weight_map');
-  const shards = [...new Set(Object.values(map))].sort();
-  const files = shards.map((shard) => {
-    // A shard is a file of this directory: an index from elsewhere must not lead out of it.
-    if (typeof shard !== 'string' || shard !== path.basename(shard))
+  const files: string[] = [];
+  for (const shard of [...new Set(Object.values(map))].sort()) {
+    // A shard is a file of this model: an index from elsewhere must not lead out of it.
+    if (typeof shard !== 'string' || shard !== path.basename(shard) || ['', '.', '..'].includes(shard))
       throw new Sam3TrackerError(
         'FILE_INVALID',
         `${index} names a shard that is no file name: ${JSON.stringify(shard)}.`,
       );
-    return path.join(directory, shard);
-  });
-  for (const file of files) {
-    if (!(await isFile(file)))
-      throw new Sam3TrackerError('FILE_NOT_FOUND', `${index} names a shard that is not there: ${file}.`);
+    files.push(
+      (await source.find(shard)) ?? source.fail(`shard ${shard}, which ${path.basename(index)} names`),
+    );
   }
   return files;
 }
 
 /**
- * Finds and checks the files of a model directory: config.json, model.safetensors or shards, and torchscript/ unless
- * this package ships the graphs of the configuration.
+ * Finds and checks the files of a model: config.json, model.safetensors or shards, and the graphs: those in the
+ * `torchscript` folder of a directory, else those that this package ships for the configuration. From the hub weights
+ * are downloaded, and only once there are graphs for them; never code.
  *
- * @throws Sam3TrackerError FILE_NOT_FOUND for missing weights; and as `find_model_graphs`.
+ * @throws Sam3TrackerError FILE_NOT_FOUND for missing weights; as `find_model_graphs`; and the hub's.
  */
-export async function find_model_files(directory: string, config: Sam3TrackerConfig): Promise<ModelFiles> {
-  const { files, holdsWeights } = await find_model_graphs(directory, config);
-  return { graphs: files, weights: await findWeights(directory, holdsWeights) };
+export async function find_model_files(
+  source: PretrainedFiles,
+  config: Sam3TrackerConfig,
+): Promise<ModelFiles> {
+  const { files, holdsWeights } =
+    source.directory === null
+      ? { files: find_graphs(config), holdsWeights: false }
+      : await find_model_graphs(source.directory, config);
+  return { graphs: files, weights: await findWeights(source, holdsWeights) };
 }
 
 /**

@@ -4,10 +4,13 @@ import { Sam3TrackerConfig } from './configuration-sam3-tracker';
 import type { DType } from './dtype';
 import { find_graphs, graph_parameters } from './graph-files';
 import type { GraphFiles } from './graph-files';
-import { find_model_directory } from './hub';
+import { HUB_OPTIONS, splitHubOptions } from './hub/options';
+import type { HubOptions } from './hub/options';
+import { open_pretrained } from './hub/pretrained-files';
 import { automaticDtype, find_model_files } from './model-files';
 import { callNative, native } from './native';
 import type { NativeLoadOptions, NativeTrackerModel } from './native';
+import { readConfigDict } from './saved-settings';
 import type { Device, DeviceMapOption, DeviceOption, DTypeOption } from './types';
 import { checkInteger, checkOneOf, checkOptions, parseDevice, parseDtype } from './validate';
 import { count_parameters, initial_weights } from './weight-initialization';
@@ -16,7 +19,7 @@ import { count_parameters, initial_weights } from './weight-initialization';
 export type AttentionImplementation = 'sdpa' | 'eager';
 
 /** Options of `from_pretrained`. */
-export interface PretrainedModelOptions {
+export interface PretrainedModelOptions extends HubOptions {
   /** 'auto' (default: CUDA where there is one), 'cpu', 'cuda', 'cuda:N' or N. */
   device?: DeviceOption;
   /** transformers' name of the same: a device, or `{ '': device }`. */
@@ -124,9 +127,9 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
 }
 
 /**
- * The configuration and the weights of a model directory, or of a model that this package ships.
+ * The configuration and the weights of a model directory, of a model that this package ships, or of one on the hub.
  *
- * @param name_or_path an existing directory, or the id of a bundled model.
+ * @param name_or_path an existing directory, the id of a bundled model, or that of a repository on the hub.
  * @param options those of `from_pretrained`.
  * @param where the function that was called, for errors.
  * @throws as `from_pretrained`.
@@ -136,14 +139,15 @@ export async function loadModelSource(
   options: PretrainedModelOptions,
   where: string,
 ): Promise<{ config: Sam3TrackerConfig; source: ModelSource }> {
-  checkOptions(options, LOAD_OPTIONS, where);
+  checkOptions(options, [...LOAD_OPTIONS, ...HUB_OPTIONS], where);
   const wantedDevice = parseDevice(options);
   const wantedDtype = parseDtype(options);
   if (options.attn_implementation !== undefined)
     checkOneOf(options.attn_implementation, ['sdpa', 'eager'], 'attn_implementation');
-  const directory = await find_model_directory(name_or_path);
-  const config = await Sam3TrackerConfig.from_pretrained(directory);
-  const { graphs, weights } = await find_model_files(directory, config);
+  const [hubOptions] = splitHubOptions(options);
+  const files = await open_pretrained(name_or_path, hubOptions);
+  const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
+  const { graphs, weights } = await find_model_files(files, config);
   const device = resolveDevice(wantedDevice);
   const dtype =
     wantedDtype === 'auto' ? await automaticDtype(config, { graphs, weights }, device) : wantedDtype;

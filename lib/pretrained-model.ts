@@ -86,13 +86,15 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
   }
 
   /**
-   * Loads a model directory (graphs, weights, config.json) or a model that this package ships. Mirrors
-   * `PreTrainedModel.from_pretrained`.
+   * Loads a checkpoint: a directory with config.json and model.safetensors (and graphs of its own in torchscript/, where
+   * the package has none for its configuration), a model that this package ships, or a repository on the Hugging Face
+   * hub, which is downloaded into the hub's cache. Mirrors `PreTrainedModel.from_pretrained`.
    *
-   * @param name_or_path an existing directory, or the id of a bundled model ('sam3-tracker-tiny').
+   * @param name_or_path an existing directory, the id of a bundled model ('sam3-tracker-tiny'), or `owner/name` on the
+   *   hub ('facebook/sam3').
    * @throws TypeError and RangeError for options; Sam3TrackerError: FILE_NOT_FOUND, FILE_INVALID, HASH_MISMATCH,
    *   CONFIG_MISMATCH, GRAPHS_NOT_FOUND, WEIGHTS_MISSING, WEIGHTS_UNEXPECTED, WEIGHTS_SHAPE, DEVICE_UNAVAILABLE,
-   *   OUT_OF_MEMORY.
+   *   OUT_OF_MEMORY; from the hub ACCESS_DENIED, REPOSITORY_NOT_FOUND, REVISION_NOT_FOUND, DOWNLOAD_FAILED.
    */
   static async from_pretrained<T extends Sam3TrackerPreTrainedModel>(
     this: ModelClass<T>,

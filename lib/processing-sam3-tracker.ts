@@ -4,9 +4,10 @@ import path from 'node:path';
 import { BatchEncoding, type BatchField, type BatchFields } from './batch-encoding';
 import { Callable } from './callable';
 import type { DType, TensorData } from './dtype';
-import { Sam3TrackerError, typeName } from './errors';
-import { read_json_file } from './files';
-import { find_pretrained_file } from './hub';
+import { typeName } from './errors';
+import { open_pretrained } from './hub/pretrained-files';
+import { HUB_OPTIONS, splitHubOptions } from './hub/options';
+import type { HubOptions } from './hub/options';
 import {
   Sam3ImageProcessor,
   type ImageFeatures,
@@ -28,6 +29,7 @@ import { prepareBoxes, prepareLabels, preparePoints, type Normalization } from '
 import { checkPrompts, type CheckedPrompts } from './prompts';
 import { checkSizesAgainst, hostArrays, readSizes, replaceTensors, sizesArray } from './prompt-tensors';
 import { toPythonJson } from './python-json';
+import { readImageProcessorConfig, readProcessorConfig } from './saved-settings';
 import { Tensor } from './tensor';
 import type { ArrayWithDims, ImageSize, ReturnTensors } from './types';
 import { checkInteger, checkOptions, checkReturnTensors, checkString } from './validate';
@@ -96,22 +98,27 @@ export class Sam3TrackerProcessor extends UntypedCallable {
   /**
    * Reads processor_config.json and the image processor's settings. Mirrors `ProcessorMixin.from_pretrained`.
    *
-   * @param pretrained_model_name_or_path a directory, or the id of a model that this package ships.
-   * @param settings what replaces the files' settings: the processor's own two, and the image processor's.
-   * @throws Sam3TrackerError FILE_NOT_FOUND or FILE_INVALID; TypeError and RangeError as the constructors.
+   * @param pretrained_model_name_or_path a directory, the id of a model that this package ships, or that of a repository
+   *   on the Hugging Face hub.
+   * @param options the hub's (`HubOptions`), and what replaces the files' settings: the processor's own two, and the
+   *   image processor's.
+   * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_INVALID and the hub's, as `Sam3TrackerConfig.from_pretrained`;
+   *   TypeError and RangeError as the constructors.
    */
   static async from_pretrained(
     pretrained_model_name_or_path: string,
-    settings: Sam3TrackerProcessorSettings = {},
+    options: Sam3TrackerProcessorSettings & HubOptions = {},
   ): Promise<Sam3TrackerProcessor> {
-    const known = ['target_size', 'point_pad_value', ...IMAGE_PROCESSOR_OPTIONS];
-    checkOptions(settings, known, 'Sam3TrackerProcessor.from_pretrained');
+    const known = ['target_size', 'point_pad_value', ...IMAGE_PROCESSOR_OPTIONS, ...HUB_OPTIONS];
+    checkOptions(options, known, 'Sam3TrackerProcessor.from_pretrained');
+    const [hubOptions, settings] = splitHubOptions(options);
     const { target_size, point_pad_value, ...imageSettings } = settings;
-    const image_processor = await Sam3ImageProcessor.from_pretrained(
-      pretrained_model_name_or_path,
+    const source = await open_pretrained(pretrained_model_name_or_path, hubOptions);
+    const image_processor = Sam3ImageProcessor.from_dict(
+      await readImageProcessorConfig(source),
       imageSettings,
     );
-    const saved = await readProcessorConfig(pretrained_model_name_or_path);
+    const saved = await readProcessorConfig(source);
     return new Sam3TrackerProcessor(
       image_processor,
       target_size ?? (saved.target_size as number | undefined),
@@ -238,16 +245,4 @@ export class Sam3TrackerProcessor extends UntypedCallable {
       target_size: this.target_size,
     };
   }
-}
-
-async function readProcessorConfig(name_or_path: string): Promise<Record<string, unknown>> {
-  let file: string;
-  try {
-    file = await find_pretrained_file(name_or_path, 'processor_config.json');
-  } catch (error) {
-    // The image processor's settings were found there: a model without this file has the defaults.
-    if (error instanceof Sam3TrackerError && error.code === 'FILE_NOT_FOUND') return {};
-    throw error;
-  }
-  return read_json_file(file);
 }

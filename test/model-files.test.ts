@@ -284,7 +284,7 @@ describe('files of a model', () => {
           copy.remove(shardName(1, 2));
         },
         'FILE_NOT_FOUND',
-        /names a shard that is not there.*model-00002-of-00002/,
+        /has no shard model-00002-of-00002.*which model\.safetensors\.index\.json names/,
       ],
       [
         'with a shard outside the directory',

@@ -21,7 +21,8 @@ const layers: string[][] = [
     'prompt-tensors',
   ],
   [
-    'hub',
+    'hub/*',
+    'saved-settings',
     'configuration-fields',
     'configuration-utils',
     'configuration-sam3-vision',

@@ -16,11 +16,11 @@ function installHint(debian, brew) {
   return `Install it, on Debian or Ubuntu: apt-get install ${debian}`;
 }
 
-/** Throws SetupError unless this Node is 20 or later. */
+/** Throws SetupError unless this Node is 20.18.1 or later. */
 export function checkNode(version = process.versions.node) {
-  if (isAtLeast(version, '20')) return;
+  if (isAtLeast(version, '20.18.1')) return;
   throw new SetupError(
-    `Node.js 20 or later is needed and this is ${version}. Install one: https://nodejs.org`,
+    `Node.js 20.18.1 or later is needed and this is ${version}. Install one: https://nodejs.org`,
   );
 }
 

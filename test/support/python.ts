@@ -7,7 +7,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
-const ROOT = path.join(__dirname, '..', '..');
+/** The root of the repository. */
+export const ROOT = path.join(__dirname, '..', '..');
 
 /** What a call to the reference gave: a result, or the Python exception. */
 export type Answer =
