@@ -7,7 +7,7 @@ from typing import Any
 import reference
 import torch
 from PIL import Image
-from transformers import Sam3TrackerModel, Sam3TrackerProcessor
+from transformers import Sam3TrackerConfig, Sam3TrackerModel, Sam3TrackerProcessor
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "sam3-tracker-tiny"
@@ -121,6 +121,13 @@ def previous_mask() -> dict:
             **inputs, input_masks=mask_input, image_embeddings=outputs.image_embeddings, multimask_output=False
         )
     return describe(refined, first["original_sizes"], [everything])
+
+
+@reference.register
+def configuration() -> dict:
+    with torch.device("meta"):
+        made = Sam3TrackerModel(Sam3TrackerConfig())
+    return {"parameters": made.num_parameters(), "shapes": [], "drawn": []}
 
 
 reference.serve()
