@@ -56,6 +56,7 @@ export type {
 } from './configuration-sam3-vision';
 export { PreTrainedConfig } from './configuration-utils';
 export type { ConfigDict } from './configuration-utils';
+export { AutoConfig, AutoImageProcessor, AutoModel, AutoModelForMaskGeneration, AutoProcessor } from './auto';
 export { Tensor } from './tensor';
 export type { NestedList, SliceRange, TensorElements } from './tensor';
 export { RawImage } from './raw-image';

@@ -2,7 +2,7 @@
 import type { Sam3TrackerConfig } from './configuration-sam3-tracker';
 import { wrongType, wrongValue } from './errors';
 import { Tensor } from './tensor';
-import { checkBoolean, checkOptions, isPlainObject } from './validate';
+import { checkOptions, isPlainObject } from './validate';
 
 /** Levels of image embeddings by name, finest first: transformers.js' form, which can be spread into `forward`'s inputs. */
 export type NamedImageEmbeddings = Record<
@@ -291,9 +291,4 @@ export function checkGuidance(value: unknown, name: string, last: number, axes: 
   )
     throw wrongDims(`dims ${axes}`, name, tensor);
   return tensor;
-}
-
-/** A boolean option with its default. @throws TypeError for anything else. */
-export function optionalBoolean(value: unknown, name: string, byDefault: boolean): boolean {
-  return value === undefined || value === null ? byDefault : checkBoolean(value, name);
 }

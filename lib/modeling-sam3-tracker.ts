@@ -4,7 +4,6 @@ import {
   checkImageEmbeddings,
   checkPixelValues,
   checkPromptTensors,
-  optionalBoolean,
   readForwardInputs,
 } from './model-inputs';
 import type { NamedImageEmbeddings, Sam3TrackerModelInputs, Sam3TrackerPrompts } from './model-inputs';
@@ -14,7 +13,7 @@ import { callNative } from './native';
 import type { NativePrompts, NativeTensor } from './native';
 import { Sam3TrackerPreTrainedModel } from './pretrained-model';
 import { Tensor } from './tensor';
-import { checkOptions } from './validate';
+import { checkOptions, optionalBoolean } from './validate';
 
 export { Sam3TrackerPreTrainedModel } from './pretrained-model';
 export type {

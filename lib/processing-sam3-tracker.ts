@@ -32,7 +32,7 @@ import { toPythonJson } from './python-json';
 import { readImageProcessorConfig, readProcessorConfig } from './saved-settings';
 import { Tensor } from './tensor';
 import type { ArrayWithDims, ImageSize, ReturnTensors } from './types';
-import { checkInteger, checkOptions, checkReturnTensors, checkString } from './validate';
+import { checkInteger, checkOptions, checkReturnTensors, checkString, optionalBoolean } from './validate';
 
 export type {
   ProcessorResult,
@@ -182,6 +182,7 @@ export class Sam3TrackerProcessor extends UntypedCallable {
       replaceTensors(input_points, host),
       replaceTensors(input_labels, host),
       replaceTensors(input_boxes, host),
+      optionalBoolean(given.allow_ragged_boxes, 'allow_ragged_boxes', false),
     );
     const named = given.original_sizes === null ? null : readSizes(replaceTensors(original_sizes, host));
     if (given.images === null) {

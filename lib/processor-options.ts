@@ -22,8 +22,14 @@ export interface Sam3TrackerProcessorOptions extends Omit<Sam3ImageProcessorOpti
   input_points?: PromptInput | null;
   /** (images, objects, points): 1 in the object, 0 not in it, 2 and 3 the corners of a box, -1 none, -10 padding. */
   input_labels?: PromptInput | null;
-  /** (images, boxes, 4), x1, y1, x2, y2. Every image needs the same number. */
+  /** (images, boxes, 4), x1, y1, x2, y2. Every image needs the same number, unless allow_ragged_boxes. */
   input_boxes?: PromptInput | null;
+  /**
+   * Whether images may have different numbers of boxes (default false, as in transformers; some may have none). Shorter
+   * lists are filled with boxes of point_pad_value. The model does not know these from others: an image's first results
+   * are those of its own boxes, in their order, and what follows is to be left alone.
+   */
+  allow_ragged_boxes?: boolean | null;
   /** [height, width] of each picture in pixels: (images, 2). For calls without images; beside them it must agree. */
   original_sizes?: PromptInput | null;
   /** 'pt' (the default) for Tensors, 'np' for typed arrays with dims. */
@@ -60,6 +66,7 @@ const OPTION_NAMES: readonly string[] = [
   'input_points',
   'input_labels',
   'input_boxes',
+  'allow_ragged_boxes',
   'original_sizes',
   'return_tensors',
 ];

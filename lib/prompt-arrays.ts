@@ -125,7 +125,7 @@ export function prepareLabels(
 }
 
 /**
- * Boxes, normalised.
+ * Boxes, normalised; missing ones are filled with the padding's value.
  *
  * @returns float32, (images, boxes, 4), x1, y1, x2, y2 in pixels of the model's image.
  * @throws RangeError for no boxes at all, another number of images, or coordinates that are not finite.
@@ -134,8 +134,7 @@ export function prepareBoxes(boxes: NestedList, how: Normalization): { data: Flo
   const dims = nestedDimensions(boxes).slice(0, 2);
   if (dims.length < 2 || dims.includes(0)) throw wrongValue('at least one box', 'input_boxes', boxes);
   checkImageCount(boxes, 'input_boxes', how);
-  const data = new Float32Array(dims[0] * dims[1] * 4);
-  let next = 0;
+  const data = new Float32Array(dims[0] * dims[1] * 4).fill(how.padValue);
   boxes.forEach((image, imageIndex) => {
     const [height, width] = how.sizes[imageIndex];
     const scales = [scaleOf(width, how), scaleOf(height, how)];
@@ -145,8 +144,7 @@ export function prepareBoxes(boxes: NestedList, how: Normalization): { data: Flo
       checkFinite(box, name);
       const normalised = box.map((value, axis) => Math.fround(Math.fround(value) * scales[axis % 2]));
       checkFinite(normalised, `the normalised ${name}`);
-      data.set(normalised, next);
-      next += 4;
+      data.set(normalised, (imageIndex * dims[1] + boxIndex) * 4);
     });
   });
   return { data, dims: [...dims, 4] };

@@ -72,20 +72,30 @@ export function toNestedList(value: unknown, name: string): number | NestedList 
   return build(0);
 }
 
-/** How deep lists are nested, along the first item of each (`_get_nesting_level`). */
-function nestingLevel(value: unknown, name: string): number {
-  if (Array.isArray(value)) return value.length === 0 ? 1 : 1 + nestingLevel(value[0], name);
+/**
+ * How deep lists are nested, along the first item of each (`_get_nesting_level`); or where lists may be empty, along the
+ * first that has items.
+ */
+function nestingLevel(value: unknown, name: string, mayBeEmpty: boolean): number {
+  if (Array.isArray(value)) {
+    const items = value as unknown[];
+    const first = (mayBeEmpty && items.find((item) => !Array.isArray(item) || item.length > 0)) || items[0];
+    return items.length === 0 ? 1 : 1 + nestingLevel(first, name, mayBeEmpty);
+  }
   return dimsOf(value, name)?.length ?? 0;
 }
 
 /**
  * Checks the nesting of one kind of prompt and converts it to nested lists. Mirrors `_validate_single_input`.
  *
+ * @param value the prompts of all images.
+ * @param kind which prompts.
+ * @param mayBeEmpty whether some images may have none.
  * @returns null for a prompt that was not given.
  * @throws RangeError with the reference's message for another nesting or another number of coordinates; TypeError for
  *   anything but lists and arrays of numbers.
  */
-export function validatePrompt(value: unknown, kind: PromptKind): NestedList | null {
+export function validatePrompt(value: unknown, kind: PromptKind, mayBeEmpty = false): NestedList | null {
   if (value === null || value === undefined) return null;
   const { depth, format, coordinates } = EXPECTED[kind];
   const name = `input_${kind}`;
@@ -99,7 +109,7 @@ export function validatePrompt(value: unknown, kind: PromptKind): NestedList | n
     if (coordinates !== null && dims[depth - 1] !== coordinates)
       throw wrongCoordinates(kind, dims[depth - 1]);
   } else if (Array.isArray(value)) {
-    const level = nestingLevel(value, name);
+    const level = nestingLevel(value, name, mayBeEmpty);
     if (level !== depth)
       throw new RangeError(
         `Input ${kind} must be a nested list with ${depth} levels. The expected nesting format is ${format}. ` +
@@ -167,10 +177,11 @@ export function checkPrompts(
   input_points: unknown,
   input_labels: unknown,
   input_boxes: unknown,
+  allow_ragged_boxes = false,
 ): CheckedPrompts {
   const points = validatePrompt(input_points, 'points');
   const labels = validatePrompt(input_labels, 'labels');
-  const boxes = validatePrompt(input_boxes, 'boxes');
+  const boxes = validatePrompt(input_boxes, 'boxes', allow_ragged_boxes);
   if (points && labels) {
     const pointDims = nestedDimensions(points).slice(0, 3);
     const labelDims = nestedDimensions(labels).slice(0, 3);
@@ -180,7 +191,12 @@ export function checkPrompts(
       );
   }
   const maxBoxes = boxes ? (nestedDimensions(boxes)[1] ?? 0) : 0;
-  if (boxes && boxes.length >= 2 && boxes.some((image) => (image as NestedList).length < maxBoxes))
+  if (
+    !allow_ragged_boxes &&
+    boxes &&
+    boxes.length >= 2 &&
+    boxes.some((image) => (image as NestedList).length < maxBoxes)
+  )
     throw new RangeError(
       'Input boxes have inconsistent dimensions that would require padding, ' +
         'but boxes cannot be padded due to model limitations. ' +

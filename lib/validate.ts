@@ -134,6 +134,11 @@ export function checkBoolean(value: unknown, name: string): boolean {
   return value;
 }
 
+/** A boolean option with its default, which null stands for too. @throws TypeError for anything else. */
+export function optionalBoolean(value: unknown, name: string, byDefault: boolean): boolean {
+  return value === undefined || value === null ? byDefault : checkBoolean(value, name);
+}
+
 /** A string with at least one character. @throws TypeError for another type; RangeError for an empty one. */
 export function checkString(value: unknown, name: string): string {
   if (typeof value !== 'string') throw wrongType('a string', name, value);
