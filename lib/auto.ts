@@ -2,9 +2,12 @@
 import { Sam3TrackerConfig } from './configuration-sam3-tracker';
 import type { ConfigDict, PreTrainedConfig } from './configuration-sam3-tracker';
 import { Sam3ViTConfig, Sam3VisionConfig } from './configuration-sam3-vision';
-import { Sam3TrackerError, typeName } from './errors';
+import { typeName } from './errors';
 import { read_json_file } from './files';
-import { find_pretrained_file } from './hub';
+import { splitHubOptions } from './hub/options';
+import type { HubOptions } from './hub/options';
+import { open_pretrained } from './hub/pretrained-files';
+import type { PretrainedFiles } from './hub/pretrained-files';
 import { Sam3ImageProcessor } from './image-processing-sam3';
 import type { Sam3ImageProcessorOptions } from './image-processing-sam3';
 import { Sam3TrackerModel } from './modeling-sam3-tracker';
@@ -26,24 +29,23 @@ const TRACKER_TYPES = ['sam3_tracker', 'sam3_tracker_video', 'sam3_video'];
 const PROCESSORS = ['Sam3TrackerProcessor', 'Sam3TrackerVideoProcessor', 'Sam3VideoProcessor'];
 const IMAGE_PROCESSORS = ['Sam3ImageProcessor', 'Sam3ImageProcessorFast'];
 
-/** A JSON file of a model, or null where the model has none of this name. */
-async function optionalJson(name_or_path: string, filename: string): Promise<ConfigDict | null> {
-  let file: string;
-  try {
-    file = await find_pretrained_file(name_or_path, filename);
-  } catch (error) {
-    if (error instanceof Sam3TrackerError && error.code === 'FILE_NOT_FOUND') return null;
-    throw error;
-  }
-  return read_json_file(file);
+/** The files of a model, of which the options name the hub's part. */
+function open(name_or_path: string, options: HubOptions): Promise<PretrainedFiles> {
+  const [hubOptions] = splitHubOptions(options);
+  return open_pretrained(name_or_path, hubOptions);
 }
 
-async function modelTypeOf(name_or_path: string): Promise<string> {
-  const file = await find_pretrained_file(name_or_path, 'config.json');
-  const { model_type } = await read_json_file(file);
+/** A JSON file of a model, or null where the model has none of this name. */
+async function optionalJson(source: PretrainedFiles, filename: string): Promise<ConfigDict | null> {
+  const file = await source.find(filename);
+  return file === null ? null : read_json_file(file);
+}
+
+async function modelTypeOf(source: PretrainedFiles): Promise<string> {
+  const { model_type } = await read_json_file(await source.need('config.json'));
   if (typeof model_type !== 'string')
     throw new RangeError(
-      `Unrecognized model in ${name_or_path}. Should have a \`model_type\` key in its config.json.`,
+      `Unrecognized model in ${source.name}. Should have a \`model_type\` key in its config.json.`,
     );
   return model_type;
 }
@@ -66,18 +68,18 @@ export abstract class AutoConfig {
    * Sam3ViTConfig for the types of these.
    *
    * @param pretrained_model_name_or_path as for the configurations' own `from_pretrained`.
-   * @param overrides fields that replace those of the file.
+   * @param options the hub's, and fields that replace those of the file.
    * @throws RangeError for another `model_type`, or none; else as the configurations.
    */
   static async from_pretrained(
     pretrained_model_name_or_path: string,
-    overrides: ConfigDict = {},
+    options: HubOptions & ConfigDict = {},
   ): Promise<Sam3TrackerConfig | Sam3VisionConfig | Sam3ViTConfig> {
-    const model_type = await modelTypeOf(pretrained_model_name_or_path);
+    const model_type = await modelTypeOf(await open(pretrained_model_name_or_path, options));
     if (!isKnown(model_type)) throw unknownType(model_type);
     return CONFIGURATIONS[model_type].from_pretrained<Sam3TrackerConfig | Sam3VisionConfig | Sam3ViTConfig>(
       pretrained_model_name_or_path,
-      overrides,
+      options,
     );
   }
 
@@ -126,7 +128,7 @@ export abstract class AutoModel {
     pretrained_model_name_or_path: string,
     options: PretrainedModelOptions = {},
   ): Promise<Sam3TrackerModel> {
-    const model_type = await modelTypeOf(pretrained_model_name_or_path);
+    const model_type = await modelTypeOf(await open(pretrained_model_name_or_path, options));
     if (model_type === 'sam3_video')
       throw new RangeError(
         `AutoModel stands for Sam3VideoModel with ${pretrained_model_name_or_path} (model type sam3_video), which this ` +
@@ -162,7 +164,7 @@ export abstract class AutoModelForMaskGeneration {
     pretrained_model_name_or_path: string,
     options: PretrainedModelOptions = {},
   ): Promise<Sam3TrackerModel> {
-    const model_type = await modelTypeOf(pretrained_model_name_or_path);
+    const model_type = await modelTypeOf(await open(pretrained_model_name_or_path, options));
     if (!['sam3_tracker', 'sam3_video'].includes(model_type)) throw unknownType(model_type);
     return Sam3TrackerModel.from_pretrained(pretrained_model_name_or_path, options);
   }
@@ -185,10 +187,11 @@ export abstract class AutoProcessor {
    */
   static async from_pretrained(
     pretrained_model_name_or_path: string,
-    settings: Sam3TrackerProcessorSettings = {},
+    settings: Sam3TrackerProcessorSettings & HubOptions = {},
   ): Promise<Sam3TrackerProcessor> {
+    const source = await open(pretrained_model_name_or_path, settings);
     for (const file of ['processor_config.json', 'preprocessor_config.json']) {
-      const processor_class = (await optionalJson(pretrained_model_name_or_path, file))?.processor_class;
+      const processor_class = (await optionalJson(source, file))?.processor_class;
       if (typeof processor_class !== 'string') continue;
       if (PROCESSORS.includes(processor_class))
         return Sam3TrackerProcessor.from_pretrained(pretrained_model_name_or_path, settings);
@@ -197,7 +200,7 @@ export abstract class AutoProcessor {
           `It has: ${PROCESSORS[0]}.`,
       );
     }
-    if (TRACKER_TYPES.includes(await modelTypeOf(pretrained_model_name_or_path)))
+    if (TRACKER_TYPES.includes(await modelTypeOf(source)))
       return Sam3TrackerProcessor.from_pretrained(pretrained_model_name_or_path, settings);
     throw new RangeError(
       `Unrecognized processing class in ${pretrained_model_name_or_path}. Can't instantiate a processor, a tokenizer, an ` +
@@ -219,17 +222,18 @@ export abstract class AutoImageProcessor {
    */
   static async from_pretrained(
     pretrained_model_name_or_path: string,
-    overrides: Sam3ImageProcessorOptions = {},
+    overrides: Sam3ImageProcessorOptions & HubOptions = {},
   ): Promise<Sam3ImageProcessor> {
-    const processor = await optionalJson(pretrained_model_name_or_path, 'processor_config.json');
+    const source = await open(pretrained_model_name_or_path, overrides);
+    const processor = await optionalJson(source, 'processor_config.json');
     const settings =
       (processor?.image_processor as ConfigDict | undefined) ??
-      (await optionalJson(pretrained_model_name_or_path, 'preprocessor_config.json'));
+      (await optionalJson(source, 'preprocessor_config.json'));
     const type = settings?.image_processor_type;
     const isRight =
       typeof type === 'string'
         ? IMAGE_PROCESSORS.includes(type)
-        : TRACKER_TYPES.includes(await modelTypeOf(pretrained_model_name_or_path));
+        : TRACKER_TYPES.includes(await modelTypeOf(source));
     if (isRight) return Sam3ImageProcessor.from_pretrained(pretrained_model_name_or_path, overrides);
     throw new RangeError(
       `Unrecognized image processor in ${pretrained_model_name_or_path}. Should have a \`image_processor_type\` key in its ` +

@@ -222,7 +222,7 @@ function checkMasks(given: Tensor, objects: number | null): Tensor {
   checkDims(masks, 'input_masks', form, [null, null, null, null]);
   if (objects !== null && masks.dims[1] !== 1 && masks.dims[1] !== objects)
     throw wrongDims(
-      `dims ${form}: one mask for all objects of an image, or one for each`,
+      `one mask for all objects of an image or one for each, dims ${form},`,
       'input_masks',
       masks,
     );
