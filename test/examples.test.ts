@@ -16,6 +16,8 @@ interface Expected {
   shapes: number[][];
   /** For each picture which of its pixels are drawn over, one byte each, in base64. */
   drawn: string[];
+  /** Names of the model's and the processor's class. */
+  classes?: string[];
   /** Of a model that is made and not called. */
   parameters?: number;
 }
@@ -61,6 +63,10 @@ const EXAMPLES: Record<string, Example> = {
     first: ({ parameters }) =>
       `${parameters} parameters\nSizes of image and patch in pixels: 1008 14\nThe same again`,
     pictures: {},
+  },
+  'auto-model': {
+    first: ({ classes }) => String(classes?.join(', ')),
+    pictures: { 'auto-model': 'coffee.png' },
   },
   'previous-mask': {
     first: ({ shapes: [shape] }) => `Refined ${shape[1]} mask with shape [${shape.join(', ')}]`,

@@ -7,7 +7,7 @@ from typing import Any
 import reference
 import torch
 from PIL import Image
-from transformers import Sam3TrackerConfig, Sam3TrackerModel, Sam3TrackerProcessor
+from transformers import AutoModel, AutoProcessor, Sam3TrackerConfig, Sam3TrackerModel, Sam3TrackerProcessor
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "sam3-tracker-tiny"
@@ -121,6 +121,13 @@ def previous_mask() -> dict:
             **inputs, input_masks=mask_input, image_embeddings=outputs.image_embeddings, multimask_output=False
         )
     return describe(refined, first["original_sizes"], [everything])
+
+
+@reference.register
+def auto_model() -> dict:
+    classes = [type(auto.from_pretrained(MODEL)).__name__ for auto in (AutoModel, AutoProcessor)]
+    result = segment(["coffee.png"], [everything], input_points=[[[[235, 215]]]], input_labels=[[[1]]])
+    return {**result, "classes": classes}
 
 
 @reference.register
