@@ -1,10 +1,11 @@
 /** What the compiler must take and refuse of the model and its outputs: test/types.test.ts. */
-import { Sam3TrackerModel } from '../../lib/index';
+import { AutoModel, AutoProcessor, Sam3TrackerModel } from '../../lib/index';
 import type {
   Sam3TrackerImageSegmentationOutput,
   Sam3TrackerProcessor,
   Sam3TrackerVisionEncoderOutput,
   Tensor,
+  Sam3TrackerConfig,
 } from '../../lib/index';
 
 /** Loading. */
@@ -30,6 +31,30 @@ export async function loading(): Promise<void> {
   void count;
 }
 
+/** Making, moving and saving. */
+export async function making(config: Sam3TrackerConfig): Promise<void> {
+  const model = new Sam3TrackerModel(config, { seed: 1, dtype: 'float16' });
+  const moved: Sam3TrackerModel = await model.to({ device: 'cpu', dtype: 'bfloat16' });
+  const found: Sam3TrackerModel = await AutoModel.from_pretrained('a');
+  const processor: Sam3TrackerProcessor = await AutoProcessor.from_pretrained('a');
+  await moved.save_pretrained('a');
+  // @ts-expect-error fields are no configuration
+  new Sam3TrackerModel({ initializer_range: 0.02 });
+  // @ts-expect-error a seed that is no number
+  new Sam3TrackerModel(config, { seed: 'a' });
+  // @ts-expect-error a misspelt option
+  new Sam3TrackerModel(config, { sede: 1 });
+  // @ts-expect-error no element type of a model
+  await model.to('int8');
+  // @ts-expect-error a model goes to a named device
+  await model.to('auto');
+  // @ts-expect-error no directory
+  await model.save_pretrained();
+  // @ts-expect-error it has no instances
+  new AutoModel();
+  void [found, processor];
+}
+
 /** Calls, with what the processor gave. */
 export async function calls(
   model: Sam3TrackerModel,
@@ -45,6 +70,7 @@ export async function calls(
   const features: Sam3TrackerVisionEncoderOutput = await model.get_image_features(inputs, {
     output_attentions: true,
   });
+  const [scores] = await model({ ...inputs, return_dict: false });
   // @ts-expect-error a misspelt input
   await model({ ...inputs, multimaskOutput: false });
   // @ts-expect-error nested numbers are no Tensor: the processor makes them
@@ -62,7 +88,7 @@ export async function calls(
   await model.get_image_embeddings({ input_points: inputs.input_points });
   // @ts-expect-error where a model lies is not assigned
   model.device = 'cpu';
-  void [levels, features];
+  void [levels, features, scores];
 }
 
 /** Fields of the outputs. */
