@@ -3,16 +3,20 @@
 // [seed]
 #include "safetensors.h"
 
+#include <ATen/Functions.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <random>
 #include <stdexcept>
 #include <string>
 
 #include "native_error.h"
+#include "safetensors_writer.h"
 #include "weight_names.h"
 
 namespace {
@@ -178,11 +182,46 @@ void TestMutations(int count, unsigned seed) {
   std::printf("%d mutated files: %d still valid, %d refused\n", count, accepted, count - accepted);
 }
 
+void TestWriter() {
+  const auto folder = std::filesystem::temp_directory_path() /
+                      ("sam3-tracker-writer-" + std::to_string(std::random_device{}()));
+  std::filesystem::create_directories(folder);
+  const std::string path = (folder / "written.safetensors").string();
+  const std::map<std::string, at::Tensor> tensors = {
+      {"b.transposed", at::arange(12, at::kFloat).reshape({3, 4}).t()},
+      {"a.half", at::arange(3, at::kFloat).to(at::kBFloat16)},
+      {"c.scalar", at::full({}, 7, at::kLong)},
+      {"d.none", at::empty({0, 2}, at::kFloat)},
+  };
+  sam3_tracker::WriteSafetensors(path, tensors);
+  const auto file = SafetensorsFile::Open(path);
+  Check(file->entries().size() == tensors.size(), "every tensor is written");
+  for (const auto& entry : file->entries()) {
+    const at::Tensor& expected = tensors.at(entry.name);
+    const at::Tensor read = file->Tensor(entry);
+    Check(read.sizes() == expected.sizes() && read.scalar_type() == expected.scalar_type() &&
+              read.equal(expected),
+          entry.name + " reads back as it was");
+  }
+  const auto refused = [](const std::string& where) {
+    return ErrorOf([&] { sam3_tracker::WriteSafetensors(where, {{"a", at::zeros({1000})}}); });
+  };
+  Check(refused((folder / "missing" / "file").string()).find("No such file") != std::string::npos,
+        "a folder that is missing is named");
+  if (std::filesystem::exists("/dev/full")) {
+    Check(refused("/dev/full").find("No space left") != std::string::npos, "a full disk is named");
+  }
+  Check(ErrorOf([&] { sam3_tracker::WriteSafetensors(path, {{"a\"b", at::zeros({1})}}); }) != "",
+        "a name that would need escaping is refused");
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   TestHeaders();
   TestWeightNames();
+  TestWriter();
   TestMutations(argc > 1 ? std::atoi(argv[1]) : 5000,
                 argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1);
   std::printf("%s\n", failures == 0 ? "safetensors: all passed" : "safetensors: FAILED");

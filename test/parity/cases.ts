@@ -15,12 +15,16 @@ export interface ParityCase {
   pixels?: boolean;
   /** Whether get_image_embeddings is called first, and its result passed instead of pixel_values. */
   embeddings?: boolean;
+  /** Whether pixel_values are passed beside them all the same, which is refused. */
+  keep_pixels?: boolean;
   /** [objects per image, points per object] */
   points?: [objects: number, points: number];
   /** Repeated over all points of an image; null leaves input_labels out. */
   labels?: number[] | null;
   /** Objects per image. */
   boxes?: number;
+  /** Whether the boxes are points. */
+  zero_area?: boolean;
   /** Height and width as multiples of the prompt encoder's mask_input_size. */
   masks?: [height: number, width: number];
   similarity?: boolean;

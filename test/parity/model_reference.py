@@ -88,8 +88,7 @@ def run(checkpoint: str, dtype: str, attention: str, case: dict, seed: int, file
     """
     model = _model(checkpoint, dtype, attention)
     inputs = _inputs(model, case, seed)
-    if case.get("embeddings"):
-        inputs["image_embeddings"] = model.get_image_embeddings(inputs.pop("pixel_values"))
+    _embed(model, case, inputs)
     arguments = {**inputs, **case.get("options", {})}
     if "image_embeddings" in arguments:
         arguments["image_embeddings"] = [level.clone() for level in inputs["image_embeddings"]]
@@ -108,6 +107,25 @@ def run(checkpoint: str, dtype: str, attention: str, case: dict, seed: int, file
         "kinds": {name: _kind(value) for name, value in outputs.items()},
         "stable": [bool(flag) for flags in stable for flag in flags.flatten()],
     }
+
+
+@reference.register
+def write_inputs(checkpoint: str, dtype: str, attention: str, case: dict, seed: int, file: str) -> None:
+    """Writes the inputs of a case, as `run` does, without running it."""
+    model = _model(checkpoint, dtype, attention)
+    inputs = _inputs(model, case, seed)
+    _embed(model, case, inputs)
+    # A file without tensors is no safetensors file to every reader.
+    tensors = _flat("inputs", inputs) or {"none": torch.zeros(1)}
+    save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, file)
+
+
+def _embed(model: Sam3TrackerModel, case: dict, inputs: dict[str, Tensor]) -> None:
+    """Replaces pixel values by their embeddings where the case says so."""
+    if case.get("embeddings"):
+        inputs["image_embeddings"] = model.get_image_embeddings(inputs["pixel_values"])
+        if not case.get("keep_pixels"):
+            del inputs["pixel_values"]
 
 
 def _model(checkpoint: str, dtype: str, attention: str) -> Sam3TrackerModel:
@@ -206,7 +224,8 @@ def _inputs(model: Sam3TrackerModel, case: dict, seed: int) -> dict[str, Tensor]
         prompt_tokens += points + (0 if "boxes" in case else 1)
     if "boxes" in case:
         corners = positions(images, case["boxes"], 2, 2)
-        inputs["input_boxes"] = torch.cat([corners.amin(2), corners.amax(2)], dim=-1)
+        upper = corners.amin(2) if case.get("zero_area") else corners.amax(2)
+        inputs["input_boxes"] = torch.cat([corners.amin(2), upper], dim=-1)
         prompt_tokens += 3
     if "masks" in case:
         # Sizes are given as multiples of the prompt encoder's own.

@@ -84,7 +84,7 @@ export class Subject {
     parityCase: ParityCase,
     { inputs, kinds }: Answer,
   ): Promise<Map<string, Tensor>> {
-    const outputs = await call(await this.#model(dtype, attention), parityCase, inputs);
+    const outputs = await call(await this.model(dtype, attention), parityCase, inputs);
     if (parityCase.method === 'forward') {
       const masks = outputs.pred_masks as Tensor;
       const processor = new Sam3TrackerProcessor(new Sam3ImageProcessor());
@@ -109,7 +109,8 @@ export class Subject {
     this.#models.clear();
   }
 
-  #model(dtype: ComputeDtype, attn_implementation: AttentionImplementation): Promise<Sam3TrackerModel> {
+  /** Our model, loaded once. */
+  model(dtype: ComputeDtype, attn_implementation: AttentionImplementation): Promise<Sam3TrackerModel> {
     const key = `${dtype} ${attn_implementation}`;
     let model = this.#models.get(key);
     if (!model) {
@@ -129,7 +130,8 @@ function pictureSizes(images: number): ImageSize[] {
   return Array.from({ length: images }, (_, index) => [97 + 22 * index, 131 - 17 * index]);
 }
 
-async function call(
+/** Calls a method of ours with a case's inputs, and gives its results by name. */
+export async function call(
   model: Sam3TrackerModel,
   { method, options }: ParityCase,
   inputs: Map<string, Tensor>,

@@ -27,6 +27,12 @@ function readWritten(written: WrittenArray): Buffer {
   return bytes;
 }
 
+/** The elements of a bool or float32 array. */
+export function readArray(written: WrittenArray): Uint8Array | Float32Array {
+  const bytes = Uint8Array.from(readWritten(written));
+  return written.dtype === 'float32' ? new Float32Array(bytes.buffer) : bytes;
+}
+
 /** Elements equal to the reference's: bit for bit, or, for floats, within 1e-6 of the larger of 1 and the value. */
 export function assertSame(actual: Tensor, expected: WrittenArray, what: string): void {
   assert.equal(actual.type, expected.dtype, `${what}: type`);
