@@ -3,6 +3,7 @@
 
 #include "addon_data.h"
 #include "image_jobs.h"
+#include "mask_jobs.h"
 #include "runtime.h"
 #include "tensor.h"
 #include "tracker_model_object.h"
@@ -23,6 +24,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("readWeightInfo", Napi::Function::New<&ReadWeightInfoJob>(env, "readWeightInfo"));
   exports.Set("preprocessImages", Napi::Function::New<&PreprocessImagesJob>(env, "preprocessImages"));
   exports.Set("postProcessMasks", Napi::Function::New<&PostProcessMasksJob>(env, "postProcessMasks"));
+  exports.Set("suppressOverlaps", Napi::Function::New<&SuppressOverlapsJob>(env, "suppressOverlaps"));
+  exports.Set("removeSmallRegions", Napi::Function::New<&RemoveSmallRegionsJob>(env, "removeSmallRegions"));
   exports.Set("runtimeInfo", Napi::Function::New<&RuntimeInfo>(env, "runtimeInfo"));
   exports.Set("setThreads", Napi::Function::New<&SetThreads>(env, "setThreads"));
   return exports;

@@ -3,14 +3,13 @@
 #include <ATen/Dispatch.h>
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
 
 #include <algorithm>
 #include <array>
 #include <limits>
 
 #include "mask_components.h"
+#include "mask_rows.h"
 #include "mask_stretch.h"
 
 namespace sam3_tracker {
@@ -22,22 +21,43 @@ constexpr double kComponentMargin = 10.0;
 /// MiB).
 constexpr int64_t kAtenChunkElements = int64_t{1} << 26;
 
-/// The value that `dtype` holds for `value`, as torch takes a Python number beside a tensor of that dtype.
-double RoundTo(at::ScalarType dtype, double value) {
-  const at::Scalar scalar(value);
-  switch (dtype) {
-    case at::kHalf:
-      return static_cast<double>(scalar.to<c10::Half>());
-    case at::kBFloat16:
-      return static_cast<double>(scalar.to<c10::BFloat16>());
-    case at::kFloat:
-      return static_cast<double>(scalar.to<float>());
-    default:
-      return value;
-  }
+at::Tensor StretchWithAten(const at::Tensor& masks, int64_t height, int64_t width, bool non_overlapping) {
+  const std::array<int64_t, 2> size{height, width};
+  const at::Tensor stretched = at::upsample_bilinear2d(masks, size, /*align_corners=*/false);
+  if (!non_overlapping || stretched.size(0) == 1) return stretched;
+  const at::Tensor winner = at::argmax(stretched, /*dim=*/0, /*keepdim=*/true);
+  const at::Tensor objects =
+      at::arange(stretched.size(0), winner.options()).reshape({stretched.size(0), 1, 1, 1});
+  return at::where(at::eq(winner, objects), stretched, at::clamp_max(stretched, kSuppressedLogit));
 }
 
-/// The masks with small components rewritten: a copy, or the masks themselves where nothing is asked for.
+/// Whether ATen stretches these masks by its channels-last kernel, whose sums are ordered otherwise. Such
+/// outputs are small or come from strided input, so they are left to it.
+bool AtenUsesChannelsLast(const at::Tensor& masks, int64_t height, int64_t width) {
+  return (masks.is_contiguous(at::MemoryFormat::ChannelsLast) && masks.size(1) > 3) ||
+         IsSmallOutput(height, width);
+}
+
+bool RowKernelsApply(const at::Tensor& masks, int64_t height, int64_t width, bool binarize) {
+  constexpr int64_t kMaxIndex = std::numeric_limits<int32_t>::max();
+  const at::ScalarType dtype = masks.scalar_type();
+  const bool full_precision = dtype == at::kFloat || dtype == at::kDouble;
+  const bool reduced_precision = dtype == at::kHalf || dtype == at::kBFloat16;
+  return masks.is_cpu() && (full_precision || (binarize && reduced_precision)) && masks.numel() > 0 &&
+         height > 0 && width > 0 && masks.size(3) <= kMaxIndex && masks.size(2) <= kMaxIndex &&
+         !AtenUsesChannelsLast(masks, height, width);
+}
+
+void CheckMasks(const at::Tensor& masks) {
+  TORCH_CHECK(masks.defined() && masks.dim() == 4,
+              "Masks must have 4 dimensions, (objects, masks, height, width), but have ",
+              masks.defined() ? masks.dim() : 0);
+}
+
+}  // namespace
+
+bool IsSmallOutput(int64_t height, int64_t width) { return height + width <= 128; }
+
 at::Tensor CleanComponents(const at::Tensor& masks, const PostProcessOptions& options) {
   if (options.max_hole_area <= 0 && options.max_sprinkle_area <= 0) return masks;
   TORCH_CHECK(masks.is_floating_point(), "Holes and sprinkles need masks of a floating dtype, not ",
@@ -66,40 +86,6 @@ at::Tensor CleanComponents(const at::Tensor& masks, const PostProcessOptions& op
   });
   return cleaned.to(masks.options());
 }
-
-at::Tensor StretchWithAten(const at::Tensor& masks, int64_t height, int64_t width, bool non_overlapping) {
-  const std::array<int64_t, 2> size{height, width};
-  const at::Tensor stretched = at::upsample_bilinear2d(masks, size, /*align_corners=*/false);
-  if (!non_overlapping || stretched.size(0) == 1) return stretched;
-  const at::Tensor winner = at::argmax(stretched, /*dim=*/0, /*keepdim=*/true);
-  const at::Tensor objects =
-      at::arange(stretched.size(0), winner.options()).reshape({stretched.size(0), 1, 1, 1});
-  return at::where(at::eq(winner, objects), stretched, at::clamp_max(stretched, kSuppressedLogit));
-}
-
-/// Whether ATen stretches these masks by its channels-last kernel, whose sums are ordered otherwise. Such
-/// outputs are small or come from strided input, so they are left to it.
-bool AtenUsesChannelsLast(const at::Tensor& masks, int64_t height, int64_t width) {
-  return (masks.is_contiguous(at::MemoryFormat::ChannelsLast) && masks.size(1) > 3) || height + width <= 128;
-}
-
-bool RowKernelsApply(const at::Tensor& masks, int64_t height, int64_t width, bool binarize) {
-  constexpr int64_t kMaxIndex = std::numeric_limits<int32_t>::max();
-  const at::ScalarType dtype = masks.scalar_type();
-  const bool full_precision = dtype == at::kFloat || dtype == at::kDouble;
-  const bool reduced_precision = dtype == at::kHalf || dtype == at::kBFloat16;
-  return masks.is_cpu() && (full_precision || (binarize && reduced_precision)) && masks.numel() > 0 &&
-         height > 0 && width > 0 && masks.size(3) <= kMaxIndex && masks.size(2) <= kMaxIndex &&
-         !AtenUsesChannelsLast(masks, height, width);
-}
-
-void CheckMasks(const at::Tensor& masks) {
-  TORCH_CHECK(masks.defined() && masks.dim() == 4,
-              "Masks must have 4 dimensions, (objects, masks, height, width), but have ",
-              masks.defined() ? masks.dim() : 0);
-}
-
-}  // namespace
 
 at::Tensor PostProcessMasksWithAten(const at::Tensor& masks, int64_t height, int64_t width,
                                     const PostProcessOptions& options) {

@@ -31,4 +31,12 @@ at::Tensor PostProcessMasks(const at::Tensor& masks, int64_t height, int64_t wid
 at::Tensor PostProcessMasksWithAten(const at::Tensor& masks, int64_t height, int64_t width,
                                     const PostProcessOptions& options);
 
+/// The masks with small holes filled and small sprinkles removed, as the options ask for: a copy, or the
+/// masks themselves where nothing is asked for. Throws c10::Error for masks of no floating dtype.
+at::Tensor CleanComponents(const at::Tensor& masks, const PostProcessOptions& options);
+
+/// Whether ATen stretches masks to this size by its channels-last kernel, whose sums are ordered otherwise
+/// than those of the row kernels.
+bool IsSmallOutput(int64_t height, int64_t width);
+
 }  // namespace sam3_tracker

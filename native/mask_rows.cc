@@ -1,6 +1,10 @@
 #include "mask_rows.h"
 
 #include <ATen/Version.h>
+#include <ATen/core/Tensor.h>
+#include <c10/core/Scalar.h>
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
 
 #include <algorithm>
 #include <cmath>
@@ -62,13 +66,13 @@ SAM3_TRACKER_INLINE LinearWeights<T> LinearWeightsBody(int64_t input_size, int64
 }
 
 template <bool kFused, typename T>
-SAM3_TRACKER_INLINE void StretchBody(const T* row, const LinearWeights<T>& weights, int64_t count,
-                                     T* __restrict output) {
+SAM3_TRACKER_INLINE void StretchBody(const T* row, const LinearWeights<T>& weights, int64_t begin,
+                                     int64_t end, T* __restrict output) {
   const int32_t* lower = weights.lower.data();
   const int32_t* upper = weights.upper.data();
   const T* lower_weight = weights.lower_weight.data();
   const T* upper_weight = weights.upper_weight.data();
-  for (int64_t i = 0; i < count; ++i) {
+  for (int64_t i = begin; i < end; ++i) {
     output[i] = Mix<kFused>(row[lower[i]], row[upper[i]], lower_weight[i], upper_weight[i]);
   }
 }
@@ -96,9 +100,9 @@ SAM3_TRACKER_TARGET_AVX2 LinearWeights<T> LinearWeightsAvx2(int64_t input_size, 
 }
 
 template <typename T>
-SAM3_TRACKER_TARGET_AVX2 void StretchAvx2(const T* row, const LinearWeights<T>& weights, int64_t count,
-                                          T* output) {
-  StretchBody<true>(row, weights, count, output);
+SAM3_TRACKER_TARGET_AVX2 void StretchAvx2(const T* row, const LinearWeights<T>& weights, int64_t begin,
+                                          int64_t end, T* output) {
+  StretchBody<true>(row, weights, begin, end, output);
 }
 
 template <typename T>
@@ -127,8 +131,8 @@ LinearWeights<T> LinearWeightsBaseline(int64_t input_size, int64_t output_size) 
 }
 
 template <typename T>
-void StretchBaseline(const T* row, const LinearWeights<T>& weights, int64_t count, T* output) {
-  StretchBody<kBaselineFused>(row, weights, count, output);
+void StretchBaseline(const T* row, const LinearWeights<T>& weights, int64_t begin, int64_t end, T* output) {
+  StretchBody<kBaselineFused>(row, weights, begin, end, output);
 }
 
 template <typename T>
@@ -163,5 +167,51 @@ const RowKernels<T>& GetRowKernels() {
 
 template const RowKernels<float>& GetRowKernels<float>();
 template const RowKernels<double>& GetRowKernels<double>();
+
+bool IsReducedPrecision(at::ScalarType dtype) { return dtype == at::kHalf || dtype == at::kBFloat16; }
+
+double RoundTo(at::ScalarType dtype, double value) {
+  const at::Scalar scalar(value);
+  switch (dtype) {
+    case at::kHalf:
+      return static_cast<double>(scalar.to<c10::Half>());
+    case at::kBFloat16:
+      return static_cast<double>(scalar.to<c10::BFloat16>());
+    case at::kFloat:
+      return static_cast<double>(scalar.to<float>());
+    default:
+      return value;
+  }
+}
+
+template <typename T>
+void RoundInPlace(at::ScalarType dtype, T* values, int64_t count) {
+  if (dtype == at::kBFloat16) {
+    for (int64_t i = 0; i < count; ++i)
+      values[i] = static_cast<float>(c10::BFloat16(static_cast<float>(values[i])));
+  } else if (dtype == at::kHalf) {
+    for (int64_t i = 0; i < count; ++i)
+      values[i] = static_cast<float>(c10::Half(static_cast<float>(values[i])));
+  }
+}
+
+template <typename T>
+LinearWeights<T> RoundedWeights(const RowKernels<T>& kernels, at::ScalarType dtype, int64_t size,
+                                int64_t output_size) {
+  LinearWeights<T> weights = kernels.linear_weights(size, output_size);
+  if (!IsReducedPrecision(dtype)) return weights;
+  RoundInPlace(dtype, weights.upper_weight.data(), output_size);
+  std::transform(weights.upper_weight.begin(), weights.upper_weight.end(), weights.lower_weight.begin(),
+                 [](T weight) { return static_cast<T>(1) - weight; });
+  RoundInPlace(dtype, weights.lower_weight.data(), output_size);
+  return weights;
+}
+
+template void RoundInPlace<float>(at::ScalarType, float*, int64_t);
+template void RoundInPlace<double>(at::ScalarType, double*, int64_t);
+template LinearWeights<float> RoundedWeights<float>(const RowKernels<float>&, at::ScalarType, int64_t,
+                                                    int64_t);
+template LinearWeights<double> RoundedWeights<double>(const RowKernels<double>&, at::ScalarType, int64_t,
+                                                      int64_t);
 
 }  // namespace sam3_tracker

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <ATen/core/ATen_fwd.h>
+#include <c10/core/ScalarType.h>
+
 #include <cstdint>
 #include <vector>
 
@@ -22,8 +25,8 @@ template <typename T>
 struct RowKernels {
   /// Weights of one axis of `input_size` pixels stretched to `output_size`.
   LinearWeights<T> (*linear_weights)(int64_t input_size, int64_t output_size);
-  /// Stretches one row: `count` output pixels, read from `row` as `weights` say.
-  void (*stretch)(const T* row, const LinearWeights<T>& weights, int64_t count, T* output);
+  /// Stretches one row: output[i] for i in [begin, end), read from `row` as `weights` say.
+  void (*stretch)(const T* row, const LinearWeights<T>& weights, int64_t begin, int64_t end, T* output);
   /// output[i] = top[i] * top_weight + bottom[i] * bottom_weight.
   void (*blend)(const T* top, const T* bottom, T top_weight, T bottom_weight, int64_t count, T* output);
   /// output[i] = (top[i] * top_weight + bottom[i] * bottom_weight) > threshold.
@@ -37,5 +40,27 @@ const RowKernels<T>& GetRowKernels();
 
 extern template const RowKernels<float>& GetRowKernels<float>();
 extern template const RowKernels<double>& GetRowKernels<double>();
+
+/// float16 and bfloat16: their masks are stretched in float32 and rounded where ATen rounds.
+bool IsReducedPrecision(at::ScalarType dtype);
+
+/// The value that `dtype` holds for `value`, as torch takes a Python number beside a tensor of that dtype.
+double RoundTo(at::ScalarType dtype, double value);
+
+/// Rounds to the precision of `dtype`; nothing for float32 and float64.
+template <typename T>
+void RoundInPlace(at::ScalarType dtype, T* values, int64_t count);
+
+/// Weights of one axis in the precision in which ATen keeps them for masks of `dtype`.
+template <typename T>
+LinearWeights<T> RoundedWeights(const RowKernels<T>& kernels, at::ScalarType dtype, int64_t size,
+                                int64_t output_size);
+
+extern template void RoundInPlace<float>(at::ScalarType, float*, int64_t);
+extern template void RoundInPlace<double>(at::ScalarType, double*, int64_t);
+extern template LinearWeights<float> RoundedWeights<float>(const RowKernels<float>&, at::ScalarType, int64_t,
+                                                           int64_t);
+extern template LinearWeights<double> RoundedWeights<double>(const RowKernels<double>&, at::ScalarType,
+                                                             int64_t, int64_t);
 
 }  // namespace sam3_tracker

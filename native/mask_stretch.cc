@@ -2,8 +2,6 @@
 
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
 
 #include <algorithm>
 #include <array>
@@ -18,20 +16,6 @@ namespace {
 
 /// Output pixels that make it worth while to wake another thread.
 constexpr int64_t kGrainPixels = int64_t{1} << 15;
-
-bool IsReducedPrecision(at::ScalarType dtype) { return dtype == at::kHalf || dtype == at::kBFloat16; }
-
-/// Rounds to the precision of `dtype`; nothing for float32 and float64.
-template <typename T>
-void RoundInPlace(at::ScalarType dtype, T* values, int64_t count) {
-  if (dtype == at::kBFloat16) {
-    for (int64_t i = 0; i < count; ++i)
-      values[i] = static_cast<float>(c10::BFloat16(static_cast<float>(values[i])));
-  } else if (dtype == at::kHalf) {
-    for (int64_t i = 0; i < count; ++i)
-      values[i] = static_cast<float>(c10::Half(static_cast<float>(values[i])));
-  }
-}
 
 /// Masks on their way to the size of the picture: (planes, height, width) to (planes, output_height,
 /// output_width).
@@ -80,8 +64,8 @@ class RowSampler {
     const int64_t key = plane * stretch_.height + row;
     const size_t slot = static_cast<size_t>(row % 2);
     if (keys_[slot] != key) {
-      stretch_.kernels.stretch(stretch_.masks + key * stretch_.width, stretch_.columns, stretch_.output_width,
-                               buffers_[slot].data());
+      stretch_.kernels.stretch(stretch_.masks + key * stretch_.width, stretch_.columns, 0,
+                               stretch_.output_width, buffers_[slot].data());
       keys_[slot] = key;
     }
     return buffers_[slot].data();
@@ -188,19 +172,6 @@ void StretchWithoutOverlap(const Stretch<T>& stretch, int64_t objects, int64_t m
       }
     }
   });
-}
-
-/// Weights of one axis in the precision in which ATen keeps them for masks of `dtype`.
-template <typename T>
-LinearWeights<T> RoundedWeights(const RowKernels<T>& kernels, at::ScalarType dtype, int64_t size,
-                                int64_t output_size) {
-  LinearWeights<T> weights = kernels.linear_weights(size, output_size);
-  if (!IsReducedPrecision(dtype)) return weights;
-  RoundInPlace(dtype, weights.upper_weight.data(), output_size);
-  std::transform(weights.upper_weight.begin(), weights.upper_weight.end(), weights.lower_weight.begin(),
-                 [](T weight) { return static_cast<T>(1) - weight; });
-  RoundInPlace(dtype, weights.lower_weight.data(), output_size);
-  return weights;
 }
 
 template <typename T, typename Output>

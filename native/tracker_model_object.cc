@@ -8,6 +8,7 @@
 #include "device.h"
 #include "dtype.h"
 #include "js_error.h"
+#include "mask_jobs.h"
 #include "options.h"
 #include "promise_job.h"
 #include "tensor.h"
@@ -84,6 +85,7 @@ Napi::Function TrackerModelObject::Define(Napi::Env env) {
                              "getImageWidePositionalEmbeddings"),
                          InstanceMethod<&TrackerModelObject::To>("to"),
                          InstanceMethod<&TrackerModelObject::SaveWeights>("saveWeights"),
+                         InstanceMethod<&TrackerModelObject::GenerateMasks>("generateMasks"),
                          InstanceMethod<&TrackerModelObject::Dispose>("dispose"),
                      });
 }
@@ -280,6 +282,18 @@ Napi::Value TrackerModelObject::SaveWeights(const Napi::CallbackInfo& info) {
           return true;
         },
         [](Napi::Env job_env, bool) { return job_env.Undefined(); });
+  });
+}
+
+Napi::Value TrackerModelObject::GenerateMasks(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    return Run(
+        env,
+        [options = ReadMaskBatchOptions(AsObject(info[0], "options"))](TrackerModel& model) {
+          return GenerateMaskBatch(model, options);
+        },
+        ConvertMaskBatch);
   });
 }
 

@@ -31,6 +31,7 @@ class TrackerModelObject final : public Napi::ObjectWrap<TrackerModelObject> {
   Napi::Value GetImageWidePositionalEmbeddings(const Napi::CallbackInfo& info);
   Napi::Value To(const Napi::CallbackInfo& info);
   Napi::Value SaveWeights(const Napi::CallbackInfo& info);
+  Napi::Value GenerateMasks(const Napi::CallbackInfo& info);
   void Dispose(const Napi::CallbackInfo& info);
 
   // A handle to a model that runs on a thread. JS thread only.

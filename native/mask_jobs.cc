@@ -1,0 +1,170 @@
+#include "mask_jobs.h"
+
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "addon_data.h"
+#include "box_nms.h"
+#include "js_error.h"
+#include "options.h"
+#include "promise_job.h"
+#include "tensor.h"
+
+namespace sam3_tracker {
+namespace {
+
+PixelBox ReadBox(const Napi::Value& value, const std::string& name) {
+  const std::vector<int64_t> list = AsInt64List(value, name);
+  if (list.size() != 4)
+    throw Napi::TypeError::New(value.Env(), "Expected [x1, y1, x2, y2] for " + name + ".");
+  return {list[0], list[1], list[2], list[3]};
+}
+
+Napi::Array ConvertBox(Napi::Env env, const PixelBox& box) {
+  Napi::Array array = Napi::Array::New(env, box.size());
+  for (size_t i = 0; i < box.size(); ++i) array.Set(static_cast<uint32_t>(i), static_cast<double>(box[i]));
+  return array;
+}
+
+Napi::Value ConvertRuns(Napi::Env env, const RunLengths& runs) {
+  Napi::Uint32Array array = Napi::Uint32Array::New(env, runs.size());
+  if (!runs.empty()) std::memcpy(array.Data(), runs.data(), runs.size() * sizeof(uint32_t));
+  return array;
+}
+
+RunLengths ReadRuns(const Napi::Value& value, const std::string& name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array)
+    throw Napi::TypeError::New(value.Env(), "Expected a Uint32Array for " + name + ".");
+  const auto array = value.As<Napi::Uint32Array>();
+  return RunLengths(array.Data(), array.Data() + array.ElementLength());
+}
+
+double SecondsSince(std::chrono::steady_clock::time_point began) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+}
+
+struct CleanedMask {
+  RunLengths runs;
+  PixelBox box;
+  bool changed;
+};
+
+}  // namespace
+
+MaskBatchOptions ReadMaskBatchOptions(const Napi::Object& options) {
+  const std::array<int64_t, 2> size = AsSize(options.Get("pictureSize"), "pictureSize");
+  MaskBatchOptions batch{AsTensorList(options.Get("imageEmbeddings"), "image_embeddings"),
+                         TensorObject::FromValue(options.Get("points"), "points"),
+                         AsBool(options.Get("multimaskOutput"), "multimask_output"),
+                         AsBool(options.Get("eagerAttention"), "eager_attention"),
+                         {AsDouble(options.Get("predIouThresh"), "pred_iou_thresh"),
+                          AsDouble(options.Get("stabilityScoreThresh"), "stability_score_thresh"),
+                          AsDouble(options.Get("stabilityScoreOffset"), "stability_score_offset"),
+                          AsDouble(options.Get("maskThreshold"), "mask_threshold"),
+                          AsDouble(options.Get("maxHoleArea"), "max_hole_area"),
+                          AsDouble(options.Get("maxSprinkleArea"), "max_sprinkle_area"),
+                          ReadBox(options.Get("cropBox"), "cropBox"),
+                          ReadBox(options.Get("bounds"), "bounds"), size[0], size[1]}};
+  return batch;
+}
+
+MaskBatch GenerateMaskBatch(TrackerModel& model, const MaskBatchOptions& options) {
+  const auto began = std::chrono::steady_clock::now();
+  ForwardInput input;
+  input.image_embeddings = options.image_embeddings;
+  input.prompts.points = options.points.unsqueeze(1).unsqueeze(0);
+  input.multimask_output = options.multimask_output;
+  input.attention = {false, false, options.eager};
+  const ForwardResult result = model.Forward(input);
+  MaskBatch batch;
+  batch.decode_seconds = SecondsSince(began);
+  const auto decoded = std::chrono::steady_clock::now();
+  batch.masks = FilterMasks(result.selected, options.filter);
+  batch.filter_seconds = SecondsSince(decoded);
+  return batch;
+}
+
+Napi::Value ConvertMaskBatch(Napi::Env env, const MaskBatch& batch) {
+  Napi::Array masks = Napi::Array::New(env, batch.masks.size());
+  for (size_t i = 0; i < batch.masks.size(); ++i) {
+    const FilteredMask& mask = batch.masks[i];
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("index", static_cast<double>(mask.index));
+    object.Set("score", mask.score);
+    object.Set("stabilityScore", mask.stability_score);
+    object.Set("box", ConvertBox(env, mask.box));
+    object.Set("runs", ConvertRuns(env, mask.runs));
+    masks.Set(static_cast<uint32_t>(i), object);
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("masks", masks);
+  result.Set("decodeSeconds", batch.decode_seconds);
+  result.Set("filterSeconds", batch.filter_seconds);
+  return result;
+}
+
+Napi::Value SuppressOverlapsJob(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    const Napi::Object options = AsObject(info[0], "options");
+    const std::vector<double> scores = AsDoubleList(options.Get("scores"), "scores");
+    const Napi::Array list = AsArray(options.Get("boxes"), "boxes");
+    if (list.Length() != scores.size()) throw Napi::RangeError::New(env, "Expected as many boxes as scores.");
+    std::vector<std::array<float, 4>> boxes;
+    boxes.reserve(list.Length());
+    for (uint32_t i = 0; i < list.Length(); ++i) {
+      const PixelBox box = ReadBox(list.Get(i), "boxes");
+      boxes.push_back({static_cast<float>(box[0]), static_cast<float>(box[1]), static_cast<float>(box[2]),
+                       static_cast<float>(box[3])});
+    }
+    return RunJob(
+        env, AddonData::Get(env).tensor_executor(),
+        [boxes = std::move(boxes), scores = std::vector<float>(scores.begin(), scores.end()),
+         threshold = AsDouble(options.Get("iouThreshold"), "iouThreshold")] {
+          return NonMaximumSuppression(boxes, scores, threshold);
+        },
+        [](Napi::Env job_env, std::vector<int64_t>&& kept) -> Napi::Value {
+          Napi::Array array = Napi::Array::New(job_env, kept.size());
+          for (size_t i = 0; i < kept.size(); ++i)
+            array.Set(static_cast<uint32_t>(i), static_cast<double>(kept[i]));
+          return array;
+        });
+  });
+}
+
+Napi::Value RemoveSmallRegionsJob(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    const Napi::Object options = AsObject(info[0], "options");
+    const Napi::Array list = AsArray(options.Get("masks"), "masks");
+    std::vector<RunLengths> masks;
+    masks.reserve(list.Length());
+    for (uint32_t i = 0; i < list.Length(); ++i) masks.push_back(ReadRuns(list.Get(i), "masks"));
+    return RunJob(
+        env, AddonData::Get(env).tensor_executor(),
+        [masks = std::move(masks), size = AsSize(options.Get("size"), "size"),
+         min_area = AsInt64(options.Get("minArea"), "minArea")] {
+          std::vector<CleanedMask> cleaned;
+          for (RunLengths runs : masks) {
+            const bool changed = RemoveSmallRegions(&runs, size[0], size[1], min_area);
+            const PixelBox box = BoxOfRuns(runs, size[0]);
+            cleaned.push_back({std::move(runs), box, changed});
+          }
+          return cleaned;
+        },
+        [](Napi::Env job_env, std::vector<CleanedMask>&& cleaned) -> Napi::Value {
+          Napi::Array array = Napi::Array::New(job_env, cleaned.size());
+          for (size_t i = 0; i < cleaned.size(); ++i) {
+            Napi::Object object = Napi::Object::New(job_env);
+            object.Set("runs", ConvertRuns(job_env, cleaned[i].runs));
+            object.Set("box", ConvertBox(job_env, cleaned[i].box));
+            object.Set("changed", cleaned[i].changed);
+            array.Set(static_cast<uint32_t>(i), object);
+          }
+          return array;
+        });
+  });
+}
+
+}  // namespace sam3_tracker

@@ -1,0 +1,51 @@
+// Binary masks as runs: lengths in column-major order, outside and inside by turns, the first outside (it may
+// be 0). COCO's conventions, and transformers' uncompressed counts.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace sam3_tracker {
+
+using RunLengths = std::vector<uint32_t>;
+
+/// xyxy in pixels, first and last column and row inside.
+using PixelBox = std::array<int64_t, 4>;
+
+/// Writes the runs of one mask from where it changes. Positions are column-major and ascend.
+class RunWriter {
+ public:
+  /// From `position` on, pixels are inside or not.
+  void Set(bool inside, int64_t position) {
+    if (inside == inside_) return;
+    runs_.push_back(static_cast<uint32_t>(position - last_));
+    last_ = position;
+    inside_ = inside;
+  }
+
+  /// The runs of a mask of `pixels` pixels.
+  RunLengths Finish(int64_t pixels) {
+    runs_.push_back(static_cast<uint32_t>(pixels - last_));
+    return std::move(runs_);
+  }
+
+ private:
+  RunLengths runs_;
+  int64_t last_ = 0;
+  bool inside_ = false;
+};
+
+/// Pixels inside.
+int64_t AreaOfRuns(const RunLengths& runs);
+
+/// The box around the pixels inside, [0, 0, 0, 0] where there are none.
+PixelBox BoxOfRuns(const RunLengths& runs, int64_t height);
+
+/// Fills holes and removes islands of less than `min_area` pixels, as SAM's remove_small_regions does, one
+/// after the other: 8-connected; where every island is smaller, the largest stays. Returns whether anything
+/// changed.
+bool RemoveSmallRegions(RunLengths* runs, int64_t height, int64_t width, int64_t min_area);
+
+}  // namespace sam3_tracker
