@@ -1,94 +1,20 @@
-/**
- * Binary masks and their run-length encodings (RLE), in COCO's conventions as transformers has them: runs go down the
- * columns (Fortran order) and begin with a run of pixels outside. `(H, W)` are rows and columns of the picture, boxes
- * are xyxy in its pixels.
- */
+/** Functions on binary masks (H, W) and their encodings; boxes are xyxy in pixels of the picture. */
 import { wrongType, wrongValue } from './errors';
+import {
+  checkMask,
+  checkMaskData,
+  type Box,
+  type CocoRLE,
+  type Mask,
+  type MaskLike,
+  type RLE,
+} from './mask-types';
+import { RLEMask, checkRle, decodeRuns, insideRuns, type Runs } from './rle';
 import type { ImageSize } from './types';
-import { checkSize, isPlainObject } from './validate';
+import { checkBoolean, checkOptions, isPlainObject } from './validate';
 
-/** A binary mask (H, W), row-major: 1 inside, 0 outside. Plain data: needs no dispose, and crosses to workers. */
-export interface Mask {
-  /** As a Tensor's: one byte a pixel. */
-  readonly type: 'bool';
-  /** 1 inside, 0 outside. */
-  readonly data: Uint8Array;
-  /** [height, width] in pixels. */
-  readonly dims: [height: number, width: number];
-}
-
-/** What the functions here take as a mask: a Mask, a bool or uint8 Tensor, or bytes with dims. Not 0 is inside. */
-export interface MaskLike {
-  /** 'bool' or 'uint8' where it is there. */
-  readonly type?: string;
-  /** A Uint8Array or Uint8ClampedArray; not 0 is inside. */
-  readonly data: ArrayLike<number | bigint>;
-  /** (..., height, width), in pixels. */
-  readonly dims: readonly number[];
-}
-
-/** An uncompressed run-length encoding, as transformers' mask-generation pipeline gives it. */
-export interface RLE {
-  /** [height, width] in pixels. */
-  size: ImageSize;
-  /** Lengths of runs in column-major order, outside and inside by turns; the first may be 0. */
-  counts: number[];
-}
-
-/** A compressed run-length encoding, as COCO files and pycocotools have it. */
-export interface CocoRLE {
-  /** [height, width] in pixels. */
-  size: ImageSize;
-  /** COCO's text form of the runs. */
-  counts: string;
-}
-
-/** A box in pixels. */
-export type Box = [x1: number, y1: number, x2: number, y2: number];
-
-/** Counts pass through 32-bit arithmetic, as in pycocotools. */
-const MAX_PIXELS = 2 ** 31 - 1;
-
-function checkPixels(size: readonly number[], name: string): void {
-  if (size[0] * size[1] > MAX_PIXELS)
-    throw wrongValue(`at most ${MAX_PIXELS} pixels`, name, size[0] * size[1]);
-}
-
-// Array.isArray would turn the elements into any.
-function isList(value: unknown): value is readonly number[] {
-  return Array.isArray(value);
-}
-
-function checkMaskData(mask: MaskLike, name: string): Uint8Array | Uint8ClampedArray {
-  if (typeof mask !== 'object' || mask === null || !isList(mask.dims))
-    throw wrongType('a mask (a bool Tensor, or { data, dims })', name, mask);
-  const { data, dims } = mask;
-  const remedy = 'Compare logits with a threshold first: post_process_masks does.';
-  if (mask.type !== undefined && mask.type !== 'bool' && mask.type !== 'uint8')
-    throw wrongType('bool or uint8', `${name}.type`, mask.type, remedy);
-  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
-    throw wrongType('a Uint8Array', `${name}.data`, data, remedy);
-  if (!dims.every((size) => Number.isSafeInteger(size) && size >= 1))
-    throw wrongValue('positive integers', `${name}.dims`, dims);
-  const length = dims.reduce((product, size) => product * size, 1);
-  if (data.length !== length)
-    throw wrongValue(`${length} bytes`, `${name}.data`, data, `It has ${data.length}.`);
-  return data;
-}
-
-function checkMask(mask: MaskLike, name: string): { data: Uint8Array | Uint8ClampedArray; size: ImageSize } {
-  const data = checkMaskData(mask, name);
-  const { dims } = mask;
-  if (dims.length !== 2)
-    throw wrongValue(
-      'two dimensions (height, width)',
-      `${name}.dims`,
-      dims,
-      'maskPlanes separates several masks.',
-    );
-  checkPixels(dims, name);
-  return { data, size: [dims[0], dims[1]] };
-}
+export type { Box, CocoRLE, Mask, MaskLike, RLE } from './mask-types';
+export { RLEMask, coco_decode_rle, coco_encode_rle } from './rle';
 
 /**
  * The single masks of a tensor such as post_process_masks gives.
@@ -143,6 +69,7 @@ function changesOf(data: Uint8Array | Uint8ClampedArray, [height, width]: ImageS
  * @throws TypeError for another kind; RangeError for other dims or data of another length.
  */
 export function mask_to_rle(mask: MaskLike): RLE {
+  if (mask instanceof RLEMask) return mask.rle;
   const { data, size } = checkMask(mask, 'mask');
   const counts: number[] = [];
   let previous = 0;
@@ -161,115 +88,20 @@ export function mask_to_rle(mask: MaskLike): RLE {
  * @throws TypeError for another kind; RangeError for counts that are negative or do not fill the size.
  */
 export function rle_to_mask(rle: RLE | CocoRLE): Mask {
-  const { size, counts } = checkRle(rle, 'rle');
-  const [height, width] = size;
-  const data = new Uint8Array(height * width);
-  let position = 0;
-  counts.forEach((count, index) => {
-    const end = position + count;
-    if (index % 2 === 1)
-      for (; position < end; position++)
-        data[(position % height) * width + Math.floor(position / height)] = 1;
-    position = end;
-  });
-  return { type: 'bool', data, dims: [height, width] };
-}
-
-function checkRle(rle: RLE | CocoRLE, name: string): RLE {
-  if (!isPlainObject(rle) || !('size' in rle) || !('counts' in rle))
-    throw wrongType('a run-length encoding { size, counts }', name, rle);
-  const size = checkSize(rle.size, `${name}.size`);
-  checkPixels(size, name);
-  const counts = typeof rle.counts === 'string' ? decodeCounts(rle.counts, `${name}.counts`) : rle.counts;
-  if (!Array.isArray(counts)) throw wrongType('a list of numbers or a string', `${name}.counts`, counts);
-  let total = 0;
-  for (const count of counts) {
-    if (!Number.isSafeInteger(count) || count < 0)
-      throw wrongValue('integers of at least 0', `${name}.counts`, count);
-    total += count;
-  }
-  if (total !== size[0] * size[1])
-    throw wrongValue(
-      `runs of ${size[0] * size[1]} pixels (${size[0]} x ${size[1]})`,
-      `${name}.counts`,
-      total,
-    );
-  return { size, counts };
-}
-
-/** COCO's text form: each count, from the fourth on as its difference from the last but one, in groups of 5 bits. */
-function encodeCounts(counts: readonly number[]): string {
-  let text = '';
-  counts.forEach((count, index) => {
-    let rest = index > 2 ? count - counts[index - 2] : count;
-    for (let more = true; more;) {
-      const bits = rest & 0x1f;
-      rest >>= 5;
-      // Done when what is left is only the sign that the group's top bit already shows.
-      more = bits & 0x10 ? rest !== -1 : rest !== 0;
-      text += String.fromCharCode((more ? bits | 0x20 : bits) + 48);
-    }
-  });
-  return text;
-}
-
-function decodeCounts(text: string, name: string): number[] {
-  const counts: number[] = [];
-  let position = 0;
-  while (position < text.length) {
-    let value = 0;
-    let scale = 1;
-    for (let more = true; more; scale *= 32) {
-      const group = text.charCodeAt(position++) - 48;
-      if (!(group >= 0 && group < 64) || scale > 32 ** 6)
-        throw wrongValue("a complete string in COCO's text form", name, text);
-      value += (group & 0x1f) * scale;
-      more = (group & 0x20) !== 0;
-      if (!more && group & 0x10) value -= 32 * scale;
-    }
-    counts.push(counts.length > 2 ? value + counts[counts.length - 2] : value);
-  }
-  return counts;
-}
-
-/**
- * Compresses an encoding to COCO's text form, byte for byte as pycocotools' `encode` gives it. Named after
- * `coco_encode_rle` of Meta's segment-anything.
- *
- * @throws TypeError for another kind; RangeError for counts that are negative or do not fill the size.
- */
-export function coco_encode_rle(rle: RLE): CocoRLE {
-  const { size, counts } = checkRle(rle, 'rle');
-  return { size, counts: encodeCounts(counts) };
-}
-
-/**
- * The counts behind COCO's text form: undoes coco_encode_rle.
- *
- * @throws TypeError for another kind; RangeError for a damaged string or counts that do not fill the size.
- */
-export function coco_decode_rle(rle: CocoRLE): RLE {
-  return checkRle(rle, 'rle');
+  const runs = checkRle(rle, 'rle');
+  return { type: 'bool', data: decodeRuns(runs), dims: runs.size };
 }
 
 function isEncoding(mask: MaskLike | RLE | CocoRLE): mask is RLE | CocoRLE {
   return isPlainObject(mask) && 'counts' in mask;
 }
 
-function runsOf(mask: MaskLike | RLE | CocoRLE, name: string): RLE {
+/** The runs of a mask or an encoding, without a copy where it holds some. */
+export function runsOf(mask: MaskLike | RLE | CocoRLE, name: string): Runs {
+  if (mask instanceof RLEMask) return mask;
   if (isEncoding(mask)) return checkRle(mask, name);
   checkMask(mask, name);
   return mask_to_rle(mask);
-}
-
-/** [start, end) of each run inside, in column-major positions. */
-function* insideRuns({ counts }: RLE): Generator<[start: number, end: number]> {
-  let position = 0;
-  for (let index = 0; index < counts.length; index++) {
-    const end = position + counts[index];
-    if (index % 2 === 1 && end > position) yield [position, end];
-    position = end;
-  }
 }
 
 /**
@@ -278,9 +110,9 @@ function* insideRuns({ counts }: RLE): Generator<[start: number, end: number]> {
  * @throws TypeError and RangeError as mask_to_rle and rle_to_mask.
  */
 export function mask_area(mask: MaskLike | RLE | CocoRLE): number {
+  if (isEncoding(mask) || mask instanceof RLEMask) return areaOf(runsOf(mask, 'mask'));
   let area = 0;
-  if (isEncoding(mask)) for (const [start, end] of insideRuns(checkRle(mask, 'mask'))) area += end - start;
-  else for (const value of checkMask(mask, 'mask').data) area += value === 0 ? 0 : 1;
+  for (const value of checkMask(mask, 'mask').data) area += value === 0 ? 0 : 1;
   return area;
 }
 
@@ -315,8 +147,7 @@ export function mask_to_box(mask: MaskLike | RLE | CocoRLE): Box {
  */
 export function mask_iou(a: MaskLike | RLE | CocoRLE, b: MaskLike | RLE | CocoRLE): number {
   const [first, second] = [runsOf(a, 'a'), runsOf(b, 'b')];
-  if (first.size[0] !== second.size[0] || first.size[1] !== second.size[1])
-    throw wrongValue(`the size of a (${first.size.join(' x ')})`, 'the size of b', second.size);
+  checkSameSize(first, second, 'a', 'b');
   const others = [...insideRuns(second)];
   let intersection = 0;
   let next = 0;
@@ -325,6 +156,63 @@ export function mask_iou(a: MaskLike | RLE | CocoRLE, b: MaskLike | RLE | CocoRL
     for (let index = next; index < others.length && others[index][0] < end; index++)
       intersection += Math.min(end, others[index][1]) - Math.max(start, others[index][0]);
   }
-  const union = mask_area(first) + mask_area(second) - intersection;
+  const union = areaOf(first) + areaOf(second) - intersection;
   return union === 0 ? 0 : intersection / union;
+}
+
+function areaOf(runs: Runs): number {
+  let area = 0;
+  for (const [start, end] of insideRuns(runs)) area += end - start;
+  return area;
+}
+
+function checkSameSize(first: Runs, second: Runs, firstName: string, secondName: string): void {
+  if (first.size[0] !== second.size[0] || first.size[1] !== second.size[1])
+    throw wrongValue(
+      `the size of ${firstName} (${first.size.join(' x ')})`,
+      `the size of ${secondName}`,
+      second.size,
+    );
+}
+
+/**
+ * The union of masks (H, W) or encodings of one size, or what they have in common. Mirrors pycocotools' `merge`.
+ *
+ * @param masks at least one.
+ * @param options how they are merged.
+ * @param options.intersect pixels inside all masks instead of any; default false.
+ * @throws TypeError and RangeError as mask_to_rle and rle_to_mask; RangeError for no mask and for two sizes.
+ */
+export function mask_merge(
+  masks: readonly (MaskLike | RLE | CocoRLE)[],
+  options: { intersect?: boolean } = {},
+): RLE {
+  const { intersect = false } = checkOptions(options, ['intersect'], 'mask_merge');
+  const wanted = checkBoolean(intersect, 'intersect') ? masks.length : 1;
+  if (!Array.isArray(masks)) throw wrongType('a list of masks', 'masks', masks);
+  if (masks.length === 0) throw wrongValue('at least one mask', 'masks', masks);
+  const runs = masks.map((mask, index) => runsOf(mask as MaskLike, `masks[${index}]`));
+  // At each place where some mask begins or ends, how many are inside from there on.
+  const steps: [position: number, step: number][] = [];
+  runs.forEach((one, index) => {
+    checkSameSize(runs[0], one, 'masks[0]', `masks[${index}]`);
+    for (const [start, end] of insideRuns(one)) steps.push([start, 1], [end, -1]);
+  });
+  steps.sort(([a], [b]) => a - b);
+  const counts: number[] = [];
+  let last = 0;
+  let depth = 0;
+  let isInside = false;
+  for (let index = 0; index < steps.length;) {
+    const [position] = steps[index];
+    for (; index < steps.length && steps[index][0] === position; index++) depth += steps[index][1];
+    if (depth >= wanted === isInside) continue;
+    counts.push(position - last);
+    last = position;
+    isInside = !isInside;
+  }
+  const [height, width] = runs[0].size;
+  // A mask that ends with the picture has no run of pixels outside behind it.
+  if (last < height * width || counts.length === 0) counts.push(height * width - last);
+  return { size: [height, width], counts };
 }
