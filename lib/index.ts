@@ -62,16 +62,37 @@ export type { NestedList, SliceRange, TensorElements } from './tensor';
 export { RawImage } from './raw-image';
 export type { RawImageData, RawImageInput, RawImageReadOptions } from './raw-image';
 export {
+  RLEMask,
   coco_decode_rle,
   coco_encode_rle,
   maskPlanes,
   mask_area,
   mask_iou,
+  mask_merge,
   mask_to_box,
   mask_to_rle,
   rle_to_mask,
 } from './masks';
 export type { Box, CocoRLE, Mask, MaskLike, RLE } from './masks';
+export { mask_to_polygons } from './polygons';
+export type { Polygon } from './polygons';
+export { CocoDatasetBuilder } from './coco';
+export type { CocoAnnotation, CocoCategory, CocoDataset, CocoImage, CocoSegmentation } from './coco';
+export type { GeneratedMask, MaskBatch, MaskBatchResult, MaskFilter } from './mask-batches';
+export { pipeline } from './pipelines/pipeline';
+export { MaskGenerationError, MaskGenerationPipeline } from './pipelines/mask-generation';
+export type {
+  MaskGenerationComponents,
+  MaskGenerationOutput,
+  MaskOutputs,
+  StreamedMask,
+} from './pipelines/mask-generation';
+export type {
+  MaskGenerationDefaults,
+  MaskGenerationOptions,
+  MaskGenerationProgress,
+  MaskOutputMode,
+} from './pipelines/mask-generation-options';
 export { drawOverlay } from './overlay';
 export type { Color, OverlayOptions } from './overlay';
 export type { DownloadProgress, HubOptions } from './hub/options';

@@ -1,4 +1,5 @@
 /** The model: mirrors transformers' `modeling_sam3_tracker.py` over the native components. */
+import { generateMaskBatch, type MaskBatch, type MaskBatchResult } from './mask-batches';
 import {
   checkGuidance,
   checkImageEmbeddings,
@@ -222,6 +223,16 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
     return this.withNative(
       async (handle) => new Tensor(await callNative(() => handle.getImageWidePositionalEmbeddings())),
     );
+  }
+
+  /**
+   * Masks of single points on an image, decoded and filtered in one job: a batch of segment-everything. See
+   * `MaskGenerationPipeline`, which calls it.
+   *
+   * @throws as `forward`.
+   */
+  generate_masks(batch: MaskBatch): Promise<MaskBatchResult> {
+    return this.withNative((handle) => generateMaskBatch(handle, this, batch));
   }
 
   #asTuple(given: { return_dict?: unknown }): boolean {

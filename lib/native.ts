@@ -106,6 +106,50 @@ export interface NativeFeatures {
   fpnPositionEncoding: NativeTensor[];
 }
 
+/** What `generateMasks` takes: one batch of points on one part of a picture. Boxes are xyxy in pixels of the picture. */
+export interface NativeMaskBatchOptions {
+  /** Of the one image that the crop is. */
+  imageEmbeddings: NativeTensor[];
+  /** (points, 2), x and y in pixels of the model's square input. */
+  points: NativeTensor;
+  multimaskOutput: boolean;
+  eagerAttention: boolean;
+  predIouThresh: number;
+  stabilityScoreThresh: number;
+  /** On logits. */
+  stabilityScoreOffset: number;
+  maskThreshold: number;
+  /** Low-resolution pixels; 0 leaves holes alone. */
+  maxHoleArea: number;
+  maxSprinkleArea: number;
+  /** Right and bottom excluded. */
+  cropBox: number[];
+  /** Where a mask at the crop's edge is whole nevertheless; right and bottom excluded. */
+  bounds: number[];
+  /** [height, width] in pixels. */
+  pictureSize: [number, number];
+}
+
+/** A mask that `generateMasks` kept. */
+export interface NativeFilteredMask {
+  /** point * masks of a point + mask. */
+  index: number;
+  /** Predicted IoU. */
+  score: number;
+  stabilityScore: number;
+  /** xyxy, first and last column and row inside. */
+  box: [number, number, number, number];
+  /** Column-major run lengths of the whole picture, outside and inside by turns. */
+  runs: Uint32Array;
+}
+
+/** What `generateMasks` gives; the times are of the decoder and of all that follows it. */
+export interface NativeMaskBatch {
+  masks: NativeFilteredMask[];
+  decodeSeconds: number;
+  filterSeconds: number;
+}
+
 /** The three components with their weights, and the thread that runs them. */
 export interface NativeTrackerModel {
   readonly device: string;
@@ -129,6 +173,8 @@ export interface NativeTrackerModel {
   to(options: { device: string; dtype: DType }): Promise<NativeTrackerModel>;
   /** Writes a safetensors file, which is on the disk when the promise resolves. */
   saveWeights(options: { file: string }): Promise<void>;
+  /** Decodes and filters in one job. */
+  generateMasks(options: NativeMaskBatchOptions): Promise<NativeMaskBatch>;
   dispose(): void;
 }
 
@@ -201,6 +247,15 @@ export interface NativeBinding {
   readWeightInfo(files: string[]): Promise<NativeWeightInfo[]>;
   preprocessImages(options: NativePreprocessOptions): Promise<NativeTensor[]>;
   postProcessMasks(options: NativePostProcessOptions): Promise<NativeTensor[]>;
+  /** torchvision's nms: positions of the boxes (xyxy) that stay, best score first. */
+  suppressOverlaps(options: { boxes: number[][]; scores: number[]; iouThreshold: number }): Promise<number[]>;
+  /** SAM's remove_small_regions on run lengths of pictures of one size: holes and islands below minArea pixels. */
+  removeSmallRegions(options: {
+    masks: Uint32Array[];
+    /** [height, width] in pixels. */
+    size: [number, number];
+    minArea: number;
+  }): Promise<{ runs: Uint32Array; box: [number, number, number, number]; changed: boolean }[]>;
   runtimeInfo(): NativeRuntimeInfo;
   /** Threads of one operation on the CPU; 1 or more. */
   setThreads(count: number): void;

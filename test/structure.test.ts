@@ -9,7 +9,7 @@ const root = path.join(__dirname, '..');
 /** Every file of lib/ belongs to one layer and imports from its own and lower ones only. */
 const layers: string[][] = [
   ['errors', 'types', 'dtype', 'callable', 'half'],
-  ['validate', 'files', 'libtorch', 'native', 'python-json', 'prompts'],
+  ['validate', 'files', 'libtorch', 'native', 'python-json', 'prompts', 'mask-types'],
   [
     'tensor',
     'raw-image',
@@ -34,7 +34,10 @@ const layers: string[][] = [
     'graph-config',
     'save-files',
     'graph-files',
+    'rle',
     'masks',
+    'polygons',
+    'coco',
   ],
   [
     'batch-encoding',
@@ -46,6 +49,7 @@ const layers: string[][] = [
     'weight-initialization',
     'model-source',
     'pretrained-model',
+    'mask-batches',
     'modeling-sam3-tracker',
     'auto',
     'overlay',

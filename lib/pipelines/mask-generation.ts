@@ -1,0 +1,307 @@
+/** Segment everything: mirrors transformers' `pipelines/mask_generation.py`. */
+import { Callable } from '../callable';
+import { Sam3TrackerError, wrongType, wrongValue } from '../errors';
+import { Sam3ImageProcessor } from '../image-processing-sam3';
+import { bytesPerPoint } from '../mask-batches';
+import type { Box, CocoRLE, RLE } from '../mask-types';
+import type { Sam3TrackerModel } from '../modeling-sam3-tracker';
+import { mask_to_polygons, type Polygon } from '../polygons';
+import { RawImage, type RawImageInput } from '../raw-image';
+import type { RLEMask } from '../rle';
+import { abortable } from './cancellation';
+import {
+  checkMaskGenerationDefaults,
+  checkMaskGenerationOptions,
+  type MaskGenerationDefaults,
+  type MaskGenerationOptions,
+  type MaskGenerationProgress,
+  type MaskGenerationSettings,
+  type MaskOutputMode,
+} from './mask-generation-options';
+import {
+  generateAll,
+  generateBatches,
+  removeSmallRegions,
+  suppressOverlaps,
+  type FoundMask,
+  type MaskGenerationImageProcessor,
+  type MaskGenerationModel,
+} from './mask-generation-run';
+
+/** What `masks` holds for each `output_mode`. */
+export interface MaskOutputs {
+  binary: RLEMask;
+  coco_rle: CocoRLE;
+  polygons: Polygon[];
+}
+
+/** The masks of one picture, best predicted IoU first; empty lists where there are none. */
+export interface MaskGenerationOutput<Mode extends MaskOutputMode = 'binary'> {
+  /** As `output_mode` says; of the whole picture. */
+  masks: MaskOutputs[Mode][];
+  /** Predicted IoU of each. */
+  scores: number[];
+  /** Uncompressed encodings, where `output_rle_mask` asks for them. */
+  rle_mask?: RLE[];
+  /** xyxy in pixels, first and last column and row inside, where `output_bboxes_mask` asks for them. */
+  bounding_boxes?: Box[];
+}
+
+/** A mask as `stream` yields it. */
+export interface StreamedMask<Mode extends MaskOutputMode = 'binary'> {
+  /** As `output_mode` says; of the whole picture. */
+  mask: MaskOutputs[Mode];
+  /** Predicted IoU. */
+  score: number;
+  /** Pixels above mask_threshold plus the offset, per pixels above mask_threshold minus it. */
+  stability_score: number;
+  /** xyxy in pixels of the picture, first and last column and row inside. */
+  bounding_box: Box;
+  /** The point that asked for it, [x, y] in pixels of the picture. */
+  point: [x: number, y: number];
+  /** The part of the picture that it was found in: xyxy in pixels, right and bottom excluded. */
+  crop_box: Box;
+}
+
+/** What a pipeline is made of. */
+export interface MaskGenerationComponents {
+  /** Finds the masks; stays the caller's to dispose. */
+  model: Sam3TrackerModel;
+  /** Prepares pictures for it. */
+  image_processor: Sam3ImageProcessor;
+}
+
+/** Some pictures of a list failed: `errors` says which way, `results` has the others. */
+export class MaskGenerationError extends AggregateError {
+  override readonly name = 'MaskGenerationError';
+  /** One for each picture of the list; null for those that failed. */
+  readonly results: (MaskGenerationOutput<MaskOutputMode> | null)[];
+  /** One for each picture of the list; null for those that did not fail. */
+  readonly image_errors: (Error | null)[];
+
+  /**
+   * The error of a list of pictures.
+   *
+   * @param results one for each picture, null where it failed.
+   * @param image_errors one for each picture, null where it did not fail.
+   */
+  constructor(results: (MaskGenerationOutput<MaskOutputMode> | null)[], image_errors: (Error | null)[]) {
+    const failed = image_errors.flatMap((error, index) => (error ? [{ error, index }] : []));
+    const first = failed[0];
+    super(
+      failed.map(({ error }) => error),
+      `${failed.length} of ${results.length} images failed, the first of them images[${first.index}]: ` +
+        `${first.error.message} The results of the others are in this error's results.`,
+      { cause: first.error },
+    );
+    this.results = results;
+    this.image_errors = image_errors;
+  }
+}
+
+/** One picture, or several. */
+type Calls = <const Mode extends MaskOutputMode = 'binary'>(
+  image: RawImageInput,
+  options?: MaskGenerationOptions<Mode>,
+) => Promise<MaskGenerationOutput<Mode>>;
+
+type ListCalls = <const Mode extends MaskOutputMode = 'binary'>(
+  images: readonly RawImageInput[],
+  options?: MaskGenerationOptions<Mode>,
+) => Promise<MaskGenerationOutput<Mode>[]>;
+
+/** The typed calls of the pipeline: see the class. */
+export interface MaskGenerationPipeline extends Calls, ListCalls {}
+
+// Callable's own call signature cannot tell a picture from a list.
+const UntypedCallable = Callable as abstract new () => object;
+
+const isList = (value: unknown): value is readonly RawImageInput[] => Array.isArray(value);
+
+/**
+ * Finds the masks of everything in a picture: a grid of points is asked about, unsure, unstable and double masks go.
+ * Mirrors transformers' `MaskGenerationPipeline`; `pipeline('mask-generation')` makes one. Call it with a picture
+ * (whatever RawImage.read takes) or a list of pictures: `await generator('photo.jpg', { points_per_batch: 64 })`.
+ *
+ * The work is native and off the JavaScript thread, one batch of points a job, and no mask is ever held at full size:
+ * memory does not grow with the picture, and `masks` of a result unpack when their `data` is read.
+ *
+ * A call rejects with TypeError and RangeError for arguments, with transformers' message for points_per_batch; with the
+ * signal's reason (an AbortError) once `signal` is aborted; with what RawImage.read, the image processor and the model
+ * throw. A list is gone through to its end: then MaskGenerationError has the failed pictures' errors and the results of
+ * the others.
+ */
+export class MaskGenerationPipeline extends UntypedCallable {
+  /** The task, as transformers names it. */
+  readonly task = 'mask-generation';
+  /** Finds the masks. */
+  readonly model: Sam3TrackerModel;
+  /** Prepares pictures for it. */
+  readonly image_processor: Sam3ImageProcessor;
+  /** Arguments that calls take where they say nothing else, before transformers' defaults. */
+  readonly defaults: Readonly<MaskGenerationDefaults>;
+  readonly #ownsModel: boolean;
+
+  /**
+   * A pipeline around a loaded model.
+   *
+   * @param components the model and its image processor.
+   * @param defaults arguments of calls that come before transformers' defaults.
+   * @param ownsModel whether `dispose` disposes of the model. Default false.
+   * @throws TypeError for other components and unknown arguments; RangeError for arguments out of range.
+   */
+  constructor(
+    components: MaskGenerationComponents,
+    defaults: MaskGenerationDefaults = {},
+    ownsModel: boolean = false,
+  ) {
+    super();
+    const { model, image_processor } = components;
+    if (typeof model?.generate_masks !== 'function') throw wrongType('a Sam3TrackerModel', 'model', model);
+    if (!(image_processor instanceof Sam3ImageProcessor))
+      throw wrongType('a Sam3ImageProcessor', 'image_processor', image_processor);
+    this.model = model;
+    this.image_processor = image_processor;
+    this.defaults = checkMaskGenerationDefaults(defaults);
+    this.#ownsModel = ownsModel;
+  }
+
+  /**
+   * Yields masks as they are found, batch by batch: of masks that overlap (crops_nms_thresh) the one found first stays,
+   * and within a batch the better one. A call, which knows all masks before it chooses, may choose otherwise.
+   * Leaving the loop early ends the work.
+   *
+   * @param image whatever RawImage.read takes; one picture.
+   * @param options as of a call; output_rle_mask and output_bboxes_mask change nothing here.
+   * @throws as a call.
+   */
+  async *stream<const Mode extends MaskOutputMode = 'binary'>(
+    image: RawImageInput,
+    options: MaskGenerationOptions<Mode> = {},
+  ): AsyncGenerator<StreamedMask<Mode>, void, undefined> {
+    const settings = checkMaskGenerationOptions(options, this.defaults);
+    const run = this.#run(await readImage(image, settings), settings);
+    const yielded: FoundMask[] = [];
+    for await (const found of generateBatches(run, newProgress())) {
+      const masks =
+        settings.min_mask_region_area > 0
+          ? (await removeSmallRegions(found, settings.min_mask_region_area)).map(({ mask }) => mask)
+          : found;
+      // Those that came before outdo every later one.
+      const before = new Set(yielded);
+      const kept = await suppressOverlaps([...yielded, ...masks], settings.crops_nms_thresh, (mask) =>
+        before.has(mask) ? 2 : mask.score,
+      );
+      for (const mask of kept.filter((one) => !before.has(one))) {
+        yielded.push(mask);
+        yield {
+          mask: outputOf(mask, settings.output_mode) as MaskOutputs[Mode],
+          score: mask.score,
+          stability_score: mask.stability_score,
+          bounding_box: mask.box,
+          point: mask.point,
+          crop_box: mask.crop.box,
+        };
+      }
+    }
+  }
+
+  /** Lets go of the model, where `pipeline` loaded it; a model that was passed in stays its owner's. Safe twice. */
+  dispose(): void {
+    if (this.#ownsModel) this.model.dispose();
+  }
+
+  /** As `dispose`, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** What a call runs. */
+  protected async _call(
+    images: RawImageInput | readonly RawImageInput[],
+    options?: MaskGenerationOptions,
+  ): Promise<unknown> {
+    const settings = checkMaskGenerationOptions(options, this.defaults);
+    if (!isList(images)) return this.#generate(images, settings);
+    const results: (MaskGenerationOutput<MaskOutputMode> | null)[] = [];
+    const errors: (Error | null)[] = [];
+    for (const image of images) {
+      try {
+        results.push(await this.#generate(image, settings));
+        errors.push(null);
+      } catch (error) {
+        if (settings.signal?.aborted || this.model.disposed) throw error;
+        results.push(null);
+        errors.push(error as Error);
+      }
+    }
+    if (errors.some((error) => error !== null)) throw new MaskGenerationError(results, errors);
+    return results;
+  }
+
+  async #generate(
+    input: RawImageInput,
+    settings: MaskGenerationSettings,
+  ): Promise<MaskGenerationOutput<MaskOutputMode>> {
+    const image = await readImage(input, settings);
+    const found = await generateAll(this.#run(image, settings), newProgress());
+    const output: MaskGenerationOutput<MaskOutputMode> = {
+      masks: found.map((mask) => outputOf(mask, settings.output_mode)),
+      scores: found.map(({ score }) => score),
+    };
+    if (settings.output_rle_mask) output.rle_mask = found.map(({ mask }) => mask.rle);
+    if (settings.output_bboxes_mask) output.bounding_boxes = found.map(({ box }) => box);
+    return output;
+  }
+
+  #run(image: RawImage, settings: MaskGenerationSettings): Parameters<typeof generateAll>[0] {
+    return {
+      model: this.model satisfies MaskGenerationModel,
+      image_processor: this.image_processor satisfies MaskGenerationImageProcessor,
+      image,
+      settings,
+      pointLimit: this.#pointLimit(settings),
+    };
+  }
+
+  #pointLimit({ max_memory }: MaskGenerationSettings): number {
+    if (max_memory === null) return Infinity;
+    const perPoint = bytesPerPoint(this.model);
+    if (max_memory < perPoint)
+      throw wrongValue(`at least ${perPoint} bytes, what one point takes,`, 'max_memory', max_memory);
+    return Math.floor(max_memory / perPoint);
+  }
+}
+
+function newProgress(): MaskGenerationProgress {
+  return {
+    points_done: 0,
+    points_total: 0,
+    masks_kept: 0,
+    seconds: { encode: 0, decode: 0, filter: 0, suppress: 0 },
+  };
+}
+
+function outputOf({ mask }: FoundMask, mode: MaskOutputMode): MaskOutputs[MaskOutputMode] {
+  if (mode === 'coco_rle') return mask.coco_rle;
+  return mode === 'polygons' ? mask_to_polygons(mask) : mask;
+}
+
+async function readImage(
+  input: RawImageInput,
+  { timeout, signal }: MaskGenerationSettings,
+): Promise<RawImage> {
+  signal?.throwIfAborted();
+  if (timeout === null) return abortable(RawImage.read(input), signal);
+  const limit = AbortSignal.timeout(1000 * timeout);
+  try {
+    return await abortable(abortable(RawImage.read(input), limit), signal);
+  } catch (error) {
+    if (error !== limit.reason) throw error;
+    throw new Sam3TrackerError(
+      'DOWNLOAD_FAILED',
+      `The image could not be read within the timeout of ${timeout} seconds.`,
+      { cause: error },
+    );
+  }
+}

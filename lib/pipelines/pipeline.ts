@@ -1,0 +1,63 @@
+/** `pipeline`, the way in that transformers and transformers.js share. */
+import type { Sam3TrackerError } from '../errors';
+import { wrongType, wrongValue } from '../errors';
+import { find_pretrained_file, read_json_file } from '../hub';
+import { Sam3ImageProcessor } from '../image-processing-sam3';
+import { Sam3TrackerModel, type PretrainedModelOptions } from '../modeling-sam3-tracker';
+import { MaskGenerationPipeline, type MaskGenerationComponents } from './mask-generation';
+import type { MaskGenerationDefaults } from './mask-generation-options';
+
+/** The tasks that there are pipelines for. */
+const TASKS = ['mask-generation'];
+
+/** The model that a task takes where none is named. */
+const DEFAULT_MODEL = 'sam3-tracker-tiny';
+
+/** The file beside a model's weights with arguments of its own for segment-everything. */
+const DEFAULTS_FILE = 'mask_generation_config.json';
+
+async function readDefaults(name_or_path: string): Promise<MaskGenerationDefaults> {
+  let file: string;
+  try {
+    file = await find_pretrained_file(name_or_path, DEFAULTS_FILE);
+  } catch (error) {
+    if ((error as Sam3TrackerError).code === 'FILE_NOT_FOUND') return {};
+    throw error;
+  }
+  return read_json_file(file);
+}
+
+/**
+ * A pipeline for a task. Mirrors transformers' `pipeline`.
+ *
+ * @param task 'mask-generation'.
+ * @param model what Sam3TrackerModel.from_pretrained takes; or `{ model, image_processor }`, already loaded, which the
+ *   caller disposes of. Default: the model that this package ships. A directory's mask_generation_config.json gives the
+ *   arguments that calls take where they say nothing else.
+ * @param options of Sam3TrackerModel.from_pretrained; none beside a loaded model.
+ * @throws RangeError for an unknown task; TypeError for other kinds; and as the two from_pretrained.
+ */
+export async function pipeline(
+  task: 'mask-generation',
+  model: string | MaskGenerationComponents = DEFAULT_MODEL,
+  options: PretrainedModelOptions = {},
+): Promise<MaskGenerationPipeline> {
+  if (typeof task !== 'string') throw wrongType('the name of a task', 'task', task);
+  if (!TASKS.includes(task)) throw wrongValue(`one of ${TASKS.join(', ')}`, 'task', task);
+  if (typeof model !== 'string') {
+    if (typeof model !== 'object' || model === null)
+      throw wrongType('a directory, an id or { model, image_processor }', 'model', model);
+    if (Object.keys(options).length > 0)
+      throw new TypeError('pipeline takes options for a model that it loads itself: not for a loaded one.');
+    return new MaskGenerationPipeline(model);
+  }
+  const image_processor = await Sam3ImageProcessor.from_pretrained(model);
+  const defaults = await readDefaults(model);
+  const loaded = await Sam3TrackerModel.from_pretrained(model, options);
+  try {
+    return new MaskGenerationPipeline({ model: loaded, image_processor }, defaults, true);
+  } catch (error) {
+    loaded.dispose();
+    throw error;
+  }
+}
