@@ -1,0 +1,198 @@
+/**
+ * Segment everything against transformers' pipeline, with `reference: 'transformers'`: the same masks in the same order.
+ * Without crops live; with crops, which transformers 5.8 cannot, against a recorded run of 5.23.0, which
+ * `PYTHONPATH=test/support python test/parity/mask_generation_reference.py FILE` makes in an environment with it.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import {
+  MaskGenerationPipeline,
+  Sam3ImageProcessor,
+  Sam3TrackerModel,
+  type Box,
+  type MaskGenerationOptions,
+  type RLE,
+} from '../../lib/index';
+import { rle_to_mask } from '../../lib/masks';
+import { native } from '../../lib/native';
+import { reference, type Reference } from '../support/python';
+import { LIMITS } from './compare';
+import { report, type Row } from './report';
+import type { Files } from './subject';
+
+const ROOT = path.join(__dirname, '..', '..');
+const BUNDLED = path.join(ROOT, 'models', 'sam3-tracker-tiny');
+const RECORDED = path.join(ROOT, 'test', 'fixtures', 'mask-generation-5.23.0.json');
+
+/** Sides of the models' inputs in pixels. */
+const SIDES: Record<string, number> = { 'sam3-tracker-tiny': 192, 'relu-two-scales': 96, 'three-scales': 80 };
+
+/** [height, width]; the fourth is so small that ATen stretches masks to it by another kernel. */
+const SIZES = [
+  [200, 300],
+  [300, 200],
+  [97, 131],
+  [50, 60],
+  [240, 240],
+  [60, 400],
+];
+
+/** Thresholds at which tens of masks survive. */
+const THRESHOLDS: Record<string, MaskGenerationOptions> = {
+  'sam3-tracker-tiny': {
+    points_per_crop: 8,
+    pred_iou_thresh: 0.3,
+    stability_score_thresh: 0.6,
+    crops_nms_thresh: 1,
+  },
+  'relu-two-scales': {
+    // 5.8 ends in an error unless the points fill all batches.
+    points_per_crop: 6,
+    points_per_batch: 9,
+    pred_iou_thresh: 0.6,
+    stability_score_thresh: 0.4,
+    stability_score_offset: 0.3,
+    crops_nms_thresh: 1,
+  },
+  'three-scales': {
+    points_per_crop: 6,
+    points_per_batch: null,
+    pred_iou_thresh: 0.2,
+    stability_score_thresh: 0.5,
+    mask_threshold: 0.4,
+    crops_nms_thresh: 1,
+  },
+};
+
+interface Answer {
+  scores: number[];
+  bounding_boxes: Box[];
+  /** In COCO's text form. */
+  counts: string[];
+}
+
+interface Case {
+  model: string;
+  size: [height: number, width: number];
+  seed: number;
+  options: MaskGenerationOptions;
+}
+
+describe('mask generation beside transformers', function () {
+  this.timeout(120_000);
+  let judge: Reference;
+  let scratch: string;
+  const rows: Row[] = [];
+  const files = new Map<string, Files>([['sam3-tracker-tiny', { model: BUNDLED, checkpoint: BUNDLED }]]);
+  const { threads } = native.runtimeInfo();
+
+  before(async function () {
+    judge = reference(path.join(__dirname, 'mask_generation_reference.py'), this);
+    // As many threads as the reference has: how many share a sum changes its last bits.
+    native.setThreads(1);
+    scratch = await mkdtemp(path.join(os.tmpdir(), 'sam3-tracker-everything-'));
+    for (const name of Object.keys(SIDES))
+      if (!files.has(name))
+        files.set(
+          name,
+          (await judge.result('create', { name, seed: 0, folder: path.join(scratch, name) })) as Files,
+        );
+  });
+
+  after(async () => {
+    report('Segment everything', rows);
+    native.setThreads(threads);
+    await judge?.close();
+    if (scratch) await rm(scratch, { recursive: true });
+  });
+
+  async function compare(
+    { model: name, size, seed, options }: Case,
+    answer: (file: string) => Promise<Answer>,
+  ): Promise<void> {
+    const file = path.join(scratch, 'picture.png');
+    await judge.result('picture', { height: size[0], width: size[1], seed, file });
+    const theirs = await answer(file);
+    using model = await Sam3TrackerModel.from_pretrained(files.get(name)!.model, {
+      device: 'cpu',
+      dtype: 'float32',
+    });
+    const side = SIDES[name];
+    const image_processor = new Sam3ImageProcessor({ size: { height: side, width: side } });
+    const generator = new MaskGenerationPipeline({ model, image_processor });
+    const ours = await generator(file, {
+      ...options,
+      reference: 'transformers',
+      output_rle_mask: true,
+      output_bboxes_mask: true,
+    });
+    assert.equal(ours.masks.length, theirs.scores.length, 'number of masks');
+    assert.ok(ours.masks.length >= 10, `only ${ours.masks.length} masks to compare`);
+    let [score, pixels] = [0, 1];
+    ours.masks.forEach((mask, index) => {
+      score = Math.max(score, Math.abs(ours.scores[index] - theirs.scores[index]));
+      const expected = rle_to_mask({ size, counts: theirs.counts[index] }).data;
+      const { data } = mask;
+      const equal = data.reduce((sum, pixel, at) => sum + (pixel === expected[at] ? 1 : 0), 0);
+      pixels = Math.min(pixels, equal / data.length);
+    });
+    rows.push({
+      case: `${name}, ${size.join(' x ')}${options.crops_n_layers ? ', crops' : ''}`,
+      masks: String(ours.masks.length),
+      'scores apart': score.toExponential(1),
+      'pixels apart, of a million': ((1 - pixels) * 1e6).toFixed(1),
+    });
+    assert.ok(score <= LIMITS.iouScores, `scores are ${score} apart`);
+    assert.ok(pixels >= LIMITS.agreement, `${pixels} of the pixels agree`);
+    assert.deepEqual(ours.bounding_boxes, theirs.bounding_boxes);
+  }
+
+  for (const name of Object.keys(SIDES)) {
+    SIZES.forEach(([height, width], index) =>
+      it(`${name}, ${height} x ${width}`, async () => {
+        const options = THRESHOLDS[name];
+        await compare({ model: name, size: [height, width], seed: index, options }, async (file) => {
+          const answer = await judge.result('generate', {
+            checkpoint: files.get(name)!.checkpoint,
+            side: SIDES[name],
+            file,
+            options,
+          });
+          const { first_rle, counts } = answer as Answer & { first_rle: RLE };
+          assert.deepEqual(first_rle, rleOf(counts[0], [height, width]));
+          return answer as Answer;
+        });
+      }),
+    );
+  }
+
+  it('with a layer of crops, as recorded', async () => {
+    const recorded = JSON.parse(await readFile(RECORDED, 'utf8')) as { cases: (Case & Answer)[] };
+    for (const one of recorded.cases) await compare(one, () => Promise.resolve(one));
+  });
+});
+
+/** transformers' uncompressed runs are those of COCO's text. */
+function rleOf(counts: string, size: RLE['size']): RLE {
+  const runs: number[] = [];
+  let last = 0;
+  let length = 0;
+  for (const pixel of columnMajor(rle_to_mask({ size, counts }).data, size)) {
+    if (pixel !== last) {
+      runs.push(length);
+      length = 0;
+      last = pixel;
+    }
+    length++;
+  }
+  return { size, counts: [...runs, length] };
+}
+
+function columnMajor(data: Uint8Array, [height, width]: RLE['size']): number[] {
+  return Array.from(
+    { length: data.length },
+    (_, at) => data[(at % height) * width + Math.floor(at / height)],
+  );
+}

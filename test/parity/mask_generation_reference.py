@@ -1,0 +1,124 @@
+"""transformers' own mask-generation pipeline, for mask-generation.test.ts.
+
+Run as a script with a path it records what the installed version gives for the cases of mask-generation-cases.json, with
+crops, which 5.8 cannot; test/parity/README says how.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import reference
+import torch
+import torchvision
+import transformers
+from PIL import Image
+from pycocotools import mask as coco
+from transformers import Sam3ImageProcessor, Sam3TrackerModel, pipeline
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "test" / "python")]
+
+import export_model  # noqa: E402
+import random_models  # noqa: E402
+
+BUNDLED = ROOT / "models" / "sam3-tracker-tiny"
+
+_pipelines: dict[str, transformers.Pipeline] = {}
+
+
+def _nms(dets: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
+    """torchvision's nms_kernel for the CPU, whose compiled form does not load beside a CPU torch."""
+    x1, y1, x2, y2 = dets.unbind(1)
+    areas = (x2 - x1) * (y2 - y1)
+    order = scores.sort(stable=True, dim=0, descending=True)[1].tolist()
+    suppressed = torch.zeros(len(dets), dtype=torch.bool)
+    keep = []
+    for position, i in enumerate(order):
+        if suppressed[i]:
+            continue
+        keep.append(i)
+        rest = torch.tensor(order[position + 1 :], dtype=torch.long)
+        width = (torch.minimum(x2[i], x2[rest]) - torch.maximum(x1[i], x1[rest])).clamp(min=0)
+        height = (torch.minimum(y2[i], y2[rest]) - torch.maximum(y1[i], y1[rest])).clamp(min=0)
+        intersection = width * height
+        overlap = intersection / (areas[i] + areas[rest] - intersection)
+        suppressed[rest[overlap.double() > iou_threshold]] = True
+    return torch.tensor(keep, dtype=torch.long)
+
+
+reference._torchvision.impl("nms", _nms, "CPU")
+torchvision.ops.boxes._assert_has_ops = lambda: None
+
+
+@reference.register
+def versions() -> dict:
+    """What the reference runs on."""
+    return {"transformers": transformers.__version__, "torch": torch.__version__}
+
+
+@reference.register
+def create(name: str, seed: int, folder: str) -> dict:
+    """Writes the checkpoint of a random model to `folder`/checkpoint and exports it to `folder`/model."""
+    checkpoint = Path(folder, "checkpoint")
+    random_models.random_model(name, seed).save_pretrained(checkpoint)
+    status = export_model.main(
+        ["--checkpoint", str(checkpoint), "--out", str(Path(folder, "model")), "--verify", "none"]
+    )
+    if status != 0:
+        raise RuntimeError(f"export_model.py ended with status {status}")
+    return {"checkpoint": str(checkpoint), "model": str(Path(folder, "model"))}
+
+
+@reference.register
+def picture(height: int, width: int, seed: int, file: str) -> None:
+    """Writes a picture of coloured blobs as a PNG: something to find for the bundled model."""
+    generator = np.random.RandomState(seed)
+    coarse = generator.randint(0, 256, (4, 6, 3)).astype(np.uint8)
+    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    noise = generator.randint(-8, 9, (height, width, 3))
+    Image.fromarray(np.clip(np.asarray(image).astype(int) + noise, 0, 255).astype(np.uint8)).save(file)
+
+
+@reference.register
+def generate(checkpoint: str, side: int, file: str, options: dict) -> dict:
+    """The pipeline's answer: scores, boxes, and masks in COCO's compressed form. `side` is the model's input."""
+    if checkpoint not in _pipelines:
+        model = Sam3TrackerModel.from_pretrained(checkpoint, dtype=torch.float32).eval()
+        size = {"height": side, "width": side}
+        _pipelines[checkpoint] = pipeline(
+            "mask-generation", model=model, image_processor=Sam3ImageProcessor(size=size), device="cpu"
+        )
+    output = _pipelines[checkpoint](file, output_rle_mask=True, output_bboxes_mask=True, **options)
+    rles = [coco.encode(np.asfortranarray(mask.numpy().astype(np.uint8))) for mask in output["masks"]]
+    return {
+        "scores": output["scores"].tolist(),
+        "bounding_boxes": output["bounding_boxes"].int().tolist(),
+        "counts": [rle["counts"].decode() for rle in rles],
+        "first_rle": output["rle_mask"][0] if output["rle_mask"] else None,
+    }
+
+
+def record(cases_file: Path, file: Path) -> None:
+    """Writes the answers to the recorded cases beside the versions that gave them."""
+    answers = []
+    with tempfile.TemporaryDirectory() as folder:
+        for case in json.loads(cases_file.read_text()):
+            name, seed = case["model"], case["seed"]
+            if name != "sam3-tracker-tiny" and not Path(folder, name).exists():
+                create(name, 0, str(Path(folder, name)))
+            checkpoint = BUNDLED if name == "sam3-tracker-tiny" else Path(folder, name, "checkpoint")
+            png = str(Path(folder, "picture.png"))
+            picture(*case["size"], seed, png)
+            answer = generate(str(checkpoint), case["side"], png, case["options"])
+            answers.append({**case, **{key: answer[key] for key in ("scores", "bounding_boxes", "counts")}})
+            print(name, case["size"], len(answer["scores"]), "masks")
+    file.write_text(json.dumps({"versions": versions(), "cases": answers}) + "\n")
+
+
+if __name__ == "__main__" and len(sys.argv) > 1:
+    record(ROOT / "test" / "fixtures" / "mask-generation-cases.json", Path(sys.argv[1]))
+elif __name__ == "__main__":
+    reference.serve()
