@@ -292,16 +292,20 @@ async function readImage(
   { timeout, signal }: MaskGenerationSettings,
 ): Promise<RawImage> {
   signal?.throwIfAborted();
-  if (timeout === null) return abortable(RawImage.read(input), signal);
-  const limit = AbortSignal.timeout(1000 * timeout);
+  // Only what is fetched can keep one waiting.
+  if (typeof input !== 'string' && !(input instanceof URL)) return abortable(RawImage.read(input), signal);
+  const end = new AbortController();
+  const onAbort = (): void => end.abort(signal?.reason);
+  signal?.addEventListener('abort', onAbort);
+  const failure = new Sam3TrackerError(
+    'DOWNLOAD_FAILED',
+    `The image ${String(input).slice(0, 100)} could not be fetched within the timeout of ${timeout} seconds.`,
+  );
+  const timer = timeout === null ? undefined : setTimeout(() => end.abort(failure), 1000 * timeout);
   try {
-    return await abortable(abortable(RawImage.read(input), limit), signal);
-  } catch (error) {
-    if (error !== limit.reason) throw error;
-    throw new Sam3TrackerError(
-      'DOWNLOAD_FAILED',
-      `The image could not be read within the timeout of ${timeout} seconds.`,
-      { cause: error },
-    );
+    return await abortable(RawImage.read(input, { signal: end.signal }), end.signal);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
   }
 }

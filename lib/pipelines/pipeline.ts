@@ -1,7 +1,8 @@
 /** `pipeline`, the way in that transformers and transformers.js share. */
 import type { Sam3TrackerError } from '../errors';
 import { wrongType, wrongValue } from '../errors';
-import { find_pretrained_file, read_json_file } from '../hub';
+import { read_json_file } from '../files';
+import { find_pretrained_file } from '../hub';
 import { Sam3ImageProcessor } from '../image-processing-sam3';
 import { Sam3TrackerModel, type PretrainedModelOptions } from '../modeling-sam3-tracker';
 import { MaskGenerationPipeline, type MaskGenerationComponents } from './mask-generation';

@@ -40,7 +40,7 @@ const SIZES = [
 ];
 
 /** Thresholds at which tens of masks survive. */
-const THRESHOLDS: Record<string, MaskGenerationOptions> = {
+const THRESHOLDS: Record<string, MaskGenerationOptions<'binary'>> = {
   'sam3-tracker-tiny': {
     points_per_crop: 8,
     pred_iou_thresh: 0.3,
@@ -77,7 +77,7 @@ interface Case {
   model: string;
   size: [height: number, width: number];
   seed: number;
-  options: MaskGenerationOptions;
+  options: MaskGenerationOptions<'binary'>;
 }
 
 describe('mask generation beside transformers', function () {

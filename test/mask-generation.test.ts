@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import {
+  MaskGenerationError,
+  type MaskGenerationPipeline,
+  RLEMask,
+  RawImage,
+  mask_area,
+  mask_iou,
+  mask_to_box,
+  pipeline,
+  rle_to_mask,
+  type MaskGenerationOptions,
+  type MaskGenerationProgress,
+} from '../lib/index';
+import { FEW, ask, picture } from './support/mask-generation';
+
+const PHOTO = path.join(__dirname, '..', 'examples', 'images', 'astronaut.png');
+
+/** How far the outermost points stay from the left, top, right and bottom border. */
+function margins(points: number[][], { width, height }: RawImage): number[] {
+  const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
+  return [Math.min(...xs), Math.min(...ys), width - Math.max(...xs), height - Math.max(...ys)];
+}
+
+describe('mask generation', () => {
+  describe('the points', () => {
+    for (const [width, height] of [
+      [300, 100],
+      [100, 300],
+      [200, 200],
+      [7, 5],
+    ])
+      it(`reach within half a step of every border of ${width} x ${height}`, async () => {
+        const image = picture(width, height);
+        const { points } = await ask(image, { points_per_crop: 8 });
+        assert.equal(points.length, 64);
+        const half = [width / 16, height / 16, width / 16, height / 16];
+        margins(points, image).forEach((margin, side) => assert.ok(Math.abs(margin - half[side]) < 1e-3));
+      });
+
+    it("leave a part out with reference: 'transformers', as there", async () => {
+      const image = picture(300, 100);
+      const { points } = await ask(image, { points_per_crop: 8, reference: 'transformers' });
+      const bottom = margins(points, image)[3];
+      assert.ok(bottom > 60, `only ${bottom} pixels are left out`);
+    });
+
+    it('go to the model in batches, the last of them smaller', async () => {
+      const sizes = async (options: MaskGenerationOptions): Promise<number[]> =>
+        (await ask(picture(40, 30), { points_per_crop: 5, ...options })).batches.map(
+          ({ points }) => points.length / 2,
+        );
+      assert.deepEqual(await sizes({ points_per_batch: 10 }), [10, 10, 5]);
+      assert.deepEqual(await sizes({}), [25]);
+      assert.deepEqual(await sizes({ points_per_batch: null }), [25]);
+      const some = await sizes({ max_memory: 30e6 });
+      assert.ok(some.length > 1 && some[0] < 25, `batches of ${some.join(', ')}`);
+    });
+
+    it('may be given', async () => {
+      const image = picture(200, 100);
+      const { points } = await ask(image, { point_grids: [[[0, 0], [0.25, 1]]] }); // prettier-ignore
+      assert.deepEqual(points, [
+        [0, 0],
+        [50, 100],
+      ]);
+    });
+  });
+
+  describe('crops', () => {
+    it('are those of SAM, with fewer points in each layer', async () => {
+      const image = picture(300, 200);
+      const stub = await ask(image, {
+        crops_n_layers: 2,
+        points_per_crop: 9,
+        crop_n_points_downscale_factor: 2,
+      });
+      const crops = stub.batches.map(({ crop_box, points }) => [...crop_box, points.length / 2]);
+      assert.equal(stub.encoded, 1 + 4 + 16);
+      assert.deepEqual(crops.slice(0, 6), [
+        // The picture's 81 points take two batches.
+        [0, 0, 300, 200, 64],
+        [0, 0, 300, 200, 17],
+        [0, 0, 184, 134, 16],
+        [0, 66, 184, 200, 16],
+        [116, 0, 300, 134, 16],
+        [116, 66, 300, 200, 16],
+      ]);
+      assert.ok(crops.slice(6).every(([, , , , points]) => points === 4));
+      for (const { bounds, picture_size } of stub.batches) {
+        assert.deepEqual(bounds, [0, 0, 300, 200]);
+        assert.deepEqual(picture_size, [200, 300]);
+      }
+    });
+
+    it('of tiny pictures are never empty', async () => {
+      const { batches } = await ask(picture(1, 1), { crops_n_layers: 3, points_per_crop: 2 });
+      assert.deepEqual(batches[0].crop_box, [0, 0, 1, 1]);
+      for (const { crop_box } of batches) assert.ok(crop_box[2] > crop_box[0] && crop_box[3] > crop_box[1]);
+      await ask(picture(3, 2), { crops_n_layers: 2, points_per_crop: 4, crop_overlap_ratio: 0.9 });
+    });
+
+    it('lie in the box of interest, whose edges count as those of the picture', async () => {
+      const { batches, points } = await ask(picture(300, 200), {
+        crops_n_layers: 1,
+        points_per_crop: 2,
+        box_of_interest: [100, 50, 200, 150],
+      });
+      assert.equal(batches.length, 5);
+      for (const { crop_box, bounds } of batches) {
+        assert.deepEqual(bounds, [100, 50, 200, 150]);
+        assert.ok(
+          crop_box[0] >= 100 && crop_box[1] >= 50 && crop_box[2] <= 200 && crop_box[3] <= 150,
+          crop_box.join(),
+        );
+      }
+      assert.deepEqual(points.slice(0, 4), [[125, 75], [175, 75], [125, 125], [175, 125]]); // prettier-ignore
+    });
+  });
+
+  describe('with the bundled model', () => {
+    let generator: MaskGenerationPipeline;
+    before(async () => {
+      generator = await pipeline('mask-generation', 'sam3-tracker-tiny', { device: 'cpu' });
+    });
+    after(() => generator.dispose());
+
+    it('finds masks, best first, held as runs', async () => {
+      const image = await RawImage.read(PHOTO);
+      const found = await generator(PHOTO, { ...FEW, output_rle_mask: true, output_bboxes_mask: true });
+      assert.deepEqual(Object.keys(found), ['masks', 'scores', 'rle_mask', 'bounding_boxes']);
+      assert.ok(found.masks.length >= 3, `${found.masks.length} masks`);
+      assert.deepEqual(
+        found.scores,
+        [...found.scores].sort((a, b) => b - a),
+      );
+      found.masks.forEach((mask, index) => {
+        assert.ok(mask instanceof RLEMask);
+        assert.deepEqual(mask.dims, [image.height, image.width]);
+        assert.deepEqual(rle_to_mask(found.rle_mask![index]).data, mask.data);
+        assert.deepEqual(mask_to_box(mask), found.bounding_boxes![index]);
+      });
+      assert.deepEqual(Object.keys(await generator(PHOTO, FEW)), ['masks', 'scores']);
+    });
+
+    it('gives encodings or polygons where they are asked for', async () => {
+      const { masks } = await generator(PHOTO, FEW);
+      const encoded = await generator(PHOTO, { ...FEW, output_mode: 'coco_rle' });
+      assert.deepEqual(
+        encoded.masks,
+        masks.map((mask) => mask.coco_rle),
+      );
+      const outlined = await generator(PHOTO, { ...FEW, output_mode: 'polygons' });
+      assert.equal(outlined.masks.length, masks.length);
+      for (const polygons of outlined.masks) assert.ok(polygons[0].length >= 8);
+    });
+
+    it('gives empty lists where nothing is found', async () => {
+      const none = await generator(PHOTO, {
+        ...FEW,
+        pred_iou_thresh: 1,
+        output_rle_mask: true,
+        output_bboxes_mask: true,
+      });
+      assert.deepEqual(none, { masks: [], scores: [], rle_mask: [], bounding_boxes: [] });
+    });
+
+    it('takes one mask a point, more crops, and cleans regions', async () => {
+      const single = await generator(PHOTO, { ...FEW, multimask_output: false });
+      assert.ok(single.masks.length > 0);
+      const crops = await generator(PHOTO, { ...FEW, crops_n_layers: 1, points_per_crop: 4 });
+      assert.ok(crops.masks.length > 0);
+      const rough = await generator(PHOTO, { ...FEW, crops_nms_thresh: 1 });
+      const clean = await generator(PHOTO, { ...FEW, crops_nms_thresh: 1, min_mask_region_area: 400 });
+      assert.ok(
+        clean.masks.some((mask) => rough.masks.every((other) => mask_iou(mask, other) < 1)),
+        'no mask has a small region',
+      );
+      for (const mask of clean.masks) assert.ok(mask_area(mask) >= 400);
+    });
+
+    it('finds what lies in a box of interest, in pixels of the whole picture', async () => {
+      const box = [100, 20, 400, 320];
+      const { bounding_boxes } = await generator(PHOTO, {
+        ...FEW,
+        box_of_interest: box,
+        output_bboxes_mask: true,
+      });
+      assert.ok(bounding_boxes!.length > 0);
+      for (const [x1, y1, x2, y2] of bounding_boxes!)
+        assert.ok(x1 >= 100 && y1 >= 20 && x2 < 400 && y2 < 320, [x1, y1, x2, y2].join());
+    });
+
+    it('tells how far it is', async () => {
+      const seen: MaskGenerationProgress[] = [];
+      await generator(PHOTO, { ...FEW, progress_callback: (progress) => seen.push(progress) });
+      assert.deepEqual(
+        seen.map(({ points_done }) => points_done),
+        [18, 36, 36],
+      );
+      const last = seen[seen.length - 1];
+      assert.equal(last.points_total, 36);
+      assert.ok(last.masks_kept > 0);
+      assert.ok(Object.values(last.seconds).every((seconds) => seconds > 0));
+    });
+
+    it('yields masks as they are found, and stops with the loop', async () => {
+      const all = [];
+      for await (const found of generator.stream(PHOTO, FEW)) all.push(found);
+      assert.ok(all.length >= 3);
+      for (const { mask, point, bounding_box, crop_box, score } of all) {
+        assert.deepEqual(bounding_box, mask_to_box(mask));
+        assert.deepEqual(crop_box, [0, 0, mask.dims[1], mask.dims[0]]);
+        assert.ok(point[0] > 0 && point[0] < mask.dims[1] && score > 0.5);
+      }
+      let batches = 0;
+      for await (const { mask } of generator.stream(PHOTO, { ...FEW, progress_callback: () => batches++ })) {
+        assert.ok(mask_area(mask) > 0);
+        break;
+      }
+      assert.equal(batches, 1);
+    });
+
+    it('is ended by its signal, between batches or before', async () => {
+      const controller = new AbortController();
+      let batches = 0;
+      const run = generator(PHOTO, {
+        ...FEW,
+        points_per_batch: 4,
+        signal: controller.signal,
+        progress_callback: () => {
+          if (++batches === 2) controller.abort();
+        },
+      });
+      await assert.rejects(run, { name: 'AbortError' });
+      assert.equal(batches, 2);
+      await assert.rejects(generator(PHOTO, { ...FEW, signal: AbortSignal.abort() }), { name: 'AbortError' });
+      const own = new Error('enough');
+      await assert.rejects(generator([PHOTO], { ...FEW, signal: AbortSignal.abort(own) }), own);
+      assert.ok((await generator(PHOTO, FEW)).masks.length > 0);
+    });
+
+    it('goes through a list to its end, and loses nothing of it', async () => {
+      const corrupt = Buffer.from('no picture');
+      const both = await generator([PHOTO, await RawImage.read(PHOTO)], FEW);
+      assert.deepEqual(both[0].scores, both[1].scores);
+      await assert.rejects(generator([PHOTO, corrupt, PHOTO], FEW), (error: MaskGenerationError) => {
+        assert.ok(error instanceof MaskGenerationError);
+        assert.match(error.message, /^1 of 3 images failed, the first of them images\[1\]: The image/);
+        assert.deepEqual(
+          error.results.map((result) => result?.scores ?? null),
+          [both[0].scores, null, both[0].scores],
+        );
+        assert.equal((error.image_errors[1] as Error & { code: string }).code, 'IMAGE_INVALID');
+        assert.equal(error.errors.length, 1);
+        return true;
+      });
+      assert.deepEqual(await generator([], FEW), []);
+    });
+
+    it('waits for a picture from the web no longer than its timeout', async () => {
+      const server = createServer(() => undefined).listen(0, '127.0.0.1');
+      await new Promise((resolve) => server.once('listening', resolve));
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/photo.png`;
+      try {
+        await assert.rejects(generator(url, { ...FEW, timeout: 0.05 }), {
+          code: 'DOWNLOAD_FAILED',
+          message: /within the timeout of 0\.05 seconds/,
+        });
+      } finally {
+        server.closeAllConnections();
+        server.close();
+      }
+    });
+  });
+});

@@ -1,0 +1,79 @@
+/** What the tests of mask generation share: pictures, settings that take little time, and what stands for a model. */
+import assert from 'node:assert/strict';
+import {
+  MaskGenerationPipeline,
+  RawImage,
+  Sam3ImageProcessor,
+  type MaskBatch,
+  type MaskGenerationOptions,
+  type Sam3TrackerModel,
+} from '../../lib/index';
+import type { Tensor } from '../../lib/tensor';
+import { BUNDLED_SIDE } from './bundled-model';
+
+/** Few points, and thresholds at which the bundled model keeps masks. */
+export const FEW = {
+  points_per_crop: 6,
+  points_per_batch: 18,
+  pred_iou_thresh: 0.5,
+  stability_score_thresh: 0.7,
+} as const;
+
+/** A picture of some pattern. */
+export function picture(width: number, height: number): RawImage {
+  const data = Uint8Array.from({ length: width * height * 3 }, (_, index) => (index * 37) % 251);
+  return new RawImage(data, width, height, 3);
+}
+
+/** Stands for a model: notes what it is asked, and finds nothing. */
+export class ModelStub {
+  readonly batches: MaskBatch[] = [];
+  encoded = 0;
+  disposed = false;
+  readonly config = {
+    mask_decoder_config: { hidden_size: 64, num_multimask_outputs: 3 },
+    vision_config: { backbone_feature_sizes: [[96, 96], [48, 48], [24, 24]] }, // prettier-ignore
+  };
+  readonly dtype = 'float32';
+
+  get_image_embeddings(pixels: Tensor): Promise<Tensor[]> {
+    assert.deepEqual(pixels.dims, [1, 3, BUNDLED_SIDE, BUNDLED_SIDE]);
+    this.encoded++;
+    return Promise.resolve([]);
+  }
+
+  generate_masks(batch: MaskBatch): Promise<{ masks: []; decode_seconds: number; filter_seconds: number }> {
+    this.batches.push(batch);
+    return Promise.resolve({ masks: [], decode_seconds: 0, filter_seconds: 0 });
+  }
+
+  dispose(): void {
+    this.disposed = true;
+  }
+
+  /** All points that were asked about, [x, y] in pixels of the picture. */
+  get points(): number[][] {
+    return this.batches.flatMap(({ points, crop_box: [x1, y1, x2, y2] }) =>
+      Array.from({ length: points.length / 2 }, (_, index) => [
+        x1 + (points[2 * index] / BUNDLED_SIDE) * (x2 - x1),
+        y1 + (points[2 * index + 1] / BUNDLED_SIDE) * (y2 - y1),
+      ]),
+    );
+  }
+}
+
+/** For models of the bundled one's size. */
+export const image_processor = new Sam3ImageProcessor({
+  size: { height: BUNDLED_SIDE, width: BUNDLED_SIDE },
+});
+
+/** Lets a stub answer a call of the pipeline. */
+export async function ask(image: RawImage, options: MaskGenerationOptions): Promise<ModelStub> {
+  const stub = new ModelStub();
+  const generator = new MaskGenerationPipeline({
+    model: stub as unknown as Sam3TrackerModel,
+    image_processor,
+  });
+  await generator(image, options);
+  return stub;
+}
