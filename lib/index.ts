@@ -79,6 +79,8 @@ export type { Polygon } from './polygons';
 export { CocoDatasetBuilder } from './coco';
 export type { CocoAnnotation, CocoCategory, CocoDataset, CocoImage, CocoSegmentation } from './coco';
 export type { GeneratedMask, MaskBatch, MaskBatchResult, MaskFilter } from './mask-batches';
+export { write_coco_annotations } from './pipelines/coco-annotations';
+export type { CocoAnnotationsOptions } from './pipelines/coco-annotations';
 export { pipeline } from './pipelines/pipeline';
 export { MaskGenerationError, MaskGenerationPipeline } from './pipelines/mask-generation';
 export type {

@@ -1,7 +1,7 @@
 /** Pictures of results: masks tinted and outlined over the image, with the prompts that asked for them. */
 import { setImmediate } from 'node:timers/promises';
 import { wrongType, wrongValue } from './errors';
-import { mask_area, maskPlanes, type Mask, type MaskLike } from './masks';
+import { RLEMask, mask_area, maskPlanes, type Mask, type MaskLike } from './masks';
 import { RawImage } from './raw-image';
 import { checkInteger, checkNumber, checkOptions } from './validate';
 
@@ -101,10 +101,11 @@ function innerPixels({ data, dims: [height, width] }: Mask, radius: number): Uin
 }
 
 function paintMask(layer: Uint8Array, mask: Mask, color: Color, { opacity, contourWidth }: Overlay): void {
-  const inner = contourWidth === 0 ? mask.data : innerPixels(mask, contourWidth);
+  const { data } = mask;
+  const inner = contourWidth === 0 ? data : innerPixels(mask, contourWidth);
   const tint = Math.round(opacity * 255);
-  for (let index = 0; index < mask.data.length; index++) {
-    if (mask.data[index] === 0) continue;
+  for (let index = 0; index < data.length; index++) {
+    if (data[index] === 0) continue;
     layer.set(color, index * 4);
     layer[index * 4 + 3] = inner[index] !== 0 ? tint : 255;
   }
@@ -150,7 +151,10 @@ export async function drawOverlay(
   if (!(image instanceof RawImage)) throw wrongType('a RawImage', 'image', image);
   const overlay = checkOverlayOptions(options, image);
   const { width, height } = image;
-  const planes = (Array.isArray(masks) ? (masks as MaskLike[]) : [masks as MaskLike]).flatMap(maskPlanes);
+  // Masks that are held as runs stay so until they are painted.
+  const planes = (Array.isArray(masks) ? (masks as MaskLike[]) : [masks as MaskLike]).flatMap((mask) =>
+    mask instanceof RLEMask ? [mask] : maskPlanes(mask),
+  );
   const painted = planes.map((mask, index) => {
     if (mask.dims[0] !== height || mask.dims[1] !== width)
       throw wrongValue(`masks of the picture's size (${height} x ${width})`, 'masks', mask.dims);

@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { inspect } from 'node:util';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { MODEL_DTYPES, checkDevice } from '../validate';
+import { MODEL_DTYPES } from '../validate';
+import { generateCommand } from './generate-command';
+import { parseArea, parseDeviceOption, parseNumber } from './option-parsers';
 import type { Output } from './output';
 import { PromptCollector } from './prompts';
 import type { runSegment, SegmentCommandOptions } from './segment-command';
@@ -34,26 +36,6 @@ Examples:
 
 Exit codes: 0 all went well; 1 a picture, the model or a file failed; 2 the command line is wrong.
 `;
-
-function parseNumber(text: string): number {
-  const value = text.trim() === '' ? NaN : Number(text);
-  if (!Number.isFinite(value)) throw new InvalidArgumentError('Expected a number.');
-  return value;
-}
-
-function parseArea(text: string): number {
-  const value = parseNumber(text);
-  if (value < 0) throw new InvalidArgumentError('Expected a number of at least 0.');
-  return value;
-}
-
-function parseDeviceOption(text: string): string | number {
-  try {
-    return checkDevice(/^\d+$/.test(text) ? Number(text) : text, '--device');
-  } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
-  }
-}
 
 /** An option that is only gathered: commander parses it each time it is written, in the order of the command line. */
 function collected(flags: string, description: string, add: (text: string) => void): Option {
@@ -137,7 +119,12 @@ export async function main(argv: readonly string[], output: Output = process): P
     .description('Promptable segmentation with SAM3 Tracker.')
     .version(packageVersion())
     .addCommand(segment);
-  for (const command of [program, segment]) {
+  program.addCommand(
+    generateCommand(output, fail, (failures) => {
+      if (failures > 0) code = EXIT_FAILED;
+    }),
+  );
+  for (const command of [program, ...program.commands]) {
     command
       .exitOverride()
       .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) });
@@ -157,7 +144,10 @@ export async function main(argv: readonly string[], output: Output = process): P
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) {
-      fail(error, segment.opts<SegmentCommandOptions>().debug);
+      fail(
+        error,
+        program.commands.some((command) => command.opts<{ debug?: boolean }>().debug),
+      );
       return EXIT_FAILED;
     }
     if (error.exitCode === 0) return 0;

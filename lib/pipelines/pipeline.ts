@@ -1,8 +1,8 @@
 /** `pipeline`, the way in that transformers and transformers.js share. */
-import type { Sam3TrackerError } from '../errors';
 import { wrongType, wrongValue } from '../errors';
 import { read_json_file } from '../files';
-import { find_pretrained_file } from '../hub';
+import { splitHubOptions, type HubOptions } from '../hub/options';
+import { open_pretrained } from '../hub/pretrained-files';
 import { Sam3ImageProcessor } from '../image-processing-sam3';
 import { Sam3TrackerModel, type PretrainedModelOptions } from '../modeling-sam3-tracker';
 import { MaskGenerationPipeline, type MaskGenerationComponents } from './mask-generation';
@@ -17,15 +17,9 @@ const DEFAULT_MODEL = 'sam3-tracker-tiny';
 /** The file beside a model's weights with arguments of its own for segment-everything. */
 const DEFAULTS_FILE = 'mask_generation_config.json';
 
-async function readDefaults(name_or_path: string): Promise<MaskGenerationDefaults> {
-  let file: string;
-  try {
-    file = await find_pretrained_file(name_or_path, DEFAULTS_FILE);
-  } catch (error) {
-    if ((error as Sam3TrackerError).code === 'FILE_NOT_FOUND') return {};
-    throw error;
-  }
-  return read_json_file(file);
+async function readDefaults(name_or_path: string, options: HubOptions): Promise<MaskGenerationDefaults> {
+  const file = await (await open_pretrained(name_or_path, options)).find(DEFAULTS_FILE);
+  return file === null ? {} : read_json_file(file);
 }
 
 /**
@@ -52,8 +46,9 @@ export async function pipeline(
       throw new TypeError('pipeline takes options for a model that it loads itself: not for a loaded one.');
     return new MaskGenerationPipeline(model);
   }
-  const image_processor = await Sam3ImageProcessor.from_pretrained(model);
-  const defaults = await readDefaults(model);
+  const [hubOptions] = splitHubOptions(options);
+  const image_processor = await Sam3ImageProcessor.from_pretrained(model, hubOptions);
+  const defaults = await readDefaults(model, hubOptions);
   const loaded = await Sam3TrackerModel.from_pretrained(model, options);
   try {
     return new MaskGenerationPipeline({ model: loaded, image_processor }, defaults, true);

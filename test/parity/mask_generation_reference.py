@@ -1,7 +1,7 @@
 """transformers' own mask-generation pipeline, for mask-generation.test.ts.
 
-With a path as its argument it records there what the installed version gives for test/fixtures/mask-generation-cases.json:
-pictures with crops, which 5.8 cannot.
+With a path as its argument it records there what the installed version gives for the cases of
+test/fixtures/mask-generation-cases.json: pictures with crops, which 5.8 cannot.
 """
 
 import json

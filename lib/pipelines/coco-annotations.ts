@@ -1,0 +1,97 @@
+/** Annotation files for folders of pictures. */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { CocoDatasetBuilder, type CocoDataset, type CocoSegmentation } from '../coco';
+import { wrongType } from '../errors';
+import { RawImage } from '../raw-image';
+import { saveFiles, writeText } from '../save-files';
+import { checkOneOf, checkOptions, checkString } from '../validate';
+import type { MaskGenerationOutput, MaskGenerationPipeline } from './mask-generation';
+import type { MaskGenerationOptions } from './mask-generation-options';
+
+/** How `write_coco_annotations` works. */
+export interface CocoAnnotationsOptions {
+  /** Arguments of the pipeline; its output arguments change nothing here. */
+  generation?: MaskGenerationOptions;
+  /** How the file says which pixels are inside. Default 'coco_rle'. */
+  segmentation?: CocoSegmentation;
+  /** Called before each picture: which one of how many, from 0. */
+  on_start?: (name: string, index: number, total: number) => void;
+  /** Called with each picture and its masks, and waited for. */
+  on_image?: (name: string, image: RawImage, output: MaskGenerationOutput) => Promise<void> | void;
+  /** Called with the error of a picture, which the file then leaves out. Default: rejects at the end. */
+  on_error?: (name: string, error: Error) => void;
+}
+
+const OPTIONS = ['generation', 'segmentation', 'on_start', 'on_image', 'on_error'];
+const PICTURE = /\.(?:jpe?g|png|webp|tiff?|gif|avif)$/i;
+
+/** [name in the file, path or URL] of each picture. */
+async function listPictures(images: string | readonly string[]): Promise<[string, string][]> {
+  if (typeof images === 'string') {
+    const names = (await readdir(images)).filter((name) => PICTURE.test(name)).sort();
+    return names.map((name) => [name, path.join(images, name)]);
+  }
+  if (!Array.isArray(images)) throw wrongType('a folder or a list of paths', 'images', images);
+  return images.map((name) => [checkString(name, 'an image'), name as string]);
+}
+
+/**
+ * Finds the masks of everything in a folder of pictures, and writes them as a COCO annotation file, which is there as a
+ * whole or not at all. Pictures that fail are left out.
+ *
+ * @param generator the pipeline.
+ * @param images a folder, whose pictures are taken in the order of their names; or paths and URLs.
+ * @param file where the annotations go; its folder is made where it is missing.
+ * @param options how it is done.
+ * @returns what was written.
+ * @throws TypeError and RangeError for arguments; AggregateError after the file is written where pictures failed and
+ *   there is no `on_error`; the reason of an aborted signal; a system error for a folder or file that cannot be used.
+ */
+export async function write_coco_annotations(
+  generator: MaskGenerationPipeline,
+  images: string | readonly string[],
+  file: string,
+  options: CocoAnnotationsOptions = {},
+): Promise<CocoDataset> {
+  checkOptions(options, OPTIONS, 'write_coco_annotations');
+  checkString(file, 'file');
+  const segmentation = checkOneOf(
+    options.segmentation ?? 'coco_rle',
+    ['coco_rle', 'polygons'],
+    'segmentation',
+  );
+  const { on_start, on_image, on_error } = options;
+  const generation = { ...options.generation, output_mode: 'binary' as const };
+  const dataset = new CocoDatasetBuilder();
+  const errors: Error[] = [];
+  const pictures = await listPictures(images);
+  for (const [index, [name, source]] of pictures.entries()) {
+    on_start?.(name, index, pictures.length);
+    try {
+      const image = await RawImage.read(source);
+      const output = await generator(image, generation);
+      const id = dataset.addImage(name, [image.height, image.width]);
+      output.masks.forEach((mask, at) =>
+        dataset.addMask(id, mask, { score: output.scores[at], segmentation }),
+      );
+      await on_image?.(name, image, output);
+    } catch (error) {
+      // What is wrong with the call is wrong with every picture.
+      if (generation.signal?.aborted || error instanceof TypeError || error instanceof RangeError)
+        throw error;
+      if (on_error) on_error(name, error as Error);
+      else errors.push(error as Error);
+    }
+  }
+  const text = `${JSON.stringify(dataset)}\n`;
+  await saveFiles(path.dirname(file), [
+    { name: path.basename(file), write: (target) => writeText(target, text) },
+  ]);
+  if (errors.length > 0)
+    throw new AggregateError(
+      errors,
+      `${errors.length} of ${pictures.length} images failed: ${errors[0].message}`,
+    );
+  return dataset;
+}
