@@ -106,7 +106,7 @@ ScriptComponent ScriptComponent::ConvertedTo(const c10::Device& device, c10::Sca
   for (Slot& slot : slots) {
     const at::Tensor converted = Converted(slot.tensor, device, dtype);
     copies.emplace(slot.tensor, converted);
-    slot.is_mapped = slot.is_mapped && converted.is_same(slot.tensor);
+    slot.is_mapped = slot.is_mapped && converted.is_alias_of(slot.tensor);
     slot.tensor = converted;
   }
   return {path_, torch::jit::Module(module_._ivalue()->deepcopy(copies)), std::move(slots)};
