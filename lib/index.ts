@@ -1,4 +1,5 @@
 /** The public surface of sam3-tracker. */
+import './node-version';
 export { Sam3TrackerModel, Sam3TrackerPreTrainedModel } from './modeling-sam3-tracker';
 export type {
   AttentionImplementation,

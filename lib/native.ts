@@ -1,12 +1,11 @@
 /**
- * The native surface: the only file that names the binary. Everything here takes options that are already validated
- * and complete: the addon has no defaults of its own.
+ * The native surface. Everything here takes options that are already validated and complete: the addon has no defaults
+ * of its own.
  */
-import path from 'node:path';
-import nodeGypBuild from 'node-gyp-build';
 import { Sam3TrackerError } from './errors';
 import type { ErrorCode } from './errors';
 import type { DType, TensorData } from './dtype';
+import { loadAddon } from './native-loader';
 
 /** A handle to a libtorch tensor. Row-major unless sliced; `device` is 'cpu' or 'cuda:N'. */
 export interface NativeTensor {
@@ -261,21 +260,8 @@ export interface NativeBinding {
   setThreads(count: number): void;
 }
 
-function load(): NativeBinding {
-  try {
-    return nodeGypBuild(path.join(__dirname, '..')) as NativeBinding;
-  } catch (cause) {
-    throw new Sam3TrackerError(
-      'ADDON_NOT_LOADED',
-      `The native addon of sam3-tracker could not be loaded: ${(cause as Error).message.trim()}\n` +
-        'In a checkout, "npm run setup" builds it.',
-      { cause },
-    );
-  }
-}
-
 /** The loaded addon: the one side effect of importing this package. */
-export const native: NativeBinding = load();
+export const native = loadAddon() as NativeBinding;
 
 /**
  * Runs a native call and gives its errors the package's form: Sam3TrackerError with the native code, RangeError for a

@@ -1,4 +1,9 @@
 declare module 'node-gyp-build' {
-  /** Loads the addon of a package: prebuilds/<platform>-<arch>/ first, then build/Release/. */
-  export default function load(directory: string): unknown;
+  /** Finds and loads the addon of a package: build/Release/ first, then prebuilds/<platform>-<arch>/. */
+  function load(directory: string): unknown;
+  namespace load {
+    /** The path of that addon, without loading it. */
+    function resolve(directory: string): string;
+  }
+  export default load;
 }

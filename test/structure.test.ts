@@ -8,8 +8,18 @@ const root = path.join(__dirname, '..');
 
 /** Every file of lib/ belongs to one layer and imports from its own and lower ones only. */
 const layers: string[][] = [
-  ['errors', 'types', 'dtype', 'callable', 'half'],
-  ['validate', 'files', 'libtorch', 'native', 'python-json', 'prompts', 'mask-types'],
+  ['errors', 'types', 'dtype', 'callable', 'half', 'package-root', 'node-version', 'load-diagnosis'],
+  [
+    'validate',
+    'files',
+    'libtorch',
+    'libtorch-probe',
+    'native-loader',
+    'native',
+    'python-json',
+    'prompts',
+    'mask-types',
+  ],
   [
     'tensor',
     'raw-image',
@@ -127,7 +137,8 @@ function consoleUses(source: string): number[] {
   return lines;
 }
 
-const binaryName = /node-gyp-build|\bsam3_tracker\.node\b|process\.dlopen|createRequire/;
+const binaryName =
+  /node-gyp-build|\bsam3_tracker\.node\b|\blibtorch_loader\.so\b|process\.dlopen|createRequire/;
 /** Directories that exist on one person's machine only. */
 const machinePath = /(?<![\w.~$}*])\/(?:work|root|tmp|home\/[\w-]+|Users\/[\w-]+)\b/;
 
@@ -173,9 +184,9 @@ describe('structure of lib', () => {
     }
   });
 
-  it('names the binary in native.ts only', () => {
+  it('names the binary in native-loader.ts only', () => {
     const names = libFiles.filter((file) => binaryName.test(read(file)));
-    assert.deepEqual(names, ['lib/native.ts']);
+    assert.deepEqual(names, ['lib/native-loader.ts']);
   });
 
   it('uses console in cli only', () => {

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** The command-line tool. Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong. */
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
+import '../node-version';
 import { inspect } from 'node:util';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { PACKAGE_MANIFEST } from '../package-root';
 import { MODEL_DTYPES } from '../validate';
 import { generateCommand } from './generate-command';
 import { parseArea, parseDeviceOption, parseNumber } from './option-parsers';
@@ -90,11 +90,6 @@ function segmentCommand(collector: PromptCollector): Command {
     .addHelpText('after', SEGMENT_HELP);
 }
 
-function packageVersion(): string {
-  const file = path.join(__dirname, '..', '..', 'package.json');
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
-
 function oneLine(error: unknown, debug: boolean): string {
   if (!(error instanceof Error)) return String(error);
   return debug ? inspect(error) : error.message.replaceAll(/\s*\n\s*/g, ' ');
@@ -117,7 +112,7 @@ export async function main(argv: readonly string[], output: Output = process): P
   const segment = segmentCommand(collector);
   const program = new Command('sam3-tracker')
     .description('Promptable segmentation with SAM3 Tracker.')
-    .version(packageVersion())
+    .version(PACKAGE_MANIFEST.version)
     .addCommand(segment);
   program.addCommand(
     generateCommand(output, fail, (failures) => {

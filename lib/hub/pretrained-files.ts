@@ -6,9 +6,10 @@ import { checkString } from '../validate';
 import { readHubSettings } from './options';
 import type { HubOptions } from './options';
 import { RepositorySnapshot, isRepositoryId } from './repository';
+import { PACKAGE_ROOT } from '../package-root';
 
 /** The directory of the models that this package ships, one directory an id. */
-export const BUNDLED_MODELS = path.join(__dirname, '..', '..', 'models');
+export const BUNDLED_MODELS = path.join(PACKAGE_ROOT, 'models');
 
 /** A model whose files are asked for one by one. */
 export abstract class PretrainedFiles {

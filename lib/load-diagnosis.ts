@@ -1,0 +1,92 @@
+/** What the dynamic linker's messages mean, and what helps. */
+
+/** What the binary may bind, at most: the newest symbol version of each system library. */
+export interface SymbolFloor {
+  GLIBC: string;
+  GLIBCXX: string;
+  CXXABI: string;
+}
+
+/** The C library of the running Node. */
+export interface SystemLibc {
+  /** null where it cannot be told (not Linux). */
+  family: 'glibc' | 'musl' | null;
+  /** '2.36'; null for musl. */
+  version: string | null;
+}
+
+/** Whether a dotted version is at least another one. */
+export function isAtLeast(version: string, minimum: string): boolean {
+  const [left, right] = [version, minimum].map((text) => text.split('.').map(Number));
+  for (let i = 0; i < Math.max(left.length, right.length); i++) {
+    const difference = (left[i] ?? 0) - (right[i] ?? 0);
+    if (difference !== 0) return difference > 0;
+  }
+  return true;
+}
+
+/** The C library that Node runs on, as Node's diagnostic report tells it. Slow: for messages, not for every start. */
+export function systemLibc(): SystemLibc {
+  if (process.platform !== 'linux') return { family: null, version: null };
+  const { header } = process.report.getReport() as unknown as {
+    header: { glibcVersionRuntime?: string };
+  };
+  return header.glibcVersionRuntime
+    ? { family: 'glibc', version: header.glibcVersionRuntime }
+    : { family: 'musl', version: null };
+}
+
+/**
+ * Why no binary of this package can run on a system; null where nothing speaks against it.
+ *
+ * @param libc of the system.
+ * @param floor what the binary was declared to need.
+ */
+export function libcProblem(libc: SystemLibc, floor: SymbolFloor): string | null {
+  const { family, version } = libc;
+  if (family === 'musl')
+    return (
+      'this Node runs on musl (Alpine Linux), for which PyTorch has no libtorch. ' +
+      'Use an image with glibc, such as node:20-bookworm-slim.'
+    );
+  if (family === 'glibc' && !isAtLeast(version!, floor.GLIBC))
+    return (
+      `this system's glibc is ${version} and the prebuilt binary needs ${floor.GLIBC} or later. ` +
+      'Use a newer system, or build the package from source.'
+    );
+  return null;
+}
+
+const HINTS: [RegExp, string][] = [
+  [
+    /version [`'](GLIBCXX|CXXABI)_[\d.]+' not found/,
+    "this system's libstdc++ is too old: install a newer libstdc++6, or use a newer system",
+  ],
+  [/version [`']GLIBC_[\d.]+' not found/, "this system's glibc is too old: use a newer system"],
+  [
+    /libgomp\.so[\d.]*: cannot open/,
+    'install the OpenMP runtime: apt-get install libgomp1 (Debian, Ubuntu), dnf install libgomp (Fedora, RHEL)',
+  ],
+  [
+    /libstdc\+\+\.so[\d.]*: cannot open/,
+    'install the C++ runtime: apt-get install libstdc++6 (Debian, Ubuntu), dnf install libstdc++ (Fedora, RHEL)',
+  ],
+  [
+    /lib(?:cu|nv|nccl)\w*[\w.-]*: cannot open/,
+    'the NVIDIA libraries of this CUDA build are not where it looks for them: keep them in nvidia/ beside torch/, ' +
+      'as "sam3-tracker libtorch install --cuda" does',
+  ],
+  [/undefined symbol/, 'it is of another build or C++ ABI than the one that the addon was built for'],
+  [
+    /file too short|invalid ELF header|ELF file|cannot read file data|not a mach-o file/i,
+    'the file is damaged or of another platform: install it again',
+  ],
+  [/: cannot open shared object file/, 'a library that it needs is not installed'],
+];
+
+/** The linker's own words, and behind them what helps where that is known. */
+export function explainLinkerMessage(message: string): string {
+  const text = message.trim();
+  const hint = HINTS.find(([pattern]) => pattern.test(text))?.[1];
+  return hint ? `${text} (${hint})` : text;
+}

@@ -1,0 +1,191 @@
+/**
+ * Finds the binary and a libtorch for it, and loads both: the only file that names the binary. Linux's dynamic linker
+ * takes libraries that are already loaded under the name that is asked for, so libtorch_loader, a small addon without
+ * libtorch among its dependencies, opens the chosen one first.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import nodeGypBuild from 'node-gyp-build';
+import { Sam3TrackerError } from './errors';
+import { LIBTORCH_CPU, describePlace, inspectLibtorch, librariesOf, libtorchPlaces } from './libtorch';
+import type { LibtorchPlace } from './libtorch';
+import { probe } from './libtorch-probe';
+import { explainLinkerMessage, libcProblem, systemLibc } from './load-diagnosis';
+import { PACKAGE_MANIFEST, PACKAGE_ROOT } from './package-root';
+
+/** The two libraries of this package. */
+export interface AddonFiles {
+  addon: string;
+  loader: string;
+  /** Whether they came with the package or were built here. */
+  origin: 'prebuilt' | 'built';
+}
+
+/** The exports of `native/libtorch_loader.cc`. */
+export interface LibtorchLoader {
+  /** The release of libtorch that the addon was built for: '2.13.0'. */
+  readonly builtFor: string;
+  /** Loads a library for the rest of the process. */
+  open(file: string): void;
+  /** The file of a library that is in this process under that name, or null. */
+  loadedFile(name: string): string | null;
+  /** The release of the loaded libtorch as it says itself, or null for one that is too old to say. */
+  releaseOf(name: string): string | null;
+}
+
+/** What was chosen, and every place that was looked at before. */
+export interface LibtorchChoice {
+  /** null where no place fits. */
+  chosen: LibtorchPlace | null;
+  places: LibtorchPlace[];
+}
+
+const LOADER = `libtorch_loader${process.platform === 'darwin' ? '.dylib' : '.so'}`;
+
+/** Runs in a process of its own: opens the libraries of argv, then the addon, and prints what speaks against it. */
+const PROBE_SCRIPT = `
+const [loaderFile, addonFile, name, ...libraries] = process.argv.slice(1);
+const load = (file) => { const module = { exports: {} }; process.dlopen(module, file); return module.exports; };
+let problem = null;
+try {
+  const loader = load(loaderFile);
+  for (const file of libraries) loader.open(file);
+  const release = loader.releaseOf(name);
+  if (release !== loader.builtFor)
+    problem = 'it says to be version ' + (release ?? 'unknown') + ', and the addon was built for ' + loader.builtFor;
+  else load(addonFile);
+} catch (error) { problem = error.message; }
+process.stdout.write(JSON.stringify({ problem }));
+`;
+
+function notLoaded(reason: string, cause?: unknown): Sam3TrackerError {
+  return new Sam3TrackerError(
+    'ADDON_NOT_LOADED',
+    `The native addon of sam3-tracker could not be loaded: ${reason}\n` +
+      '"npx sam3-tracker doctor" shows what is there.',
+    { cause },
+  );
+}
+
+/** Refuses prebuilt files that are not those that were packed. @throws Sam3TrackerError ADDON_NOT_LOADED. */
+function checkHashes(directory: string): void {
+  const list = path.join(directory, 'build.json');
+  if (!existsSync(list)) return;
+  const { files } = JSON.parse(readFileSync(list, 'utf8')) as { files: Record<string, string> };
+  for (const [name, sha256] of Object.entries(files)) {
+    const file = path.join(directory, name);
+    if (existsSync(file) && createHash('sha256').update(readFileSync(file)).digest('hex') === sha256)
+      continue;
+    throw notLoaded(
+      `${file} is ${existsSync(file) ? 'damaged' : 'missing'}. ` +
+        'Install the package again: remove node_modules/sam3-tracker and run "npm install".',
+    );
+  }
+}
+
+/**
+ * The binary: one built here first, then the prebuilt one of this platform.
+ *
+ * @throws Sam3TrackerError ADDON_NOT_LOADED where there is none for this system, or it is damaged.
+ */
+export function findAddon(): AddonFiles {
+  const impossible = (): string | null => libcProblem(systemLibc(), PACKAGE_MANIFEST.binary.floor);
+  let addon: string;
+  try {
+    addon = nodeGypBuild.resolve(PACKAGE_ROOT);
+  } catch (cause) {
+    throw notLoaded(
+      impossible() ??
+        `the package has no binary for ${process.platform}-${process.arch}. ` +
+          'In a checkout, "npm run setup" builds one.',
+      cause,
+    );
+  }
+  const directory = path.dirname(addon);
+  checkHashes(directory);
+  const loader = path.join(directory, LOADER);
+  const origin = path.basename(path.dirname(directory)) === 'prebuilds' ? 'prebuilt' : 'built';
+  return { addon, loader, origin };
+}
+
+function open(file: string): unknown {
+  const module = { exports: {} };
+  process.dlopen(module, file);
+  return module.exports;
+}
+
+/** Opens the loader. @throws Sam3TrackerError ADDON_NOT_LOADED, with the reason where it is known. */
+export function openLibtorchLoader({ loader }: AddonFiles): LibtorchLoader {
+  try {
+    return open(loader) as LibtorchLoader;
+  } catch (cause) {
+    const reason =
+      libcProblem(systemLibc(), PACKAGE_MANIFEST.binary.floor) ??
+      explainLinkerMessage((cause as Error).message);
+    throw notLoaded(reason, cause);
+  }
+}
+
+/** The first place whose libtorch loads together with the addon; a libtorch that is loaded already is the only one. */
+export function chooseLibtorch(files: AddonFiles, loader: LibtorchLoader): LibtorchChoice {
+  const loaded = loader.loadedFile(LIBTORCH_CPU);
+  if (loaded !== null) {
+    const directory = path.dirname(path.dirname(loaded));
+    const place = inspectLibtorch('already loaded in this process', directory, loader.builtFor, true);
+    const release = loader.releaseOf(LIBTORCH_CPU);
+    place.problem =
+      release === loader.builtFor
+        ? null
+        : `it says to be version ${release ?? 'unknown'}, and the addon was built for ${loader.builtFor}`;
+    return { chosen: place.problem === null ? place : null, places: [place] };
+  }
+  const places: LibtorchPlace[] = [];
+  for (const place of libtorchPlaces(loader.builtFor, path.dirname(files.addon))) {
+    places.push(place);
+    if (place.problem !== null) continue;
+    const libraries = librariesOf(place.directory!);
+    const problem = probe({
+      script: PROBE_SCRIPT,
+      arguments: [files.loader, files.addon, LIBTORCH_CPU, ...libraries],
+      files: [files.loader, files.addon, ...libraries],
+    });
+    if (problem === null) return { chosen: place, places };
+    place.problem = explainLinkerMessage(problem);
+  }
+  return { chosen: null, places };
+}
+
+/** The error for a choice that found nothing: what was tried, why each failed, and what helps. */
+export function libtorchNotFound({ places }: LibtorchChoice, release: string): Sam3TrackerError {
+  const decisive = places.find((place) => place.decisive);
+  const remedy = decisive
+    ? `It was asked for by name (${decisive.source}), so no other is taken in its place.`
+    : 'Get one with "npx sam3-tracker libtorch install --cpu" (or --cuda), or set SAM3_TRACKER_LIBTORCH to the ' +
+      'directory of one: the one that holds lib.';
+  return new Sam3TrackerError(
+    'LIBTORCH_NOT_FOUND',
+    `sam3-tracker needs libtorch ${release} and found none that it can use. Tried:\n` +
+      `${places.map((place) => `  - ${describePlace(place)}\n`).join('')}${remedy}`,
+  );
+}
+
+/**
+ * Loads libtorch and the addon.
+ *
+ * @throws Sam3TrackerError LIBTORCH_NOT_FOUND or ADDON_NOT_LOADED, saying what was tried and what helps.
+ */
+export function loadAddon(): unknown {
+  const files = findAddon();
+  // A build of before libtorch_loader finds libtorch by its own RUNPATH. (To go once every checkout is built again.)
+  if (!existsSync(files.loader)) return open(files.addon);
+  const loader = openLibtorchLoader(files);
+  const choice = chooseLibtorch(files, loader);
+  if (choice.chosen === null) throw libtorchNotFound(choice, loader.builtFor);
+  try {
+    for (const file of librariesOf(choice.chosen.directory!)) loader.open(file);
+    return open(files.addon);
+  } catch (cause) {
+    throw notLoaded(explainLinkerMessage((cause as Error).message), cause);
+  }
+}

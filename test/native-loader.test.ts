@@ -1,0 +1,291 @@
+/** Finding and loading the binary and libtorch: every way in which it fails, in processes of their own. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { cacheDirectory, inspectLibtorch, installDirectory, libtorchPlaces } from '../lib/libtorch';
+import { explainLinkerMessage, isAtLeast, libcProblem } from '../lib/load-diagnosis';
+import { chooseLibtorch, findAddon, openLibtorchLoader } from '../lib/native-loader';
+import { checkNodeVersion } from '../lib/node-version';
+import { PACKAGE_ROOT } from '../lib/package-root';
+
+const files = findAddon();
+const loader = openLibtorchLoader(files);
+const release = loader.builtFor;
+/** The libtorch that these tests run with. */
+const libtorch = (() => {
+  const { chosen } = chooseLibtorch(files, loader);
+  assert.ok(chosen?.directory);
+  return chosen.directory;
+})();
+/** Not the whole library: each of these processes has to compile what it loads. */
+const LIBRARY = path.join(__dirname, '..', 'lib', 'native');
+const LOADS = 'new native.Tensor("float32", [2], null).dispose(); console.log("loaded");';
+
+describe('loading the addon', function () {
+  this.timeout(60_000);
+  let directory: string;
+  const file = (...names: string[]): string => path.join(directory, ...names);
+
+  beforeEach(() => {
+    directory = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-loader-'));
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  /** Loads the library in a process of its own; the probe's memory lies in the test's directory. */
+  function run(
+    environment: Record<string, string> = {},
+    preload = '',
+    library = LIBRARY,
+  ): { code: string; text: string } {
+    const source = `${preload}
+      try { const { native } = require(${JSON.stringify(library)}); ${LOADS} }
+      catch (error) { console.log(JSON.stringify({ code: error.code, text: error.message })); }`;
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', '-e', source], {
+      encoding: 'utf8',
+      cwd: PACKAGE_ROOT,
+      env: { ...process.env, HOME: directory, XDG_CACHE_HOME: '', LIBTORCH: '', ...environment },
+    });
+    assert.equal(status, 0, stderr);
+    return stdout.trim() === 'loaded'
+      ? { code: 'loaded', text: '' }
+      : (JSON.parse(stdout) as { code: string; text: string });
+  }
+
+  /** A libtorch whose libraries are links to the real ones, all but those that are given as text. */
+  function fakeLibtorch(
+    name: string,
+    replaced: Record<string, string | null> = {},
+    version?: string,
+  ): string {
+    mkdirSync(file(name, 'lib'), { recursive: true });
+    for (const library of ['libgomp.so.1', 'libc10.so', 'libtorch_cpu.so', 'libtorch.so']) {
+      const text = replaced[library];
+      if (text === null) continue;
+      if (text === undefined) symlinkSync(path.join(libtorch, 'lib', library), file(name, 'lib', library));
+      else writeFileSync(file(name, 'lib', library), text);
+    }
+    if (version) writeFileSync(file(name, 'build-version'), `${version}\n`);
+    return file(name);
+  }
+
+  it('loads a libtorch by hand: the directory, the one above it, or its lib', () => {
+    const place = fakeLibtorch('by-hand/torch');
+    for (const named of [place, path.dirname(place), path.join(place, 'lib')])
+      assert.equal(run({ SAM3_TRACKER_LIBTORCH: named }).code, 'loaded', named);
+  });
+
+  it('remembers what loaded, and tries again where a file has changed', () => {
+    const place = fakeLibtorch('place');
+    assert.equal(run({ SAM3_TRACKER_LIBTORCH: place }).code, 'loaded');
+    const remembered = JSON.parse(
+      readFileSync(file('.cache', 'sam3-tracker', 'probe.json'), 'utf8'),
+    ) as string[];
+    assert.equal(remembered.length, 1);
+    rmSync(file('place', 'lib', 'libc10.so'));
+    writeFileSync(file('place', 'lib', 'libc10.so'), 'changed');
+    assert.equal(run({ SAM3_TRACKER_LIBTORCH: place }).code, 'LIBTORCH_NOT_FOUND');
+  });
+
+  it('says what SAM3_TRACKER_LIBTORCH misses, and takes no other in its place', () => {
+    const { code, text } = run({ SAM3_TRACKER_LIBTORCH: file('nowhere'), LIBTORCH: libtorch });
+    assert.equal(code, 'LIBTORCH_NOT_FOUND');
+    assert.match(text, /needs libtorch \d+\.\d+\.\d+ and found none/);
+    assert.match(text, /SAM3_TRACKER_LIBTORCH \(.*nowhere\): there is no such directory/);
+    assert.match(text, /asked for by name/);
+    const empty = fakeLibtorch('empty', { 'libtorch.so': null });
+    assert.match(run({ SAM3_TRACKER_LIBTORCH: empty }).text, /no libtorch: lib\/libtorch\.so is missing/);
+  });
+
+  it('refuses another version by its files', () => {
+    const place = fakeLibtorch('old', {}, '2.5.1+cpu');
+    const { code, text } = run({ SAM3_TRACKER_LIBTORCH: place });
+    assert.equal(code, 'LIBTORCH_NOT_FOUND');
+    assert.match(text, /version 2\.5\.1\+cpu, and the addon was built for \d/);
+  });
+
+  it('names a library that is damaged, and one that is not installed', () => {
+    const damaged = fakeLibtorch('damaged', { 'libgomp.so.1': 'not a library' });
+    const { code, text } = run({ SAM3_TRACKER_LIBTORCH: damaged });
+    assert.equal(code, 'LIBTORCH_NOT_FOUND');
+    assert.match(
+      text,
+      /libgomp\.so\.1: .*(file too short|invalid ELF header).*damaged or of another platform/,
+    );
+    const missing = fakeLibtorch('missing', { 'libc10.so': null });
+    // Not seen in the files where another libtorch of the system has it: only the three main ones are looked for.
+    assert.match(run({ SAM3_TRACKER_LIBTORCH: missing }).text, /lib\/libc10\.so is missing/);
+  });
+
+  it('survives a libtorch that crashes while it loads', function () {
+    const source = file('crash.c');
+    writeFileSync(source, '#include <stdlib.h>\n__attribute__((constructor)) void f(void) { abort(); }\n');
+    const place = fakeLibtorch('crash', { 'libgomp.so.1': null });
+    const library = path.join(place, 'lib', 'libgomp.so.1');
+    if (spawnSync('cc', ['-shared', '-fPIC', '-o', library, source]).status !== 0) this.skip();
+    const { code, text } = run({ SAM3_TRACKER_LIBTORCH: place });
+    assert.equal(code, 'LIBTORCH_NOT_FOUND');
+    assert.match(text, /loading it ended a process with SIGABRT/);
+  });
+
+  it('refuses a libtorch that says to be another version than its files do, or none', function () {
+    const source = file('other.c');
+    const place = fakeLibtorch('other', { 'libtorch_cpu.so': null }, release);
+    const library = path.join(place, 'lib', 'libtorch_cpu.so');
+    const compile = (text: string): boolean => {
+      writeFileSync(source, text);
+      const options = ['-shared', '-fPIC', '-Wl,-soname,libtorch_cpu.so', '-o', library, source];
+      return spawnSync('cc', options).status === 0;
+    };
+    const version = 'unsigned long long aoti_torch_abi_version(void) { return 2ULL << 56 | 99ULL << 48; }\n';
+    if (!compile(version)) this.skip();
+    assert.match(run({ SAM3_TRACKER_LIBTORCH: place }).text, /it says to be version 2\.99\.0, and the addon/);
+    compile('int nothing;\n');
+    assert.match(run({ SAM3_TRACKER_LIBTORCH: place }).text, /it says to be version unknown/);
+  });
+
+  it('is not misled by another torch in LD_LIBRARY_PATH', () => {
+    const other = fakeLibtorch('other', { 'libc10.so': 'x', 'libtorch_cpu.so': 'x', 'libtorch.so': 'x' });
+    const environment = { SAM3_TRACKER_LIBTORCH: libtorch, LD_LIBRARY_PATH: path.join(other, 'lib') };
+    assert.equal(run(environment).code, 'loaded');
+  });
+
+  it('works with a home that cannot be written to, or is none', () => {
+    for (const HOME of [path.join(__filename, 'none'), '/dev/null/none'])
+      assert.equal(run({ SAM3_TRACKER_LIBTORCH: libtorch, HOME }).code, 'loaded', HOME);
+  });
+
+  it('works where no process may be started', () => {
+    const preload = `require('node:child_process').spawnSync = () => ({ error: Object.assign(new Error('no'), { code: 'EPERM' }) });`;
+    assert.equal(run({ SAM3_TRACKER_LIBTORCH: libtorch }, preload).code, 'loaded');
+  });
+
+  it('names Node where it is too old', () => {
+    const preload = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.4' } });`;
+    const { code, text } = run({}, preload, path.join(__dirname, '..', 'lib', 'node-version'));
+    assert.equal(code, 'NODE_TOO_OLD');
+    assert.match(text, /needs Node 20 or later and this is Node 18\.20\.4/);
+    for (const version of ['20.0.0', '22.1.0', '100.0.0']) checkNodeVersion(version);
+  });
+
+  describe('of an installed package', () => {
+    /** A package without this checkout's build: `prebuilds` gets the files given. */
+    function installed(prebuilt: Record<string, string>): { code: string; text: string } {
+      cpSync(path.join(PACKAGE_ROOT, 'lib'), file('lib'), { recursive: true });
+      cpSync(path.join(PACKAGE_ROOT, 'package.json'), file('package.json'));
+      cpSync(path.join(PACKAGE_ROOT, 'tsconfig.json'), file('tsconfig.json'));
+      symlinkSync(path.join(PACKAGE_ROOT, 'node_modules'), file('node_modules'));
+      const folder = file('prebuilds', `${process.platform}-${process.arch}`);
+      mkdirSync(folder, { recursive: true });
+      for (const [name, text] of Object.entries(prebuilt)) writeFileSync(path.join(folder, name), text);
+      const source = `try { require(${JSON.stringify(file('lib', 'native'))}); }
+        catch (error) { console.log(JSON.stringify({ code: error.code, text: error.message })); }`;
+      const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '-e', source], {
+        encoding: 'utf8',
+        cwd: PACKAGE_ROOT,
+        env: { ...process.env, HOME: directory },
+      });
+      assert.ok(stdout, stderr);
+      return JSON.parse(stdout) as { code: string; text: string };
+    }
+
+    it('names the platform that has no binary', () => {
+      const { code, text } = installed({});
+      assert.equal(code, 'ADDON_NOT_LOADED');
+      assert.match(text, new RegExp(`has no binary for ${process.platform}-${process.arch}`));
+      assert.match(text, /sam3-tracker doctor/);
+    });
+
+    it('tells a damaged prebuilt binary by its hash, and a missing one', () => {
+      const build = JSON.stringify({ files: { 'sam3-tracker.node': 'abc' } });
+      const { code, text } = installed({ 'sam3-tracker.node': 'damaged', 'build.json': build });
+      assert.equal(code, 'ADDON_NOT_LOADED');
+      assert.match(text, /sam3-tracker\.node is damaged\. Install the package again/);
+    });
+
+    it('tells a damaged prebuilt binary without hashes by what the linker says', () => {
+      const { code, text } = installed({ 'sam3-tracker.node': 'x', 'libtorch_loader.so': 'x' });
+      assert.equal(code, 'ADDON_NOT_LOADED');
+      assert.match(text, /libtorch_loader\.so: .*the file is damaged or of another platform/);
+    });
+  });
+});
+
+describe('where libtorch is looked for', () => {
+  const environment = { HOME: '/home-of-nobody' };
+
+  it('is in this order, and only where SAM3_TRACKER_LIBTORCH says if it is set', () => {
+    const places = [...libtorchPlaces(release, '/nowhere', environment)].map(({ source }) => source);
+    assert.deepEqual(places.slice(0, 2), ['SAM3_TRACKER_LIBTORCH', 'LIBTORCH']);
+    assert.deepEqual(places.slice(2, 4).sort(), [
+      '"sam3-tracker libtorch install --cpu"',
+      '"sam3-tracker libtorch install --cuda"',
+    ]);
+    assert.match(places[4], /^python3? on PATH$|^python3 on PATH$/);
+    assert.equal(places.length, 5);
+    const named = [...libtorchPlaces(release, '/nowhere', { ...environment, SAM3_TRACKER_LIBTORCH: '/x' })];
+    assert.deepEqual(
+      named.map(({ source, decisive }) => [source, decisive]),
+      [['SAM3_TRACKER_LIBTORCH', true]],
+    );
+  });
+
+  it('tells build and version of a directory', () => {
+    const { version, build, problem } = inspectLibtorch('here', libtorch, release);
+    assert.equal(version?.split('+')[0], release);
+    assert.ok(build === 'cpu' || build === 'cuda');
+    assert.equal(problem, null);
+  });
+
+  it("has the user's cache folder where the platform keeps it", function () {
+    if (process.platform !== 'linux') this.skip();
+    assert.equal(cacheDirectory(environment), '/home-of-nobody/.cache/sam3-tracker');
+    assert.equal(cacheDirectory({ ...environment, XDG_CACHE_HOME: '/c' }), '/c/sam3-tracker');
+    assert.equal(
+      cacheDirectory({ ...environment, XDG_CACHE_HOME: 'relative' }),
+      '/home-of-nobody/.cache/sam3-tracker',
+    );
+    assert.equal(
+      installDirectory('2.13.0', 'cuda', { XDG_CACHE_HOME: '/c' }),
+      '/c/sam3-tracker/libtorch-2.13.0-cuda',
+    );
+  });
+});
+
+describe('what the dynamic linker says', () => {
+  const floor = { GLIBC: '2.34', GLIBCXX: '3.4.30', CXXABI: '1.3.13' };
+
+  it('is explained where it is known', () => {
+    const cases: [string, RegExp][] = [
+      ['libgomp.so.1: cannot open shared object file: No such file or directory', /apt-get install libgomp1/],
+      ['libcudart.so.13: cannot open shared object file: No such file', /libtorch install --cuda/],
+      [
+        "/lib/libstdc++.so.6: version `GLIBCXX_3.4.30' not found (required by a.node)",
+        /libstdc\+\+ is too old/,
+      ],
+      ["/lib/libc.so.6: version `GLIBC_2.34' not found (required by a.node)", /glibc is too old/],
+      ['a.node: undefined symbol: _ZN3c10', /C\+\+ ABI/],
+      ['libfoo.so: cannot open shared object file: No such file or directory', /not installed/],
+    ];
+    for (const [message, hint] of cases) {
+      assert.match(explainLinkerMessage(message), hint);
+      assert.ok(explainLinkerMessage(message).startsWith(message));
+    }
+    assert.equal(explainLinkerMessage('something else\n'), 'something else');
+  });
+
+  it('is not needed to tell musl and an old glibc', () => {
+    assert.match(libcProblem({ family: 'musl', version: null }, floor)!, /musl \(Alpine Linux\)/);
+    assert.match(libcProblem({ family: 'glibc', version: '2.28' }, floor)!, /glibc is 2\.28 and .* 2\.34/);
+    for (const version of ['2.34', '2.41', '3.0'])
+      assert.equal(libcProblem({ family: 'glibc', version }, floor), null);
+    assert.equal(libcProblem({ family: null, version: null }, floor), null);
+  });
+
+  it('compares versions as numbers', () => {
+    assert.ok(isAtLeast('2.34', '2.9'));
+    assert.ok(isAtLeast('2.34', '2.34.0'));
+    assert.ok(!isAtLeast('2.4', '2.34'));
+  });
+});
