@@ -7,7 +7,9 @@ import type { ImageSize } from './types';
 
 /** One picture of a data set. */
 export interface CocoImage {
+  /** What annotations call it by; from 1. */
   id: number;
+  /** As whoever made the file named it. */
   file_name: string;
   /** In pixels. */
   width: number;
@@ -17,8 +19,11 @@ export interface CocoImage {
 
 /** One object in a picture. */
 export interface CocoAnnotation {
+  /** Of this annotation; from 1. */
   id: number;
+  /** The picture's id. */
   image_id: number;
+  /** The category's id. */
   category_id: number;
   /** A compressed encoding, or polygons. */
   segmentation: CocoRLE | Polygon[];
@@ -34,14 +39,19 @@ export interface CocoAnnotation {
 
 /** What the objects of a data set are. */
 export interface CocoCategory {
+  /** What annotations call it by. */
   id: number;
+  /** For people. */
   name: string;
 }
 
 /** A COCO annotation file, parsed. */
 export interface CocoDataset {
+  /** The pictures. */
   images: CocoImage[];
+  /** The objects in all of them. */
   annotations: CocoAnnotation[];
+  /** What objects there are. */
   categories: CocoCategory[];
 }
 

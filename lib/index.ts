@@ -94,6 +94,7 @@ export type {
   MaskGenerationDefaults,
   MaskGenerationOptions,
   MaskGenerationProgress,
+  MaskGenerationSeconds,
   MaskOutputMode,
 } from './pipelines/mask-generation-options';
 export { drawOverlay } from './overlay';

@@ -56,6 +56,7 @@ export interface GeneratedMask {
 
 /** The masks of a batch, and where its time went. */
 export interface MaskBatchResult {
+  /** In the order of points, and of a point's masks. */
   masks: GeneratedMask[];
   /** Seconds of the decoder. */
   decode_seconds: number;

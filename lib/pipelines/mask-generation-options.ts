@@ -15,15 +15,28 @@ import type { CropOptions } from './crop-boxes';
 /** What `masks` of a result holds: masks that unpack when read, COCO's compressed encodings, or polygons. */
 export type MaskOutputMode = 'binary' | 'coco_rle' | 'polygons';
 
+/** Seconds of the stages of a run. */
+export interface MaskGenerationSeconds {
+  /** Preprocessing and the vision encoder. */
+  encode: number;
+  /** The prompt encoder and the decoder. */
+  decode: number;
+  /** Filters, with stretching and encoding. */
+  filter: number;
+  /** Suppression of duplicates, small regions. */
+  suppress: number;
+}
+
 /** How far a run is. */
 export interface MaskGenerationProgress {
-  /** Points asked about so far, and in all. */
+  /** Points asked about so far. */
   points_done: number;
+  /** Points to ask about in all. */
   points_total: number;
   /** Masks that have passed the filters so far; some will go as duplicates at the end. */
   masks_kept: number;
-  /** Seconds so far: vision encoder, decoder, filters with stretching and encoding, suppression of duplicates. */
-  seconds: { encode: number; decode: number; filter: number; suppress: number };
+  /** Where the time went so far. */
+  seconds: MaskGenerationSeconds;
 }
 
 /**

@@ -30,8 +30,11 @@ import {
 
 /** What `masks` holds for each `output_mode`. */
 export interface MaskOutputs {
+  /** A mask that unpacks when it is read. */
   binary: RLEMask;
+  /** A compressed encoding. */
   coco_rle: CocoRLE;
+  /** The outlines of its parts. */
   polygons: Polygon[];
 }
 
@@ -73,6 +76,7 @@ export interface MaskGenerationComponents {
 
 /** Some pictures of a list failed: `errors` says which way, `results` has the others. */
 export class MaskGenerationError extends AggregateError {
+  /** The class's own. */
   override readonly name = 'MaskGenerationError';
   /** One for each picture of the list; null for those that failed. */
   readonly results: (MaskGenerationOutput<MaskOutputMode> | null)[];
