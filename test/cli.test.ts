@@ -6,7 +6,8 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { main } from '../lib/cli/main';
 import type { ImageRecord } from '../lib/cli/write-result';
-import { mask_area, mask_iou, mask_to_box } from '../lib/masks';
+import type { CocoDataset } from '../lib/coco';
+import { mask_area, mask_iou, mask_to_box, type CocoRLE } from '../lib/masks';
 import { RawImage } from '../lib/raw-image';
 
 const ROOT = path.join(__dirname, '..');
@@ -251,5 +252,56 @@ describe('sam3-tracker', () => {
       assert.equal(debug.code, 1);
       assert.match(debug.stderr, /\n +at /);
     });
+  });
+
+  describe('generate', () => {
+    const FEW = ['--points-per-crop', '6', '--pred-iou-thresh', '0.5', '--stability-score-thresh', '0.7'];
+    const ASTRONAUT = path.join(ROOT, 'examples', 'images', 'astronaut.png');
+
+    it('writes annotations and a picture of the masks, and goes on after a picture that fails', async () => {
+      const out = path.join(directory, 'everything');
+      const { code, stdout, stderr } = await run('generate', ASTRONAUT, 'missing.png', '--out', out, ...FEW);
+      assert.equal(code, 1);
+      assert.match(stderr, /^sam3-tracker: missing\.png: There is no image file at missing\.png\.\n$/);
+      assert.match(stdout, /astronaut\.png: \d+ masks -> /);
+      const dataset = JSON.parse(readFileSync(path.join(out, 'annotations.json'), 'utf8')) as CocoDataset;
+      assert.deepEqual(dataset.images, [{ id: 1, file_name: ASTRONAUT, width: 512, height: 512 }]);
+      assert.ok(dataset.annotations.length >= 3);
+      for (const { segmentation, area, bbox, score, image_id } of dataset.annotations) {
+        const rle = segmentation as CocoRLE;
+        assert.equal(mask_area(rle), area);
+        const [x1, y1, x2, y2] = mask_to_box(rle);
+        assert.deepEqual(bbox, [x1, y1, x2 - x1 + 1, y2 - y1 + 1]);
+        assert.ok(score! > 0.5 && image_id === 1);
+      }
+      const drawn = await RawImage.read(path.join(out, 'astronaut-masks.png'));
+      assert.deepEqual(drawn.size, [512, 512]);
+      assert.notDeepEqual(drawn.data, (await RawImage.read(ASTRONAUT)).rgb().data);
+    });
+
+    it('writes polygons', async () => {
+      const out = path.join(directory, 'polygons');
+      const done = await run('generate', ASTRONAUT, '--out', out, '--format', 'polygons', '--quiet', ...FEW);
+      assert.deepEqual(done, { code: 0, stdout: '', stderr: '' });
+      const dataset = JSON.parse(readFileSync(path.join(out, 'annotations.json'), 'utf8')) as CocoDataset;
+      for (const { segmentation } of dataset.annotations)
+        assert.ok((segmentation as number[][])[0].length >= 8);
+    });
+
+    for (const [what, argv, message] of [
+      ['no directory', [ASTRONAUT], /required option '--out <directory>' not specified/],
+      [
+        'two pictures of a name',
+        [ASTRONAUT, 'astronaut.jpg', '--out', 'x'],
+        /the same file: astronaut-masks\.png/,
+      ],
+      ['a threshold out of range', [ASTRONAUT, '--out', 'x', '--pred-iou-thresh', '2'], /from 0 to 1/],
+      ['half a point', [ASTRONAUT, '--out', 'x', '--points-per-crop', '0.5'], /whole number of at least 1/],
+    ] as const)
+      it(`refuses ${what}`, async () => {
+        const { code, stderr } = await run('generate', ...argv);
+        assert.equal(code, 2);
+        assert.match(stderr, message);
+      });
   });
 });

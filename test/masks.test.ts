@@ -1,18 +1,23 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import {
   coco_decode_rle,
   coco_encode_rle,
   mask_area,
   mask_iou,
+  mask_merge,
   mask_to_box,
   mask_to_rle,
   maskPlanes,
   rle_to_mask,
+  RLEMask,
   type CocoRLE,
   type Mask,
   type RLE,
 } from '../lib/masks';
+import { mask_to_polygons } from '../lib/polygons';
 import { reference, type Reference } from './support/python';
 import { randomNumbers } from './support/random';
 
@@ -156,6 +161,64 @@ describe('masks', () => {
     });
   });
 
+  describe('merging', () => {
+    const [a, b] = [drawn('##..', '##..'), drawn('.##.', '.#..')];
+
+    it('gives the union, or what all have in common', () => {
+      assert.deepEqual(rle_to_mask(mask_merge([a, b])), drawn('###.', '##..'));
+      assert.deepEqual(
+        rle_to_mask(mask_merge([a, mask_to_rle(b)], { intersect: true })),
+        drawn('.#..', '.#..'),
+      );
+      assert.deepEqual(mask_merge([a]), mask_to_rle(a));
+      assert.deepEqual(mask_merge([drawn('##'), drawn('##')]).counts, [0, 2]);
+      assert.deepEqual(mask_merge([drawn('#.'), drawn('.#')], { intersect: true }).counts, [2]);
+    });
+
+    it('refuses no mask, two sizes and unknown options', () => {
+      assert.throws(() => mask_merge([]), /^RangeError: Expected at least one mask/);
+      assert.throws(() => mask_merge([a, drawn('#')]), /^RangeError: Expected the size of masks\[0\]/);
+      assert.throws(() => mask_merge([a], { union: true } as object), /^TypeError: Unknown option "union"/);
+    });
+  });
+
+  describe('polygons', () => {
+    it('run clockwise along the edges of pixels, one for each part, without holes', () => {
+      assert.deepEqual(mask_to_polygons(drawn('#')), [[1, 0, 1, 1, 0, 1, 0, 0]]);
+      assert.deepEqual(mask_to_polygons(drawn('...', '...')), []);
+      assert.deepEqual(mask_to_polygons(drawn('###', '#.#', '###')), [[3, 0, 3, 3, 0, 3, 0, 0]]);
+      assert.deepEqual(mask_to_polygons(drawn('#.', '.#')), [
+        [1, 0, 1, 1, 0, 1, 0, 0],
+        [2, 1, 2, 2, 1, 2, 1, 1],
+      ]);
+      assert.deepEqual(mask_to_polygons(drawn('#.', '##')), [[1, 0, 1, 1, 2, 1, 2, 2, 0, 2, 0, 0]]);
+    });
+  });
+
+  describe('masks held as runs', () => {
+    const mask = drawn('.##.', '.#..', '##..');
+    const held = new RLEMask([3, 4], Uint32Array.from(mask_to_rle(mask).counts));
+
+    it('are taken like any mask, and unpack once', () => {
+      assert.deepEqual(held.data, mask.data);
+      assert.equal(held.data, held.data);
+      assert.deepEqual(held.dims, mask.dims);
+      assert.deepEqual(held.rle, mask_to_rle(mask));
+      assert.deepEqual(held.coco_rle, coco_encode_rle(mask_to_rle(mask)));
+      assert.deepEqual(JSON.parse(JSON.stringify(held)), mask_to_rle(mask));
+      assert.equal(mask_area(held), 5);
+      assert.deepEqual(mask_to_box(held), mask_to_box(mask));
+      assert.equal(mask_iou(held, mask), 1);
+      assert.deepEqual(mask_to_polygons(held), mask_to_polygons(mask));
+      assert.deepEqual(maskPlanes(held)[0].data, mask.data);
+    });
+
+    it('refuse runs that do not fill them', () => {
+      assert.throws(() => new RLEMask([3, 4], Uint32Array.of(5)), /^RangeError: Expected runs of 12 pixels/);
+      assert.throws(() => new RLEMask([3, 4], [12] as never), /^TypeError: Expected a Uint32Array/);
+    });
+  });
+
   describe('beside transformers and pycocotools', () => {
     let python: Reference | undefined;
     before(function () {
@@ -163,6 +226,57 @@ describe('masks', () => {
       python = reference(path.join(__dirname, 'support', 'masks_reference.py'), this);
     });
     after(() => python?.close());
+
+    it('compresses 1,000 random masks to the same bytes, an empty and a full one too', async function () {
+      this.timeout(60_000);
+      const random = randomNumbers(5);
+      const masks = Array.from({ length: 1000 }, (_, index) => {
+        const [height, width] = [1, 2].map(() => 1 + Math.floor(random() * 120));
+        const mask = randomMask(random, height, width);
+        if (index < 2) mask.data.fill(index);
+        return mask;
+      });
+      const folder = await mkdtemp(path.join(os.tmpdir(), 'sam3-tracker-masks-'));
+      const file = path.join(folder, 'masks');
+      try {
+        await writeFile(file, Buffer.concat(masks.map(({ data }) => data)));
+        const expected = await python!.result('encode_all', { file, sizes: masks.map(({ dims }) => dims) });
+        const texts = masks.map((mask) => coco_encode_rle(mask_to_rle(mask)).counts);
+        assert.deepEqual(texts, expected);
+        masks.forEach((mask, index) =>
+          assert.ok(
+            Buffer.from(rle_to_mask({ size: mask.dims, counts: texts[index] }).data).equals(mask.data),
+          ),
+        );
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    });
+
+    it('merges as pycocotools, and outlines what it fills again', async function () {
+      this.timeout(60_000);
+      const random = randomNumbers(7);
+      for (let round = 0; round < 20; round++) {
+        const [height, width] = [1, 2].map(() => 1 + Math.floor(random() * 50));
+        const masks = [1, 2, 3].map(() => randomMask(random, height, width));
+        const rles = masks.map((mask) => coco_encode_rle(mask_to_rle(mask)));
+        for (const intersect of [false, true])
+          assert.equal(
+            coco_encode_rle(mask_merge(masks, { intersect })).counts,
+            await python!.result('merge', { rles, intersect }),
+          );
+        const polygons = mask_to_polygons(masks[0]);
+        if (polygons.length === 0) continue;
+        const filled = (await python!.result('draw', { polygons, size: [height, width] })) as number[][];
+        // Holes are filled: everything that the mask has is there, and nothing beside its outlines.
+        rowsOf(masks[0]).forEach((row, y) => row.forEach((inside, x) => assert.ok(filled[y][x] >= inside)));
+        const outlines = mask_to_polygons({
+          data: Uint8Array.from(filled.flat()),
+          dims: [height, width],
+        });
+        assert.deepEqual(outlines, polygons);
+      }
+    });
 
     it('agrees on 60 random masks between 1 x 1 and 70 x 70', async function () {
       this.timeout(60_000);

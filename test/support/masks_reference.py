@@ -23,6 +23,30 @@ def describe(rows: list[list[int]]) -> dict:
 
 
 @reference.register
+def encode_all(file: str, sizes: list[list[int]]) -> list[str]:
+    """pycocotools' text of many masks, whose row-major bytes lie one behind the other in a file."""
+    data = np.fromfile(file, dtype=np.uint8)
+    texts, begin = [], 0
+    for height, width in sizes:
+        mask = data[begin : begin + height * width].reshape(height, width)
+        texts.append(coco.encode(np.asfortranarray(mask))["counts"].decode())
+        begin += height * width
+    return texts
+
+
+@reference.register
+def merge(rles: list[dict], intersect: bool) -> str:
+    """pycocotools' union or intersection of encodings, as text."""
+    return coco.merge(rles, intersect)["counts"].decode()
+
+
+@reference.register
+def draw(polygons: list[list[float]], size: list[int]) -> list[list[int]]:
+    """The pixels that pycocotools fills for polygons."""
+    return coco.decode(coco.merge(coco.frPyObjects(polygons, *size))).tolist()
+
+
+@reference.register
 def iou(first: list[list[int]], second: list[list[int]]) -> float:
     """pycocotools' intersection over union, neither a crowd."""
     masks = [coco.encode(np.asfortranarray(np.array(rows, dtype=np.uint8))) for rows in (first, second)]
