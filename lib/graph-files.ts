@@ -9,6 +9,7 @@ import { Sam3TrackerError } from './errors';
 import { isFile, kindOf, objectField, parse_json_object } from './files';
 import { config_hash } from './graph-config';
 import { BUNDLED_MODELS } from './hub/pretrained-files';
+import { checkZip } from './zip-check';
 
 /** The version of the manifest and of the graphs' methods that this package reads. */
 const FORMAT_VERSION = 1;
@@ -128,7 +129,8 @@ export function manifestOf(graphs: GraphFiles): string {
  * the configuration.
  *
  * @throws Sam3TrackerError FILE_NOT_FOUND for a folder with a graph missing; FILE_INVALID, CONFIG_MISMATCH and
- *   HASH_MISMATCH where the manifest shows it; and as `find_graphs`.
+ *   HASH_MISMATCH where the manifest shows it, and FILE_INVALID where there is none and an archive does not have its own
+ *   checksums; and as `find_graphs`.
  */
 export async function find_model_graphs(directory: string, config: Sam3TrackerConfig): Promise<Graphs> {
   const folder = path.join(directory, 'torchscript');
@@ -143,7 +145,10 @@ export async function find_model_graphs(directory: string, config: Sam3TrackerCo
       );
   }
   const file = path.join(folder, MANIFEST);
-  if (!(await isFile(file))) return { files, holdsWeights: null };
+  if (!(await isFile(file))) {
+    for (const graph of Object.values(files)) await checkZip(graph);
+    return { files, holdsWeights: null };
+  }
   const manifest = parseManifest(await readFile(file, 'utf8'), file);
   const expected = config_hash(config);
   if (manifest.configHash !== expected)

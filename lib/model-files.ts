@@ -1,14 +1,13 @@
 /** The files of a model directory: graphs and weights, checked before libtorch sees them. */
-import path from 'node:path';
 import type { Sam3TrackerConfig } from './configuration-sam3-tracker';
 import type { DType } from './dtype';
-import { Sam3TrackerError, wrongValue } from './errors';
-import { objectField, read_json_file } from './files';
+import { wrongValue } from './errors';
 import { find_graphs, find_model_graphs } from './graph-files';
-import type { GraphFiles } from './graph-files';
+import type { GraphFiles, Graphs } from './graph-files';
 import type { PretrainedFiles } from './hub/pretrained-files';
 import { callNative, native } from './native';
 import type { Device } from './types';
+import { failWithoutWeights, find_weight_files } from './weight-files';
 
 /** Absolute paths of what a model is loaded from. */
 export interface ModelFiles {
@@ -18,33 +17,17 @@ export interface ModelFiles {
 }
 
 /**
- * The safetensors files of a model; none where the graphs hold their weights, as the manifest says.
+ * The graphs of a model: those in the `torchscript` folder of a directory, else those that this package ships.
  *
- * @throws Sam3TrackerError FILE_NOT_FOUND where there are none and the graphs need them.
+ * @throws Sam3TrackerError as `find_model_graphs`.
  */
-async function findWeights(source: PretrainedFiles, holdsWeights: boolean | null): Promise<string[]> {
-  const single = await source.find('model.safetensors');
-  if (single !== null) return [single];
-  const index = await source.find('model.safetensors.index.json');
-  if (index === null) {
-    if (holdsWeights === false)
-      source.fail('weights: neither model.safetensors nor model.safetensors.index.json');
-    return [];
-  }
-  const map = objectField((await read_json_file(index)).weight_map, index, 'weight_map');
-  const files: string[] = [];
-  for (const shard of [...new Set(Object.values(map))].sort()) {
-    // A shard is a file of this model: an index from elsewhere must not lead out of it.
-    if (typeof shard !== 'string' || shard !== path.basename(shard) || ['', '.', '..'].includes(shard))
-      throw new Sam3TrackerError(
-        'FILE_INVALID',
-        `${index} names a shard that is no file name: ${JSON.stringify(shard)}.`,
-      );
-    files.push(
-      (await source.find(shard)) ?? source.fail(`shard ${shard}, which ${path.basename(index)} names`),
-    );
-  }
-  return files;
+export async function find_model_graphs_of(
+  source: PretrainedFiles,
+  config: Sam3TrackerConfig,
+): Promise<Graphs> {
+  return source.directory === null
+    ? { files: find_graphs(config), holdsWeights: false }
+    : find_model_graphs(source.directory, config);
 }
 
 /**
@@ -58,11 +41,10 @@ export async function find_model_files(
   source: PretrainedFiles,
   config: Sam3TrackerConfig,
 ): Promise<ModelFiles> {
-  const { files, holdsWeights } =
-    source.directory === null
-      ? { files: find_graphs(config), holdsWeights: false }
-      : await find_model_graphs(source.directory, config);
-  return { graphs: files, weights: await findWeights(source, holdsWeights) };
+  const { files, holdsWeights } = await find_model_graphs_of(source, config);
+  const weights = await find_weight_files(source);
+  if (weights === null && holdsWeights === false) failWithoutWeights(source);
+  return { graphs: files, weights: weights ?? [] };
 }
 
 /**

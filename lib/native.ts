@@ -31,7 +31,10 @@ export interface NativeTensor {
 
 /** One weight of a safetensors file. */
 export interface NativeWeightInfo {
+  /** As the file has it. */
   name: string;
+  /** The tracker's plain module name for it; null for a weight of another part of a SAM3 checkpoint. */
+  trackerName: string | null;
   dtype: DType;
   shape: number[];
   bytes: number;

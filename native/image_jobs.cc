@@ -18,6 +18,7 @@
 #include "promise_job.h"
 #include "safetensors.h"
 #include "tensor.h"
+#include "weight_names.h"
 
 namespace sam3_tracker {
 namespace {
@@ -177,6 +178,9 @@ Napi::Value ReadWeightInfoJob(const Napi::CallbackInfo& info) {
             for (const SafetensorsEntry& entry : file->entries()) {
               Napi::Object weight = Napi::Object::New(job_env);
               weight.Set("name", entry.name);
+              const std::optional<std::string> tracker_name = TrackerWeightName(entry.name);
+              weight.Set("trackerName", tracker_name ? Napi::Value(Napi::String::New(job_env, *tracker_name))
+                                                     : job_env.Null());
               weight.Set("dtype", FindSafetensorsDType(entry.dtype)->name);
               Napi::Array shape = Napi::Array::New(job_env, entry.shape.size());
               for (size_t i = 0; i < entry.shape.size(); ++i) {

@@ -12,6 +12,7 @@ const layers: string[][] = [
   [
     'validate',
     'files',
+    'zip-check',
     'libtorch',
     'libtorch-probe',
     'native-loader',
@@ -33,6 +34,7 @@ const layers: string[][] = [
   [
     'hub/*',
     'saved-settings',
+    'weight-files',
     'configuration-fields',
     'configuration-utils',
     'configuration-sam3-vision',

@@ -6,6 +6,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { PACKAGE_MANIFEST } from '../package-root';
 import { MODEL_DTYPES } from '../validate';
 import { generateCommand } from './generate-command';
+import { modelCommands } from './model-commands';
 import { parseArea, parseDeviceOption, parseNumber } from './option-parsers';
 import type { Output } from './output';
 import { PromptCollector } from './prompts';
@@ -119,6 +120,8 @@ export async function main(argv: readonly string[], output: Output = process): P
       if (failures > 0) code = EXIT_FAILED;
     }),
   );
+  for (const command of modelCommands({ output, finish: (status) => (code = status) }))
+    program.addCommand(command);
   for (const command of [program, ...program.commands]) {
     command
       .exitOverride()

@@ -23,6 +23,9 @@ export abstract class PretrainedFiles {
   /** The folder whose graphs are the model's own; null for the hub, which is not trusted with code. */
   abstract readonly directory: string | null;
 
+  /** The folder in which its files lie. */
+  abstract readonly folder: string;
+
   /** The path of a file, downloaded first where it has to be; null where the model has none of this name. */
   abstract find(filename: string): Promise<string | null>;
 
@@ -48,6 +51,10 @@ class DirectorySource extends PretrainedFiles {
     this.directory = directory;
   }
 
+  get folder(): string {
+    return this.directory;
+  }
+
   protected get lookedIn(): string {
     return `in ${this.directory}`;
   }
@@ -68,6 +75,10 @@ class FileSource extends PretrainedFiles {
     this.#file = path.resolve(name);
   }
 
+  get folder(): string {
+    return path.dirname(this.#file);
+  }
+
   protected get lookedIn(): string {
     return `at ${this.#file}`;
   }
@@ -84,6 +95,10 @@ class HubSource extends PretrainedFiles {
   constructor(snapshot: RepositorySnapshot) {
     super(snapshot.name);
     this.snapshot = snapshot;
+  }
+
+  get folder(): string {
+    return this.snapshot.folder;
   }
 
   protected get lookedIn(): string {
