@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { Argument, Command, InvalidArgumentError } from 'commander';
 import { eventLoop } from './event-loop';
+import { everything } from './everything';
 import { fullSize } from './full-size';
 import { busyCores, describeMachine } from './machine';
 import { memory } from './memory';
@@ -20,6 +21,7 @@ const PARTS: Record<string, (options: BenchOptions) => Promise<PartResult>> = {
   pictures,
   'event-loop': eventLoop,
   memory,
+  everything,
   'full-size': fullSize,
 };
 

@@ -63,6 +63,7 @@ export async function memory({ quick, threads, scratch, progress }: BenchOptions
   const loads = { count: quick ? 40 : 200, samples: 40 };
   const clicks = { count: quick ? 1000 : 10_000, samples: 40 };
   const pictures = { count: quick ? 200 : 1000, samples: 40 };
+  const everything = { count: quick ? 20 : 50, samples: 25 };
   const files = await makePicture(SMALL_MODEL, scratch);
   const subjects: [string, string, Record<string, unknown>][] = [
     [`${loads.count} loads and disposals`, 'loads', { ...loads, directory, click: null }],
@@ -73,6 +74,11 @@ export async function memory({ quick, threads, scratch, progress }: BenchOptions
       `${pictures.count} pictures preprocessed, their masks made`,
       'pictures',
       { ...pictures, directory, ...files },
+    ],
+    [
+      `everything segmented in ${everything.count} pictures`,
+      'everything',
+      { ...everything, directory, picture: files.picture, points_per_crop: 16 },
     ],
   ];
   const rows: Record<string, string>[] = [];

@@ -1,5 +1,5 @@
 /** Loads and clicks again and again, and says how much memory the process has meanwhile. */
-import { RawImage, Sam3TrackerModel, Sam3TrackerProcessor, Tensor } from '../lib/index';
+import { RawImage, Sam3TrackerModel, Sam3TrackerProcessor, Tensor, pipeline } from '../lib/index';
 import type { Sam3TrackerImageSegmentationOutput } from '../lib/index';
 import { readArray, type ArrayFile } from './arrays';
 import { serve } from './serve';
@@ -87,6 +87,19 @@ async function pictures(
   });
 }
 
+/** Segment everything in one picture again and again. */
+async function everything(
+  args: Repeat & { directory: string; picture: ArrayFile; points_per_crop: number },
+): Promise<Sample[]> {
+  using generator = await pipeline('mask-generation', args.directory, { device: 'cpu', dtype: 'float32' });
+  const [height, width] = args.picture.dims;
+  const image = new RawImage((await readArray(args.picture)) as Uint8Array, width, height, 3);
+  return repeat(args, async () => {
+    const { masks } = await generator(image, { points_per_crop: args.points_per_crop });
+    for (const mask of masks) void mask.data[0];
+  });
+}
+
 /** What `makeClick` gives. */
 interface ClickArrays {
   image_embeddings: ArrayFile[];
@@ -117,4 +130,4 @@ function disposeOutputs({
   for (const tensor of [pred_masks, iou_scores, object_score_logits]) tensor.dispose();
 }
 
-void serve({ loads, clicks, pictures });
+void serve({ loads, clicks, pictures, everything });

@@ -1,0 +1,115 @@
+/** Segment everything beside transformers' pipeline: 1,024 points on a photo, the decoder of facebook/sam3's size. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { RawImage } from '../lib/raw-image';
+import { findPython } from '../test/support/python';
+import { PICTURE_SIZE } from './cases';
+import type { BenchOptions } from './options';
+import { Peer, ROOT } from './peer';
+import { shown, type PartResult } from './report';
+
+const MODEL = path.join(ROOT, '.cache', 'bench', 'decoder');
+const STAGES = ['encode', 'decode', 'filter', 'suppress'] as const;
+/** Everything but encoder and decoder. */
+const OWN_STAGES = ['filter', 'suppress'] as const;
+const BARS = { faster: 15, memory: 1 / 10 };
+const MIB = 2 ** 20;
+
+/** Random weights give masks of noise: thresholds at which about one in ten gets as far as being stretched. */
+const OPTIONS = {
+  points_per_batch: 64,
+  pred_iou_thresh: 0.5,
+  stability_score_thresh: 0.5,
+  stability_score_offset: 0.5,
+};
+
+interface Measured {
+  seconds: Record<string, number>;
+  scores: number[];
+  /** Bytes beyond the loaded model, or null where the system does not tell. */
+  memory: number | null;
+}
+
+async function makeModel(): Promise<void> {
+  const { python, reason } = findPython();
+  if (python === null) throw new Error(`The model cannot be made: ${reason}`);
+  const script = path.join(__dirname, 'make_decoder_model.py');
+  const [code] = (await once(spawn(python, [script, MODEL], { stdio: ['ignore', 2, 2] }), 'close')) as [
+    number,
+  ];
+  if (code !== 0) throw new Error(`make_decoder_model.py ended with code ${code}`);
+}
+
+async function measure(peer: Peer, args: Record<string, unknown>): Promise<Measured> {
+  const before = peer.resetPeakMemory();
+  const found = await peer.call<Omit<Measured, 'memory'>>('everything', args);
+  const peak = peer.peakMemory();
+  return { ...found, memory: before === null || peak === null ? null : peak - before };
+}
+
+const ownSeconds = ({ seconds }: Measured): number =>
+  OWN_STAGES.reduce((sum, stage) => sum + (seconds[stage] ?? 0), 0);
+
+function rows(sides: Record<string, Measured>): Record<string, string>[] {
+  return Object.entries(sides).map(([side, { seconds, scores, memory }]) => ({
+    side,
+    ...Object.fromEntries(
+      STAGES.map((stage) => {
+        const own = seconds[stage] ?? 0;
+        return [`${stage}, s`, `${shown(own)} (${shown((100 * own) / seconds.all)} %)`];
+      }),
+    ),
+    'all, s': shown(seconds.all),
+    masks: String(scores.length),
+    'extra memory, MiB': memory === null ? '-' : shown(memory / MIB),
+  }));
+}
+
+/** Stages side by side; `--quick` asks about 64 points instead of 1,024. */
+export async function everything({ quick, threads, scratch, progress }: BenchOptions): Promise<PartResult> {
+  progress('making the model');
+  await makeModel();
+  const file = path.join(scratch, 'photo.png');
+  const photo = await RawImage.read(path.join(ROOT, 'examples', 'images', 'coffee.png'));
+  await photo.rgb().toSharp().resize(PICTURE_SIZE[1], PICTURE_SIZE[0], { fit: 'fill' }).toFile(file);
+  const options = { ...OPTIONS, points_per_crop: quick ? 8 : 32 };
+  const env = { OMP_NUM_THREADS: String(threads) };
+  const [ours, theirs] = [Peer.startNode('everything_worker.ts', env), Peer.start('transformers', threads)];
+  try {
+    await ours.call('load', { directory: MODEL, threads });
+    await theirs.call('describe', { threads });
+    progress('ours');
+    const own = await measure(ours, { file, options });
+    progress("transformers'");
+    const other = await measure(theirs, { directory: `${MODEL}-checkpoint`, file, options });
+    const faster = ownSeconds(other) / ownSeconds(own);
+    const part = own.memory !== null && other.memory !== null ? own.memory / other.memory : NaN;
+    const apart = own.scores.map((score, index) => Math.abs(score - other.scores[index]));
+    const largest = Math.max(0, ...apart);
+    return {
+      title: `Segment everything: ${options.points_per_crop ** 2} points, 64 a batch, ${PICTURE_SIZE[1]}x${PICTURE_SIZE[0]}`,
+      cases: [],
+      checks: [
+        {
+          name: 'the results agree',
+          passed: own.scores.length === other.scores.length && largest <= 1e-5,
+          found: `${own.scores.length} and ${other.scores.length} masks, scores ${largest.toExponential(1)} apart`,
+        },
+        {
+          name: `everything but the decoder at least ${BARS.faster} times faster`,
+          passed: faster >= BARS.faster,
+          found: `${shown(ownSeconds(other))} s to ${shown(ownSeconds(own))} s: ${shown(faster)} times`,
+        },
+        {
+          name: 'extra memory at most a tenth',
+          passed: part <= BARS.memory,
+          found: `${shown(part)} of transformers'`,
+        },
+      ],
+      tables: [{ title: 'Stages', rows: rows({ ours: own, transformers: other }) }],
+    };
+  } finally {
+    await Promise.all([ours.close(), theirs.close()]);
+  }
+}
