@@ -94,7 +94,7 @@ async function everything(
   using generator = await pipeline('mask-generation', args.directory, { device: 'cpu', dtype: 'float32' });
   const [height, width] = args.picture.dims;
   const image = new RawImage((await readArray(args.picture)) as Uint8Array, width, height, 3);
-  return repeat(args, async () => {
+  return await repeat(args, async () => {
     const { masks } = await generator(image, { points_per_crop: args.points_per_crop });
     for (const mask of masks) void mask.data[0];
   });
