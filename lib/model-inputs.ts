@@ -160,7 +160,7 @@ function checkKind(tensor: Tensor, name: string, kinds: readonly string[]): void
 /** The pixel values, checked. @throws RangeError for another size than the model's input; TypeError for whole numbers. */
 export function checkPixelValues(value: unknown, config: Sam3TrackerConfig): Tensor {
   const pixels = optionalTensor(value, 'pixel_values');
-  if (!pixels) throw wrongType('a Tensor', 'pixel_values', value);
+  if (!pixels) throw new RangeError('You have to specify pixel_values');
   const { image_size, num_channels } = config.vision_config.backbone_config;
   const [height, width] = typeof image_size === 'number' ? [image_size, image_size] : image_size;
   checkKind(pixels, 'pixel_values', FLOATING);
@@ -242,7 +242,7 @@ export function checkPromptTensors(inputs: Sam3TrackerPrompts, images: number | 
   const boxes = optionalTensor(inputs.input_boxes, 'input_boxes');
   let masks = optionalTensor(inputs.input_masks, 'input_masks');
   if (points) {
-    checkKind(points, 'input_points', FLOATING);
+    checkKind(points, 'input_points', [...FLOATING, ...WHOLE]);
     checkDims(points, 'input_points', '[images, objects, points, 2]', [null, null, null, 2]);
   }
   if (labels) {
@@ -252,7 +252,7 @@ export function checkPromptTensors(inputs: Sam3TrackerPrompts, images: number | 
     checkDims(labels, 'input_labels', `[${wanted.join(', ')}] like input_points`, wanted);
   }
   if (boxes) {
-    checkKind(boxes, 'input_boxes', FLOATING);
+    checkKind(boxes, 'input_boxes', [...FLOATING, ...WHOLE]);
     checkDims(boxes, 'input_boxes', '[images, objects, 4]', [null, null, 4]);
   }
   if (points && boxes && points.dims[1] !== boxes.dims[1])

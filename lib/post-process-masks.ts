@@ -36,7 +36,7 @@ export type PostProcessArguments =
       max_sprinkle_area?: number,
       apply_non_overlapping_constraints?: boolean,
     ]
-  | [reshaped_input_sizes: readonly unknown[] | Tensor, options?: PostProcessMasksOptions];
+  | [reshaped_input_sizes: readonly unknown[] | Tensor | null | undefined, options?: PostProcessMasksOptions];
 
 const OPTION_NAMES = [
   'mask_threshold',
@@ -51,7 +51,9 @@ const IGNORED_NAME = 'reshaped_input_sizes';
 
 function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions> {
   const [first, ...rest] = args;
-  const isOldForm = Array.isArray(first) || first instanceof Tensor;
+  // What our own processor does not return, transformers.js' programs pass on as undefined.
+  const isOldForm =
+    Array.isArray(first) || first instanceof Tensor || ((first ?? null) === null && isPlainObject(rest[0]));
   const named = isOldForm ? rest : args;
   let given: Record<string, unknown>;
   if (isPlainObject(named[0]) || isOldForm) {
@@ -75,8 +77,17 @@ function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions
   };
 }
 
-function readSizes(sizes: unknown): ImageSize[] {
+async function readSizes(sizes: unknown): Promise<ImageSize[]> {
   let rows: unknown[];
+  if (sizes instanceof Tensor && sizes.device !== 'cpu') {
+    // After inputs.to('cuda') the sizes lie there as well.
+    const onHost = await sizes.cpu();
+    try {
+      return await readSizes(onHost);
+    } finally {
+      onHost.dispose();
+    }
+  }
   if (Array.isArray(sizes)) rows = sizes;
   else if (sizes instanceof Tensor || (isPlainObject(sizes) && 'data' in sizes && 'dims' in sizes)) {
     const { data, dims } = sizes as ArrayWithDims;
@@ -125,7 +136,7 @@ export async function postProcessMasks(
   args: readonly unknown[],
 ): Promise<Tensor[]> {
   const options = readOptions(args);
-  const sizes = readSizes(original_sizes);
+  const sizes = await readSizes(original_sizes);
   const isBatch = masks instanceof Tensor;
   if (!isBatch && !Array.isArray(masks)) throw wrongType('a Tensor or a list of Tensors', 'masks', masks);
   const count = isBatch ? (masks.dims[0] ?? 0) : masks.length;

@@ -142,13 +142,13 @@ void TrackerModel::CheckPrompts(const Prompts& prompts) const {
 std::optional<at::Tensor> TrackerModel::EmbedSparse(const Prompts& prompts) {
   CheckPrompts(prompts);
   if (prompts.points) {
-    const at::Tensor points = OnDevice(*prompts.points);
+    const at::Tensor points = Coordinates(*prompts.points);
     const at::Tensor labels = OnDevice(*prompts.labels);
     if (!prompts.boxes) return prompt_encoder_.Run("embed_points", {points, labels}).toTensor();
-    return prompt_encoder_.Run("embed_points_and_boxes", {points, labels, OnDevice(*prompts.boxes)})
+    return prompt_encoder_.Run("embed_points_and_boxes", {points, labels, Coordinates(*prompts.boxes)})
         .toTensor();
   }
-  if (prompts.boxes) return prompt_encoder_.Run("embed_boxes", {OnDevice(*prompts.boxes)}).toTensor();
+  if (prompts.boxes) return prompt_encoder_.Run("embed_boxes", {Coordinates(*prompts.boxes)}).toTensor();
   return std::nullopt;
 }
 

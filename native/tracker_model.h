@@ -117,6 +117,10 @@ class TrackerModel {
                int64_t point_embeddings, Components components);
 
   at::Tensor OnDevice(const at::Tensor& tensor) const { return tensor.to(device_); }
+  // Whole numbers become floating ones, as in the reference, which adds half a pixel to them.
+  at::Tensor Coordinates(const at::Tensor& tensor) const {
+    return tensor.is_floating_point() ? OnDevice(tensor) : tensor.to(device_, at::kFloat);
+  }
   // Runs a method of the vision encoder.
   c10::IValue Encode(const std::string& method, const at::Tensor& pixel_values);
   const at::Tensor& PositionalEmbeddings();

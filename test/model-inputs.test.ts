@@ -152,8 +152,8 @@ describe('inputs of Sam3TrackerModel', () => {
       /input_labels/,
     ],
     [
-      'points of whole numbers',
-      () => ({ pixel_values: pixels(), input_points: new Tensor('int64', [1n, 2n], [1, 1, 1, 2]) }),
+      'points of booleans',
+      () => ({ pixel_values: pixels(), input_points: new Tensor('bool', new Uint8Array(2), [1, 1, 1, 2]) }),
       TypeError,
       /input_points/,
     ],
@@ -247,7 +247,13 @@ describe('inputs of Sam3TrackerModel', () => {
   it('refuses unknown options in the other methods', async () => {
     await assert.rejects(model.get_image_features(pixels(), { hidden_states: true } as object), TypeError);
     await assert.rejects(model.get_prompt_embeddings({ points: points() } as object), TypeError);
-    await assert.rejects(model.get_image_embeddings({} as never), TypeError);
-    await assert.rejects(model.get_image_embeddings(null as never), TypeError);
+  });
+
+  it('asks for pixel values in the words of transformers', async () => {
+    const refused = { name: 'RangeError', message: 'You have to specify pixel_values' };
+    await assert.rejects(model.get_image_embeddings({} as never), refused);
+    await assert.rejects(model.get_image_embeddings(null as never), refused);
+    await assert.rejects(model.get_image_features(null as never), refused);
+    await assert.rejects(model.get_image_features(5 as never), TypeError);
   });
 });

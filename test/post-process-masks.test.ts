@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { Sam3ImageProcessor } from '../lib/image-processing-sam3';
+import type { PostProcessArguments } from '../lib/post-process-masks';
 import { Tensor } from '../lib/tensor';
 import type { ArrayWithDims } from '../lib/types';
 import { assertSame, type WrittenArray } from './support/image-assertions';
@@ -21,6 +22,8 @@ describe('post_process_masks', () => {
       processor.post_process_masks(masks, { data: Int32Array.of(5, 6), dims: [1, 2] }, 1, true, 0, 0, false),
       processor.post_process_masks(masks, sizes, [[1008, 1008]], { mask_threshold: 1 }),
       processor.post_process_masks(masks, sizes, int64, { mask_threshold: 1 }),
+      processor.post_process_masks(masks, sizes, undefined, { mask_threshold: 1 }),
+      processor.post_process_masks(masks, sizes, null, { mask_threshold: 1 }),
       processor.post_process_masks([masks.slice(0)], sizes, {
         mask_threshold: 1,
         reshaped_input_sizes: 1,
@@ -32,6 +35,44 @@ describe('post_process_masks', () => {
     assert.deepEqual([...other.dims, other.type], [2, 3, 5, 6, 'bool']);
     assert.notDeepEqual(other.tolist(), expected);
     assert.equal(masks.disposed, false);
+  });
+
+  it('fills holes and removes sprinkles, each by its own area, by name and by position', async () => {
+    // 12 x 12: a foreground square with one hole of 2 pixels, and a speck of 3 pixels outside of it.
+    const logits = new Float32Array(144).fill(-5);
+    const at = (row: number, column: number): number => row * 12 + column;
+    for (let row = 1; row < 8; row++) logits.fill(5, at(row, 1), at(row, 8));
+    const hole = [at(3, 3), at(3, 4)];
+    const speck = [at(10, 9), at(10, 10), at(11, 10)];
+    for (const index of hole) logits[index] = -5;
+    for (const index of speck) logits[index] = 5;
+    const picture = new Tensor('float32', logits, [1, 1, 1, 12, 12]);
+    const whole: [number, number][] = [[12, 12]];
+    const foreground = async (...args: PostProcessArguments): Promise<[boolean, boolean]> => {
+      const [mask] = await processor.post_process_masks(picture, whole, ...args);
+      const all = (indices: number[]): boolean => {
+        const values = new Set(indices.map((index) => mask.data[index]));
+        assert.equal(values.size, 1);
+        return Boolean([...values][0]);
+      };
+      return [all(hole), all(speck)];
+    };
+    assert.deepEqual(await foreground(), [false, true]);
+    assert.deepEqual(await foreground({ max_hole_area: 2 }), [true, true]);
+    assert.deepEqual(await foreground({ max_hole_area: 1 }), [false, true]);
+    assert.deepEqual(await foreground({ max_sprinkle_area: 3 }), [false, false]);
+    assert.deepEqual(await foreground({ max_sprinkle_area: 2 }), [false, true]);
+    assert.deepEqual(await foreground(0, true, 2, 2), [true, true]);
+    assert.deepEqual(await foreground(0, true, 1, 3), [false, false]);
+    assert.deepEqual(await foreground({ max_hole_area: 2, max_sprinkle_area: 3 }), [true, false]);
+    assert.equal(logits[hole[0]], -5);
+  });
+
+  it('takes no pictures, and pictures without objects', async () => {
+    assert.deepEqual(await processor.post_process_masks([], []), []);
+    const none = new Tensor('float32', new Float32Array(0), [0, 3, 4, 4]);
+    const [masksOfNone] = await processor.post_process_masks([none], sizes);
+    assert.deepEqual([...masksOfNone.dims, masksOfNone.type], [0, 3, 5, 6, 'bool']);
   });
 
   it('refuses what does not fit, by name', async () => {

@@ -30,7 +30,7 @@ export interface ParityCase {
   similarity?: boolean;
   target?: boolean;
   /** Of points and boxes (default float32). */
-  prompt_dtype?: 'float32' | 'float64' | 'float16' | 'bfloat16';
+  prompt_dtype?: 'float32' | 'float64' | 'float16' | 'bfloat16' | 'int64';
   options?: { multimask_output?: boolean; output_hidden_states?: boolean; output_attentions?: boolean };
 }
 
@@ -74,6 +74,13 @@ export const PROMPT_CASES: readonly ParityCase[] = [
     boxes: 2,
   }),
   forward('float64 points', { images: 1, points: [2, 2], labels: [1], prompt_dtype: 'float64' }),
+  forward('points and boxes of whole numbers', {
+    images: 1,
+    points: [2, 2],
+    labels: [1],
+    boxes: 2,
+    prompt_dtype: 'int64',
+  }),
   forward('bfloat16 points and boxes', {
     images: 1,
     points: [2, 2],
