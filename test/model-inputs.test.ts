@@ -251,7 +251,7 @@ describe('inputs of Sam3TrackerModel', () => {
 
   it('asks for pixel values in the words of transformers', async () => {
     const refused = { name: 'RangeError', message: 'You have to specify pixel_values' };
-    await assert.rejects(model.get_image_embeddings({} as never), refused);
+    await assert.rejects(model.get_image_embeddings({} as never), TypeError);
     await assert.rejects(model.get_image_embeddings(null as never), refused);
     await assert.rejects(model.get_image_features(null as never), refused);
     await assert.rejects(model.get_image_features(5 as never), TypeError);
