@@ -7,6 +7,7 @@ import { Argument, Command, InvalidArgumentError } from 'commander';
 import { eventLoop } from './event-loop';
 import { everything } from './everything';
 import { fullSize } from './full-size';
+import { load } from './load';
 import { busyCores, describeMachine } from './machine';
 import { memory } from './memory';
 import type { BenchOptions } from './options';
@@ -22,6 +23,7 @@ const PARTS: Record<string, (options: BenchOptions) => Promise<PartResult>> = {
   'event-loop': eventLoop,
   memory,
   everything,
+  load,
   'full-size': fullSize,
 };
 
@@ -110,7 +112,7 @@ const command = new Command('bench')
     'Runs sam3-tracker beside transformers on the same inputs, weights and threads, side by side in turn.',
   )
   .addArgument(
-    new Argument('[parts...]', 'what to run (default: all; with --quick all but full-size)').choices(
+    new Argument('[parts...]', 'what to run (default: all; with --quick all but load and full-size)').choices(
       Object.keys(PARTS),
     ),
   )

@@ -40,9 +40,15 @@ function describe({ threads }: { threads: number }): Description {
   };
 }
 
-async function load({ directory }: { directory: string }): Promise<{ seconds: number }> {
+async function load({
+  directory,
+  dtype = 'float32',
+}: {
+  directory: string;
+  dtype?: 'float32' | 'bfloat16';
+}): Promise<{ seconds: number }> {
   const start = performance.now();
-  const model = await Sam3TrackerModel.from_pretrained(directory, { device: 'cpu', dtype: 'float32' });
+  const model = await Sam3TrackerModel.from_pretrained(directory, { device: 'cpu', dtype });
   const seconds = (performance.now() - start) / 1000;
   loaded = { model, processor: await Sam3TrackerProcessor.from_pretrained(directory) };
   return { seconds };

@@ -108,6 +108,14 @@ export class Peer {
     return this.#memory('VmRSS');
   }
 
+  /** Memory in bytes that no other process has mapped too, or null where the system does not tell. */
+  privateMemory(): number | null {
+    const rollup = `/proc/${this.#child.pid}/smaps_rollup`;
+    if (!existsSync(rollup)) return null;
+    const lines = readFileSync(rollup, 'utf8').matchAll(/^Private_\w+:\s+(\d+) kB$/gm);
+    return [...lines].reduce((sum, [, kilobytes]) => sum + Number(kilobytes) * 1024, 0);
+  }
+
   #memory(field: 'VmHWM' | 'VmRSS'): number | null {
     const status = `/proc/${this.#child.pid}/status`;
     if (!existsSync(status)) return null;

@@ -33,10 +33,10 @@ def describe(threads: int) -> dict:
 
 
 @reference.register
-def load(directory: str) -> dict:
-    """Loads model and processor in float32; the time is the model's alone."""
+def load(directory: str, dtype: str = "float32") -> dict:
+    """Loads model and processor, in float32 unless told; the time is the model's alone."""
     start = time.perf_counter()
-    model = Sam3TrackerModel.from_pretrained(directory, dtype=torch.float32, attn_implementation="sdpa")
+    model = Sam3TrackerModel.from_pretrained(directory, dtype=getattr(torch, dtype), attn_implementation="sdpa")
     seconds = time.perf_counter() - start
     _loaded.update(model=model, processor=Sam3TrackerProcessor.from_pretrained(directory))
     return {"seconds": seconds}

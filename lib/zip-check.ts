@@ -2,6 +2,7 @@
  * Whether a zip archive (which a TorchScript file is) holds what its own checksums say: libtorch's reader is built
  * without this check.
  */
+import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
@@ -100,7 +101,7 @@ function readEntries(directory: Buffer): ZipEntry[] {
   return entries;
 }
 
-async function checkEntry(handle: FileHandle, entry: ZipEntry, size: number): Promise<void> {
+async function checkEntry(file: string, handle: FileHandle, entry: ZipEntry, size: number): Promise<void> {
   const { name, method, compressedBytes, bytes, start } = entry;
   const local = await read(handle, start, LOCAL_BYTES);
   if (local.readUInt32LE(0) !== LOCAL) throw new DamagedArchive(`${name} is not where its directory says`);
@@ -118,11 +119,7 @@ async function checkEntry(handle: FileHandle, entry: ZipEntry, size: number): Pr
     }
   };
   if (compressedBytes > 0) {
-    const stream = handle.createReadStream({
-      start: begin,
-      end: begin + compressedBytes - 1,
-      autoClose: false,
-    });
+    const stream = createReadStream(file, { start: begin, end: begin + compressedBytes - 1 });
     if (method === STORED) await pipeline(stream, check);
     else await pipeline(stream, createInflateRaw(), check);
   }
@@ -144,7 +141,7 @@ export async function checkZip(file: string): Promise<void> {
     const entries = readEntries(await read(handle, start, length));
     if (new Set(entries.map(({ name }) => name)).size !== entries.length)
       throw new DamagedArchive('an entry is there twice');
-    for (const entry of entries) await checkEntry(handle, entry, size);
+    for (const entry of entries) await checkEntry(file, handle, entry, size);
   } catch (cause) {
     const isZlib = String((cause as NodeJS.ErrnoException).code).startsWith('Z_');
     if (!(cause instanceof DamagedArchive) && !isZlib) throw cause;
