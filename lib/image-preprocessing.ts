@@ -141,9 +141,11 @@ export async function preprocessImages(
 /**
  * Segmentation maps to labels: resized by the nearest pixel to `mask_size`, int64, not rescaled or normalised.
  *
- * @throws as preprocessImages.
+ * @throws RangeError where they are to be resized and `mask_size` is null; else as preprocessImages.
  */
 export async function preprocessMaps(maps: unknown, settings: ImageProcessorSettings): Promise<Outputs> {
+  if (settings.do_resize && settings.mask_size === null)
+    throw new RangeError('`mask_size` must be specified for segmentation maps if `do_resize` is `True`.');
   const prepared = await prepareImages(maps, 'segmentation_maps', 2, false, 'channels_first');
   const mapSettings: ImageProcessorSettings = {
     ...settings,

@@ -113,17 +113,13 @@ export class Sam3ImageProcessor extends Callable<
   /**
    * A processor with the given settings.
    *
-   * @param options settings; what is left out or null takes transformers' default.
+   * @param options settings; what is left out takes transformers' default, and null stays null: a step that is null is
+   *   not done.
    * @throws TypeError for an unknown setting or another type; RangeError for a value out of range.
    */
   constructor(options: Sam3ImageProcessorOptions = {}) {
     super();
-    const given = Object.entries(checkSettings(options, 'Sam3ImageProcessor'));
-    Object.assign(
-      this,
-      structuredClone(DEFAULTS),
-      Object.fromEntries(given.filter(([, value]) => value !== null)),
-    );
+    Object.assign(this, structuredClone(DEFAULTS), checkSettings(options, 'Sam3ImageProcessor'));
     this.size = settleSize(this.size, this.default_to_square);
   }
 
@@ -146,7 +142,8 @@ export class Sam3ImageProcessor extends Callable<
     const isSetting = (name: string): boolean =>
       (IMAGE_PROCESSOR_OPTIONS as readonly string[]).includes(name);
     const settings = Object.fromEntries(entries.filter(([name]) => isSetting(name)));
-    const processor = new Sam3ImageProcessor({ ...settings, ...overrides });
+    const replaced = Object.entries(overrides).filter(([, value]) => value !== undefined);
+    const processor = new Sam3ImageProcessor({ ...settings, ...Object.fromEntries(replaced) });
     for (const [name, value] of entries)
       if (!isSetting(name) && !DROPPED_KEYS.includes(name)) processor.#unknown[name] = structuredClone(value);
     return processor;
@@ -173,7 +170,10 @@ export class Sam3ImageProcessor extends Callable<
     return Sam3ImageProcessor.from_dict(await readImageProcessorConfig(source), overrides);
   }
 
-  /** The settings that are not null, the unknown keys of the file, and `image_processor_type`: a deep copy. */
+  /**
+   * The settings, without those that are null by default and still are; the unknown keys of the file; and
+   * `image_processor_type`: a deep copy.
+   */
   to_dict(): Record<string, unknown> {
     const dict: Record<string, unknown> = { ...this.#unknown };
     for (const name of IMAGE_PROCESSOR_OPTIONS) {
@@ -181,7 +181,7 @@ export class Sam3ImageProcessor extends Callable<
       // transformers keeps its class's own default_to_square and return_tensors out of the file.
       const isImplied =
         (name === 'default_to_square' || name === 'return_tensors') && value === DEFAULTS[name];
-      // A step that was switched off by null stays so in the file; null elsewhere is the default.
+      // What was set to null stays so in the file; where null is the default it is left out.
       if (!isImplied && (value !== null || DEFAULTS[name] !== null)) dict[name] = value;
     }
     return structuredClone({ ...dict, image_processor_type: 'Sam3ImageProcessor' });

@@ -2,7 +2,15 @@
 import { wrongType, wrongValue } from './errors';
 import { readSize, type SizeDict, type SizeOption } from './image-sizes';
 import type { Device, DeviceOption, ReturnTensors } from './types';
-import { checkBoolean, checkDevice, checkInteger, checkNumber, checkOneOf, checkOptions } from './validate';
+import {
+  checkBoolean,
+  checkDevice,
+  checkInteger,
+  checkNumber,
+  checkOneOf,
+  checkOptions,
+  checkTensorType,
+} from './validate';
 
 /** Resampling filters by number, as Pillow has them. */
 export const PILImageResampling = Object.freeze({
@@ -132,12 +140,6 @@ function checkChannelValues(value: unknown, name: string): number | number[] {
 
 function checkDataFormat(value: unknown, name: string): ChannelDimension {
   return checkOneOf<ChannelDimension>(value, ['channels_first', 'channels_last'], name);
-}
-
-function checkTensorType(value: unknown): ReturnTensors {
-  if (value === 'pt' || value === 'np') return value;
-  if (typeof value !== 'string') throw wrongType('"pt" or "np"', 'return_tensors', value);
-  throw new RangeError(`${value} is not a valid TensorType, please select one of ['pt', 'np', 'mlx']`);
 }
 
 const CHECKS: { [K in keyof ImageProcessorSettings]: (value: unknown, name: string) => unknown } = {

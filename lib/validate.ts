@@ -259,15 +259,23 @@ export function parseDtype(options: DTypeOptions): DTypeOption {
 }
 
 /**
- * What `return_tensors` asks for; unset (undefined or null) is 'pt'.
+ * What `return_tensors` asks for where it is set.
  *
- * @throws RangeError with transformers' own message for anything else; TypeError for another type.
+ * @throws RangeError with transformers' own message for another name; TypeError for another type.
  */
-export function checkReturnTensors(value: unknown): ReturnTensors {
-  if (value === undefined || value === null || value === 'pt') return 'pt';
-  if (value === 'np') return 'np';
+export function checkTensorType(value: unknown): ReturnTensors {
+  if (value === 'pt' || value === 'np') return value;
   if (typeof value !== 'string') throw wrongType('"pt" or "np"', 'return_tensors', value);
   if (value === 'mlx')
     throw new RangeError('Unable to convert output to MLX tensors format, MLX is not installed.');
   throw new RangeError(`${value} is not a valid TensorType, please select one of ['pt', 'np', 'mlx']`);
+}
+
+/**
+ * What `return_tensors` asks for; unset (undefined or null) is 'pt'.
+ *
+ * @throws as checkTensorType.
+ */
+export function checkReturnTensors(value: unknown): ReturnTensors {
+  return value === undefined || value === null ? 'pt' : checkTensorType(value);
 }

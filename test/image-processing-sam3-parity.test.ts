@@ -3,14 +3,25 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Sam3ImageProcessor, type ImagesInput } from '../lib/image-processing-sam3';
+import {
+  Sam3ImageProcessor,
+  type ImageFeatures,
+  type ImagesInput,
+  type Sam3ImageProcessorOptions,
+} from '../lib/image-processing-sam3';
+import type { TensorData } from '../lib/dtype';
 import { RawImage } from '../lib/raw-image';
+import { Tensor } from '../lib/tensor';
+import type { ArrayWithDims } from '../lib/types';
 import { assertSame, assertSameError, settled, type WrittenArray } from './support/image-assertions';
-import { Draw, ours, randomCase, sample, theirs, type Case, type Sample } from './support/image-cases';
+import { Draw, ours, sample, theirs, theirsInFile, type Case, type Sample } from './support/image-cases';
+import { ARGUMENTS, COUNT, describeCall, drawCall } from './support/image-calls';
 import { reference, type Answer, type Reference } from './support/python';
 
-interface ReferenceFeatures {
-  pixel_values: WrittenArray;
+type Values = Tensor | Tensor[] | ArrayWithDims<TensorData>;
+
+interface ReferenceFeatures<T = WrittenArray> {
+  pixel_values: T;
   original_sizes: [number, number][];
   labels: WrittenArray | null;
 }
@@ -47,34 +58,43 @@ describe('Sam3ImageProcessor beside transformers', function () {
   }
 
   async function compare({ images, maps, options }: Case, what: string): Promise<boolean> {
-    const answer = await ask(images.map(theirs), options, maps?.map(theirs) ?? null);
-    const segmentation_maps = maps?.map(ours) ?? null;
+    const write = (image: Sample): unknown => theirsInFile(image, directory);
+    const answer = await ask(images.map(write), options, maps?.map(write) ?? null);
+    const call = { return_tensors: 'pt', ...options, segmentation_maps: maps?.map(ours) ?? null } as const;
     const features = await settled(
-      new Sam3ImageProcessor()(images.map(ours), { ...options, segmentation_maps, return_tensors: 'pt' }),
+      new Sam3ImageProcessor()(images.map(ours), call as never) as Promise<ImageFeatures<Values>>,
     );
     if (answer.error) {
       assertSameError(features, answer, what);
       return false;
     }
     if (features instanceof Error) throw new Error(`${what}: ${features.stack}`);
-    const expected = answer.result as ReferenceFeatures;
-    assertSame(features.pixel_values, expected.pixel_values, what);
+    const expected = answer.result as ReferenceFeatures<WrittenArray | WrittenArray[]>;
+    const { pixel_values, labels } = features;
+    assert.equal(Array.isArray(pixel_values), Array.isArray(expected.pixel_values), what);
+    const [own, wanted] = [[pixel_values].flat(), [expected.pixel_values].flat()];
+    assert.equal(own.length, wanted.length, what);
+    own.forEach((values, index) => assertSame(values, wanted[index], what));
     assert.deepEqual(features.original_sizes, expected.original_sizes, what);
-    assert.equal(features.labels === undefined, expected.labels === null, what);
-    if (features.labels && expected.labels) assertSame(features.labels, expected.labels, `${what}: labels`);
-    features.pixel_values.dispose();
+    assert.equal(labels === undefined, expected.labels === null, what);
+    if (labels && expected.labels) assertSame(labels as Tensor, expected.labels, `${what}: labels`);
+    for (const values of [...own, labels]) if (Tensor.isTensor(values)) values.dispose();
     return true;
   }
 
-  it('gives the same numbers, or the same error, in 170 random calls', async () => {
+  it(`gives the same numbers, or the same error, in ${COUNT} random calls of every argument`, async () => {
     let equal = 0;
-    for (let index = 0; index < 170; index++) {
-      const call = randomCase(new Draw(index), index % 20 === 0 ? 500 : 120);
+    const drawn: string[] = [];
+    for (let index = 0; index < COUNT; index++) {
+      const call = drawCall(index);
+      drawn.push(...describeCall(call));
       const [{ kind, dtype, dims }] = call.images;
       const what = `case ${index}: ${kind} ${dtype} [${dims.join(', ')}] ${JSON.stringify(call.options)}`;
       if (await compare(call, what)) equal++;
     }
     assert.ok(equal >= 150, `${equal} calls gave numbers`);
+    for (const name of ARGUMENTS)
+      assert.ok(drawn.filter((one) => one === name).length >= 2, `${name} is drawn less than twice`);
   });
 
   it('gives the same numbers with the default settings for 50 random images, from 1x1 to 3000x2000', async () => {
@@ -171,6 +191,46 @@ describe('Sam3ImageProcessor beside transformers', function () {
     assertSame((await processor(picture)).pixel_values, changed.pixel_values, 'a changed field');
   });
 
+  it('keeps null, and leaves such a step out', async () => {
+    const table: Sam3ImageProcessorOptions[] = [
+      { do_resize: null },
+      { do_rescale: null },
+      { do_normalize: null },
+      { do_convert_rgb: null },
+      { do_center_crop: null, crop_size: null, do_pad: null, pad_size: null },
+      { size: null },
+      { size: null, do_resize: null },
+      { resample: null },
+      { resample: null, do_resize: false },
+      { rescale_factor: null },
+      { rescale_factor: null, do_rescale: null },
+      { image_mean: null },
+      { image_mean: null, image_std: null, do_normalize: null },
+      { image_std: null },
+      { mask_size: null },
+      { default_to_square: null, size: 12 },
+      { input_data_format: null, data_format: null, device: null, disable_grouping: null },
+    ];
+    for (const given of table) {
+      const settings = { size: 20, ...given };
+      const what = JSON.stringify(given);
+      const answer = await ask([theirs(small)], {}, null, settings);
+      const saved = Sam3ImageProcessor.from_dict(new Sam3ImageProcessor(settings).to_dict());
+      for (const processor of [
+        new Sam3ImageProcessor(settings),
+        Sam3ImageProcessor.from_dict(settings),
+        saved,
+      ]) {
+        for (const [name, value] of Object.entries(given))
+          if (value === null) assert.equal(processor[name as keyof Sam3ImageProcessorOptions], null, what);
+        const features = await settled(processor(picture));
+        if (answer.error) assertSameError(features, answer, what);
+        else if (features instanceof Error) throw new Error(`${what}: ${features.stack}`);
+        else assertSame(features.pixel_values, (answer.result as ReferenceFeatures).pixel_values, what);
+      }
+    }
+  });
+
   it("raises the reference's errors with their messages", async () => {
     const table: object[] = [
       { rescale_factor: null },
@@ -229,6 +289,9 @@ describe('Sam3ImageProcessor beside transformers', function () {
       '{"size": 5, "pad_size": [3, 4], "do_pad": true, "do_rescale": false, "image_mean": 0.5, "data_format": "channels_last"}',
       '{"size": {"shortest_edge": 7}, "rescale_factor": 1.0, "image_std": [1.0, 2.0, 0.25], "do_center_crop": true, "crop_size": 9}',
       '{"default_to_square": false, "size": 30, "resample": 0, "some_unknown_field": {"a": [1, "\\u00e9"]}, "processor_class": "X"}',
+      '{"do_resize": null, "do_rescale": null, "do_normalize": null, "do_convert_rgb": null, "do_pad": null}',
+      '{"size": null, "mask_size": null, "resample": null, "rescale_factor": null, "image_mean": null, "image_std": null}',
+      '{"default_to_square": null, "size": 30, "crop_size": null, "device": null, "data_format": null}',
       '{"input_data_format": "channels_first", "device": "cpu", "disable_grouping": true, "image_seq_length": 4}',
     ];
     for (const text of texts) {

@@ -41,6 +41,21 @@ describe('Sam3ImageProcessor', () => {
     assert.deepEqual(new Sam3ImageProcessor().image_mean, [0.5, 0.5, 0.5]);
   });
 
+  it('keeps null through files, and takes the default for what is undefined', async () => {
+    const processor = new Sam3ImageProcessor({ do_resize: null, return_tensors: null, size: undefined });
+    assert.deepEqual([processor.do_resize, processor.size], [null, { height: 1008, width: 1008 }]);
+    const [file] = await processor.save_pretrained(path.join(directory, 'nulls'));
+    const read = await Sam3ImageProcessor.from_pretrained(path.dirname(file));
+    assert.deepEqual([read.do_resize, read.return_tensors], [null, null]);
+    assert.deepEqual(read.to_dict(), processor.to_dict());
+    const changed = await Sam3ImageProcessor.from_pretrained(path.dirname(file), {
+      do_rescale: null,
+      do_resize: undefined,
+    });
+    assert.deepEqual([changed.do_resize, changed.do_rescale], [null, null]);
+    assert.deepEqual((await processor(picture, { return_tensors: 'pt' })).pixel_values.dims, [1, 3, 30, 40]);
+  });
+
   it('honours data_format', async () => {
     const processor = new Sam3ImageProcessor({ size: [6, 7] });
     const planes = (await processor(picture)).pixel_values;
@@ -139,6 +154,18 @@ describe('Sam3ImageProcessor', () => {
       [picture, { device: 'gpu' }, 'RangeError', /for device/],
       [picture, { crop_size: 0, do_center_crop: true }, 'RangeError', /for crop_size\.height/],
       [picture, { return_tensors: 3 }, 'TypeError', /for return_tensors/],
+      [
+        picture,
+        { return_tensors: 'mlx' },
+        'RangeError',
+        /^Unable to convert output to MLX tensors format, MLX is not installed\.$/,
+      ],
+      [
+        picture,
+        { segmentation_maps: { data: new Uint8Array(4), dims: [2, 2] }, mask_size: null },
+        'RangeError',
+        /^`mask_size` must be specified for segmentation maps/,
+      ],
       [picture, { segmentation_maps: [] }, 'RangeError', /^Could not make a flat list of images from \[\]$/],
       [[], {}, 'RangeError', /^Could not make a flat list of images from \[\]$/],
       [[[]], {}, 'RangeError', /^Expected at least one image for images\.$/],

@@ -1,5 +1,8 @@
 /** Forms of a call that transformers' own does not have, and return_dict: each against the form that it has. */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
 import { Sam3TrackerImageSegmentationOutput } from '../lib/model-output';
 import type { ModelOutputTuple } from '../lib/model-output';
@@ -16,6 +19,9 @@ import {
   points,
   randomTensor,
 } from './support/bundled-model';
+import { reference } from './support/python';
+import type { Reference } from './support/python';
+import { readTensors } from './support/safetensors';
 
 const tensorsOf = (tuple: ModelOutputTuple): Tensor[] => tuple.flatMap((field) => field);
 
@@ -49,6 +55,53 @@ describe('forms of a call', () => {
         features.map((field) => (Array.isArray(field) ? field.length : (field as Tensor).dims)),
         [[1, 576, 128], 3, 3],
       );
+    });
+
+    describe('beside transformers', function () {
+      this.timeout(60_000);
+      let judge: Reference;
+      let scratch: string;
+      before(async function () {
+        judge = reference(path.join(__dirname, 'support', 'model_reference.py'), this);
+        scratch = await mkdtemp(path.join(tmpdir(), 'sam3-tracker-tuples-'));
+      });
+      after(async () => {
+        await judge?.close();
+        if (scratch) await rm(scratch, { recursive: true });
+      });
+
+      const both = { output_hidden_states: true, output_attentions: true };
+      for (const [method, options] of [
+        ['forward', {}],
+        ['forward', both],
+        ['get_image_features', {}],
+        ['get_image_features', both],
+      ] as const)
+        it(`gives the same fields of ${method} with ${JSON.stringify(options)}`, async () => {
+          const file = path.join(scratch, `${method}.safetensors`);
+          const kinds = await judge.result('call_for_tuple', {
+            folder: BUNDLED_MODEL,
+            method,
+            options,
+            file,
+          });
+          const tensors = readTensors(file);
+          const pixel_values = tensors.get('pixel_values')!;
+          const more = { ...options, return_dict: false } as const;
+          const tuple: ModelOutputTuple = await (method === 'forward'
+            ? model({ pixel_values, input_points: tensors.get('input_points')!, ...more })
+            : model.get_image_features(pixel_values, more));
+          assert.deepEqual(
+            tuple.map((field) => (Array.isArray(field) ? field.length : 'tensor')),
+            kinds,
+          );
+          for (const [index, field] of tuple.entries())
+            for (const [item, own] of [field].flat().entries()) {
+              const name = Array.isArray(field) ? `${index}.${item}` : `${index}`;
+              const { max, scale } = await difference(own, tensors.get(name)!, name);
+              assert.ok(max <= 1e-5 * scale, `field ${name} differs by ${max} of ${scale}`);
+            }
+        });
     });
 
     it('is the default where the configuration says so, and null is what it is there', async () => {

@@ -7,6 +7,7 @@ import type { BatchEncoding } from '../lib/batch-encoding';
 import { isDType, DTYPES } from '../lib/dtype';
 import { Sam3ImageProcessor } from '../lib/image-processing-sam3';
 import { Sam3TrackerProcessor } from '../lib/processing-sam3-tracker';
+import { RawImage } from '../lib/raw-image';
 import { Tensor } from '../lib/tensor';
 import { generatedCases, REFUSED, type Json, type ProcessingCase } from './support/processing-cases';
 import { reference, type Reference } from './support/python';
@@ -16,7 +17,52 @@ interface Field {
   dtype: string;
   dims: number[];
   data: (number | string)[];
+  /** Bytes of a picture or an array, in place of `data`. */
+  base64?: string;
 }
+
+/** What the generated calls have among their arguments. */
+const ARGUMENTS = [
+  'target_size',
+  'point_pad_value',
+  'images',
+  'segmentation_maps',
+  'original_sizes',
+  'input_points',
+  'input_labels',
+  'input_boxes',
+  'return_tensors pt',
+  'return_tensors np',
+  'return_tensors null',
+  'size',
+  'default_to_square true',
+  'resample',
+  'do_resize false',
+  'do_resize null',
+  'do_rescale true',
+  'do_rescale false',
+  'do_rescale null',
+  'rescale_factor',
+  'do_normalize true',
+  'do_normalize false',
+  'do_normalize null',
+  'image_mean',
+  'image_std',
+  'do_convert_rgb true',
+  'do_convert_rgb false',
+  'do_convert_rgb null',
+  'do_center_crop',
+  'crop_size',
+  'do_pad',
+  'pad_size',
+  'mask_size',
+  'input_data_format',
+  'data_format',
+  'device cpu',
+  'device null',
+  'disable_grouping',
+  'image_seq_length',
+];
 
 const SMALL = { size: { height: 24, width: 24 }, mask_size: { height: 8, width: 8 } };
 
@@ -31,7 +77,13 @@ function makeProcessor({
 function decode(value: Json): unknown {
   if (Array.isArray(value)) return value.map(decode);
   if (typeof value !== 'object' || value === null) return value;
-  const content = (value.$tensor ?? value.$array) as unknown as Field;
+  const content = (value.$tensor ?? value.$array ?? value.$picture) as unknown as Field | undefined;
+  if (!content) return value;
+  const { base64, dims } = content;
+  if (base64 !== undefined) {
+    const data = new Uint8Array(Buffer.from(base64, 'base64'));
+    return value.$picture ? new RawImage(data, dims[1], dims[0], 3) : { data, dims };
+  }
   assert.ok(isDType(content.dtype));
   if (value.$tensor) return new Tensor(content.dtype, content.data as number[], content.dims);
   const { array } = DTYPES[content.dtype];
@@ -84,6 +136,24 @@ describe('Sam3TrackerProcessor beside transformers', function () {
   generatedCases(160).forEach((one, index) =>
     it(`generated case ${index}: ${Object.keys(one.options).join(', ')}`, () => compare(one)),
   );
+
+  it('draws every argument', () => {
+    const cases = generatedCases(160);
+    const drawn = cases.flatMap(({ settings, options }) => [
+      ...Object.keys(settings),
+      ...Object.entries(options).map(([name, value]) =>
+        typeof value === 'object' && value !== null ? name : `${name} ${value}`,
+      ),
+      ...Object.keys(options),
+    ]);
+    for (const name of ARGUMENTS)
+      assert.ok(drawn.filter((one) => one === name).length >= 2, `${name} is drawn less than twice`);
+    const heights = cases.flatMap(
+      ({ options }) => JSON.stringify(options.images ?? null).match(/"dims":\[\d+/g) ?? [],
+    );
+    const sides = heights.map((text) => Number(text.slice('"dims":['.length)));
+    assert.ok(Math.min(...sides) === 1 && Math.max(...sides) > 1500);
+  });
 
   const odd: [what: string, options: Record<string, Json>][] = [
     ['an empty point', { input_points: [[[[]]]] }],

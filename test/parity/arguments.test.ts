@@ -119,9 +119,6 @@ describe('every argument beside transformers', function () {
       return Float32Array.from({ length: count }, () => draw.random() * 20 - 10);
     }
 
-    /** From 1 to `longest`, as often small as large. */
-    const side = (draw: Draw, longest: number): number => Math.round(longest ** draw.random());
-
     for (let index = 0; index < 60; index++)
       it(`generated case ${index}`, async () => {
         const draw = new Draw(1000 + index);
@@ -130,7 +127,7 @@ describe('every argument beside transformers', function () {
           const dims = [draw.integer(1, 2), draw.integer(1, 3), ...low];
           return { kind: 'array' as const, dtype: 'float32' as const, dims, data: logits(draw, dims) };
         });
-        const sizes = masks.map((): [number, number] => [side(draw, 2000), side(draw, 3000)]);
+        const sizes = masks.map((): [number, number] => [draw.side(2000), draw.side(3000)]);
         if (index === 0) sizes[0] = [2000, 3000];
         if (index === 1) sizes[0] = [1, 1];
         const options: Record<string, unknown> = {};

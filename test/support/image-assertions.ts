@@ -1,7 +1,9 @@
 /** Whether this package and test/support/image_reference.py agree. */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
-import type { Tensor } from '../../lib/tensor';
+import type { TensorData } from '../../lib/dtype';
+import { Tensor } from '../../lib/tensor';
+import type { ArrayWithDims } from '../../lib/types';
 import type { Answer } from './python';
 
 /** An array as test/support/image_reference.py writes it. */
@@ -33,15 +35,31 @@ export function readArray(written: WrittenArray): Uint8Array | Float32Array {
   return written.dtype === 'float32' ? new Float32Array(bytes.buffer) : bytes;
 }
 
+/** The types that a typed array can hold. */
+const TYPES_BY_ARRAY: Record<string, string[]> = {
+  Uint8Array: ['uint8', 'bool'],
+  Uint16Array: ['float16'],
+  BigInt64Array: ['int64'],
+};
+
 /** Elements equal to the reference's: bit for bit, or, for floats, within 1e-6 of the larger of 1 and the value. */
-export function assertSame(actual: Tensor, expected: WrittenArray, what: string): void {
-  assert.equal(actual.type, expected.dtype, `${what}: type`);
+export function assertSame(
+  actual: Tensor | ArrayWithDims<TensorData>,
+  expected: WrittenArray,
+  what: string,
+): void {
+  const { name } = actual.data.constructor;
+  const types = Tensor.isTensor(actual)
+    ? [actual.type]
+    : (TYPES_BY_ARRAY[name] ?? [name.replace('Array', '').toLowerCase()]);
+  assert.ok(types.includes(expected.dtype), `${what}: ${types.join()} instead of ${expected.dtype}`);
   assert.deepEqual([...actual.dims], expected.dims, `${what}: dims`);
   const bytes = readWritten(expected);
   const own = Buffer.from(actual.data.buffer, actual.data.byteOffset, actual.data.byteLength);
-  assert.equal(own.length, actual.size * (ELEMENT_BYTES[expected.dtype] ?? 1), what);
+  const size = expected.dims.reduce((product, dim) => product * dim, 1);
+  assert.equal(own.length, size * (ELEMENT_BYTES[expected.dtype] ?? 1), what);
   if (own.equals(bytes)) return;
-  assert.equal(actual.type, 'float32', `${what}: other elements`);
+  assert.equal(expected.dtype, 'float32', `${what}: other elements`);
   const theirsData = new Float32Array(Uint8Array.from(bytes).buffer);
   let worst = 0;
   (actual.data as Float32Array).forEach((value, index) => {

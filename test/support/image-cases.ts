@@ -1,4 +1,6 @@
 /** Random pictures and settings for the image processor, in our form and in the reference's. */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { DTYPES, type DType, type TensorData } from '../../lib/dtype';
 import type { ImageInput, Sam3ImageProcessorCallOptions } from '../../lib/image-processing-sam3';
 import { RawImage } from '../../lib/raw-image';
@@ -19,6 +21,11 @@ export class Draw {
 
   chance(probability: number): boolean {
     return this.random() < probability;
+  }
+
+  /** From 1 to `longest`, as often small as large. */
+  side(longest: number): number {
+    return Math.round(longest ** this.random());
   }
 
   pick<T>(items: readonly T[]): T {
@@ -43,15 +50,9 @@ export function sample(draw: Draw, kind: Sample['kind'], dtype: DType, dims: num
     dtype.startsWith('float') && dtype !== 'float16'
       ? draw.random() * 255
       : Math.floor(draw.random() * limit);
-  const data =
-    dtype === 'int64'
-      ? BigInt64Array.from({ length: count }, () => BigInt(value()))
-      : dtype === 'float16'
-        ? Uint16Array.from({ length: count }, value)
-        : ((DTYPES[dtype].array as unknown as typeof Float64Array).from(
-            { length: count },
-            value,
-          ) as unknown as TensorData);
+  const data = new (DTYPES[dtype].array as unknown as new (length: number) => TensorData)(count);
+  if (data instanceof BigInt64Array) for (let i = 0; i < count; i++) data[i] = BigInt(value());
+  else for (let i = 0; i < count; i++) data[i] = value();
   return { kind, dtype, dims, data };
 }
 
@@ -68,6 +69,19 @@ export function theirs({ kind, dtype, dims, data }: Sample): Record<string, unkn
   return { kind, dtype, dims, base64 };
 }
 
+/** Bytes from which an image goes to the reference in a file. */
+const LARGE = 2 ** 20;
+let files = 0;
+
+/** As `theirs`, with the data of a large image in a file of that directory, which the reference removes. */
+export function theirsInFile(image: Sample, directory: string): Record<string, unknown> {
+  const { kind, dtype, dims, data } = image;
+  if (data.byteLength < LARGE) return theirs(image);
+  const file = path.join(directory, `image-${(files += 1)}`);
+  writeFileSync(file, Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+  return { kind, dtype, dims, file };
+}
+
 /** One call with its pictures. */
 export interface Case {
   images: Sample[];
@@ -75,72 +89,147 @@ export interface Case {
   options: Sam3ImageProcessorCallOptions;
 }
 
-function randomImage(draw: Draw, longest: number): { image: Sample; layout: 'HWC' | 'CHW' } {
-  const height = draw.integer(1, longest);
-  const width = draw.integer(1, longest);
+type Options = Sam3ImageProcessorCallOptions;
+
+interface Pictures {
+  images: Sample[];
+  /** [height, width] of the first in pixels. */
+  size: [number, number];
+  /** null where both sides say it themselves. */
+  layout: 'HWC' | 'CHW' | null;
+}
+
+function drawPictures(draw: Draw, first: [number, number] | null): Pictures {
+  const drawn: [number, number] = [draw.side(2000), draw.side(3000)];
+  const size = first ?? drawn;
+  const count = size[0] * size[1] > 2 ** 20 ? 1 : draw.pick([1, 1, 2, 3]);
+  const isEven = draw.chance(0.6);
+  const sizes = Array.from({ length: count }, (_, index) =>
+    index === 0 || isEven ? size : [draw.side(500), draw.side(500)],
+  );
   const kind = draw.pick(['picture', 'picture', 'array', 'tensor'] as const);
   if (kind === 'picture') {
     const channels = draw.pick([1, 2, 3, 3, 3, 4]);
-    return { image: sample(draw, kind, 'uint8', [height, width, channels]), layout: 'HWC' };
+    return {
+      images: sizes.map((each) => sample(draw, kind, 'uint8', [...each, channels])),
+      size,
+      layout: null,
+    };
   }
   const common: DType[] = ['uint8', 'uint8', 'float32', 'float64', 'int8', 'int16', 'int32', 'int64'];
   const dtype = draw.pick(kind === 'tensor' ? [...common, 'float16' as const, 'bool' as const] : common);
   const layout = draw.pick(['HWC', 'CHW'] as const);
-  const dims = layout === 'HWC' ? [height, width, 3] : [3, height, width];
-  return { image: sample(draw, kind, dtype, dims), layout };
+  const images = sizes.map((each) =>
+    sample(draw, kind, dtype, layout === 'HWC' ? [...each, 3] : [3, ...each]),
+  );
+  return { images, size, layout };
 }
 
-/**
- * A random call, valid on both sides.
- *
- * @param longest of the pictures' sides, in pixels.
- */
-export function randomCase(draw: Draw, longest: number): Case {
-  const { image, layout } = randomImage(draw, longest);
-  const [height, width] = layout === 'HWC' ? image.dims : image.dims.slice(1);
-  const options: Sam3ImageProcessorCallOptions = { do_resize: draw.chance(0.85) };
-  // Pictures say their layout; the reference takes it for what it made of them.
-  if (image.kind !== 'picture')
-    options.input_data_format = layout === 'HWC' ? 'channels_last' : 'channels_first';
-  const side = (): number => draw.integer(1, 200);
-  const [newHeight, newWidth] = [side(), side()];
-  options.size = draw.pick([
-    { height: newHeight, width: newWidth },
-    [newHeight, newWidth] as const,
-    newHeight,
-    { shortest_edge: newHeight },
-    { shortest_edge: newHeight, longest_edge: newHeight + newWidth },
-    { max_height: 200 + newHeight, max_width: 200 + newWidth },
+/** `size`, with sides that stay moderate for pictures as long and thin as these. */
+function drawSize(
+  draw: Draw,
+  images: readonly Sample[],
+): { option: Options['size']; fixed: number[] | null } {
+  const [height, width] = [draw.side(600), draw.side(600)];
+  // Whichever sides the layout makes of the dims.
+  const ratio = Math.max(...images.map(({ dims }) => Math.max(...dims) / Math.min(...dims)));
+  const shortest = Math.min(height, Math.max(1, Math.floor(Math.sqrt(400_000 / ratio))));
+  return draw.pick([
+    { option: { height, width }, fixed: [height, width] },
+    { option: [height, width] as const, fixed: [height, width] },
+    { option: shortest, fixed: null },
+    { option: { shortest_edge: shortest }, fixed: null },
+    { option: { shortest_edge: shortest, longest_edge: shortest + width }, fixed: null },
+    { option: { max_height: 200 + height, max_width: 200 + width }, fixed: null },
   ]);
-  if (typeof options.size === 'number') options.default_to_square = draw.chance(0.7);
-  // Sizes that follow a picture's own stay moderate only while its sides are alike.
-  const ratio = Math.max(height / width, width / height);
-  if (ratio > 8) options.size = { height: newHeight, width: newWidth };
-  options.resample = draw.pick([0, 1, 2, 2, 2, 3]);
-  // What a later step works on, where the settings alone tell.
-  let known = options.do_resize && 'height' in Object(options.size) ? [newHeight, newWidth] : null;
-  if (draw.chance(0.3)) {
-    known = [side(), side()];
-    Object.assign(options, { do_center_crop: true, crop_size: known });
-  }
-  options.do_rescale = draw.chance(0.8);
-  options.do_normalize = draw.chance(0.8);
+}
+
+/** A step's switch: mostly a boolean, and null, which is off as well. */
+const drawSwitch = (draw: Draw, on: number): boolean | null =>
+  draw.chance(on) ? true : draw.pick([false, null]);
+
+function drawValues(draw: Draw, options: Options): void {
+  options.do_rescale = drawSwitch(draw, 0.8);
+  options.do_normalize = drawSwitch(draw, 0.8);
   if (draw.chance(0.5)) options.rescale_factor = draw.pick([1 / 255, 0.3, 1]);
+  if (!options.do_rescale && draw.chance(0.3)) options.rescale_factor = null;
   const perChannel = (least: number): number[] => Array.from({ length: 3 }, () => least + draw.random());
   if (draw.chance(0.5)) options.image_mean = draw.pick([0.4, perChannel(0)]);
   if (draw.chance(0.5)) options.image_std = draw.pick([0.7, perChannel(0.1)]);
   if (Array.isArray(options.image_std) && typeof options.image_mean === 'number')
     options.image_mean = [0.1, 0.2, 0.3];
+  if (!options.do_normalize && draw.chance(0.3))
+    Object.assign(options, { image_mean: null, image_std: null });
+}
+
+/** Settings that change no number, or that are what the default is. */
+function drawNeutral(draw: Draw, options: Options): void {
+  if (draw.chance(0.2)) options.device = draw.pick(['cpu', null]);
+  if (draw.chance(0.2)) options.data_format = draw.pick(['channels_first', null]);
+  if (draw.chance(0.2)) options.disable_grouping = draw.pick([true, false, null]);
+  if (draw.chance(0.1)) options.image_seq_length = draw.pick([4, null]);
+}
+
+function drawMaps(draw: Draw, images: readonly Sample[], size: [number, number]): Sample[] {
+  const kind = draw.pick(['array', 'tensor', 'picture'] as const);
+  const dtype = kind === 'picture' ? 'uint8' : draw.pick(['uint8', 'int32', 'int64', 'float32'] as const);
+  // A map in colours keeps its channels.
+  const channels = kind === 'picture' ? [draw.pick([1, 1, 3])] : [];
+  return images.map(() => sample(draw, kind, dtype, [...size, ...channels]));
+}
+
+/**
+ * A random call, valid on both sides but for some that both refuse: ragged batches, and paddings that are too small.
+ *
+ * @param first height and width of the first picture in pixels; default drawn, to 2000 and 3000, small ones as often
+ *   as large ones.
+ */
+export function randomCase(draw: Draw, first: [number, number] | null = null): Case {
+  const { images, size, layout } = drawPictures(draw, first);
+  const options: Options = { do_resize: drawSwitch(draw, 0.85), resample: draw.pick([0, 1, 2, 2, 2, 3]) };
+  const drawn = drawSize(draw, images);
+  options.size = drawn.option;
+  if (typeof options.size === 'number') {
+    options.default_to_square = draw.pick([true, true, false, null]);
+    if (options.default_to_square) drawn.fixed = [options.size, options.size];
+  }
+  if (!options.do_resize && draw.chance(0.3))
+    Object.assign(options, draw.pick([{ size: null }, { resample: null }]));
+  // 5.23 takes four rows for channels, where 5.8 does not.
+  if (layout !== null && (draw.chance(0.7) || images.some(({ dims }) => dims[0] === 4)))
+    options.input_data_format = layout === 'HWC' ? 'channels_last' : 'channels_first';
+  else if (draw.chance(0.3)) options.input_data_format = null;
+  // Pictures with alpha need it, and are refused in other words without.
+  if (draw.chance(0.4))
+    options.do_convert_rgb = draw.pick(
+      layout === null && images[0].dims[2] % 2 === 0 ? [true] : [true, false, null],
+    );
+  // What a later step works on, where the settings alone tell.
+  let fixed = options.do_resize ? drawn.fixed : null;
+  if (draw.chance(0.3)) {
+    fixed = [draw.side(600), draw.side(600)];
+    Object.assign(options, { do_center_crop: true, crop_size: fixed });
+  } else if (draw.chance(0.3))
+    Object.assign(options, { do_center_crop: draw.pick([false, null]), crop_size: null });
+  drawValues(draw, options);
   if (draw.chance(0.3)) {
     options.do_pad = true;
     // Sometimes too small, which is an error on both sides.
-    if (known) options.pad_size = known.map((length) => length + draw.integer(-1, 30)) as [number, number];
-  }
+    if (fixed) options.pad_size = fixed.map((length) => length + draw.integer(-1, 30)) as [number, number];
+    // Stretched pictures of several proportions would make one of a gigabyte.
+    else if (images.length > 1 && options.do_resize) options.do_pad = false;
+    else options.pad_size = null;
+  } else if (draw.chance(0.3)) options.do_pad = draw.pick([false, null]);
+  drawNeutral(draw, options);
+  options.return_tensors = draw.pick(['pt', 'pt', 'np', null]);
+  // Of a ragged batch NumPy says something else than PyTorch and we.
+  if (options.return_tensors === 'np' && !fixed && images.length > 1) options.return_tensors = 'pt';
   let maps: Sample[] | null = null;
   if (draw.chance(0.3)) {
-    const dtype = draw.pick(['uint8', 'int32', 'int64', 'float32'] as const);
-    maps = [sample(draw, draw.pick(['array', 'tensor'] as const), dtype, [height, width])];
-    options.mask_size = { height: side(), width: side() };
+    maps = drawMaps(draw, images, size);
+    options.mask_size = { height: draw.side(300), width: draw.side(300) };
+    // The reference has no maps but with 'pt'.
+    options.return_tensors = 'pt';
   }
-  return { images: [image], maps, options };
+  return { images, maps, options };
 }

@@ -128,7 +128,13 @@ def pictures(directory: str) -> list[dict]:
 
 
 def read_array(array: dict) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(array["base64"]), dtype=array["dtype"]).reshape(array["dims"]).copy()
+    """The array of a description; its file, where it has one, is gone after that."""
+    if "file" in array:
+        data = Path(array["file"]).read_bytes()
+        Path(array["file"]).unlink()
+    else:
+        data = base64.b64decode(array["base64"])
+    return np.frombuffer(data, dtype=array["dtype"]).reshape(array["dims"]).copy()
 
 
 def read_images(images: object) -> object:

@@ -63,4 +63,29 @@ def masks_of(folder: str, dtype: str, file: str) -> None:
     save_file({"pixel_values": pixels, "input_points": points, "pred_masks": masks.contiguous()}, file)
 
 
+@reference.register
+def call_for_tuple(folder: str, method: str, options: dict, file: str) -> list:
+    """A call with return_dict=False on drawn inputs: writes them and the tuple's tensors to a safetensors file.
+
+    Returns what each field of the tuple is: "tensor", or the length of a list.
+    """
+    model = Sam3TrackerModel.from_pretrained(folder, dtype=torch.float32).eval()
+    generator = torch.Generator().manual_seed(4)
+    side = model.config.prompt_encoder_config.image_size
+    inputs = {"pixel_values": torch.randn(1, 3, side, side, generator=generator)}
+    if method == "forward":
+        inputs["input_points"] = torch.rand(1, 2, 2, 2, generator=generator) * side
+    with torch.no_grad():
+        fields = getattr(model, method)(**inputs, **options, return_dict=False)
+    assert isinstance(fields, tuple)
+    tensors = dict(inputs)
+    for index, field in enumerate(fields):
+        if isinstance(field, torch.Tensor):
+            tensors[f"{index}"] = field
+        else:
+            tensors |= {f"{index}.{item}": tensor for item, tensor in enumerate(field)}
+    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, file)
+    return ["tensor" if isinstance(field, torch.Tensor) else len(field) for field in fields]
+
+
 reference.serve()

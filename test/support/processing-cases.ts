@@ -1,7 +1,10 @@
 /** Arguments of the processor for a comparison with transformers: generated ones, and ones that both refuse. */
 import { randomNumbers } from './random';
 
-/** Arguments as JSON, in which { $tensor } and { $array } stand for Tensors and arrays with dims. */
+/**
+ * Arguments as JSON, in which { $tensor }, { $array } and { $picture } stand for Tensors, arrays with dims and pictures;
+ * their elements are a list, `data`, or bytes, `base64`.
+ */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 export interface ProcessingCase {
   settings: { target_size?: number; point_pad_value?: number };
@@ -17,6 +20,60 @@ function flatten(list: Json): { dims: number[]; data: Json[] } {
 
 const asTensor = (list: Json, dtype: string): Json => ({ $tensor: { dtype, ...flatten(list) } });
 const asArray = (list: Json, dtype: string): Json => ({ $array: { dtype, ...flatten(list) } });
+
+type Random = () => number;
+
+/** Settings of the image processor for one call; `isSmall` where one picture may stay as it is. */
+function drawImageOptions(random: Random, isSmall: boolean): Record<string, Json> {
+  const pick = <T>(...items: T[]): T => items[Math.floor(random() * items.length)];
+  const side = (): number => 1 + Math.floor(random() * 40);
+  const options: Record<string, Json> = {};
+  const draw = (probability: number, make: () => Record<string, Json>): void => {
+    if (random() < probability) Object.assign(options, make());
+  };
+  draw(0.3, () => ({ size: pick<Json>({ height: side(), width: side() }, [side(), side()], side()) }));
+  if (typeof options.size === 'number') options.default_to_square = true;
+  draw(0.3, () => ({ resample: pick(0, 1, 2, 3) }));
+  draw(0.5, () => ({ do_rescale: pick(true, false, null) }));
+  draw(0.3, () => ({ rescale_factor: pick(0.3, 1 / 255) }));
+  draw(0.5, () => ({ do_normalize: pick(true, false, null) }));
+  draw(0.3, () => ({ image_mean: [0.1, random(), 0.3] }));
+  draw(0.3, () => ({ image_std: [0.25, 0.1 + random(), 0.3] }));
+  draw(0.5, () => ({ do_convert_rgb: pick(true, null, false) }));
+  draw(0.2, () => ({ do_center_crop: true, crop_size: [side(), side()] }));
+  draw(0.2, () => ({ do_pad: true, pad_size: [41, 45] }));
+  draw(0.2, () => ({ mask_size: { height: side(), width: side() } }));
+  draw(0.2, () => ({ device: pick('cpu', null) }));
+  draw(0.2, () => ({ data_format: pick('channels_first', null) }));
+  draw(0.2, () => ({ disable_grouping: pick(true, false, null) }));
+  draw(0.2, () => ({ image_seq_length: pick(3, null) }));
+  if (isSmall) draw(0.5, () => ({ do_resize: pick(false, null) }));
+  return options;
+}
+
+/** Pictures from 1x1 to 3000x2000, small ones as often as large ones, maps for some, and image options. */
+function drawPictures(random: Random, sizes: readonly number[][]): Record<string, Json> {
+  const bytes = (dims: number[], limit: number): Json => {
+    const count = dims.reduce((product, size) => product * size, 1);
+    const data = Uint8Array.from({ length: count }, () => Math.floor(random() * limit));
+    return { dtype: 'uint8', dims, base64: Buffer.from(data.buffer).toString('base64') };
+  };
+  const isPicture = random() < 0.4;
+  const pictures = sizes.map((size): Json => ({
+    [isPicture ? '$picture' : '$array']: bytes([...size, 3], 256),
+  }));
+  const options: Record<string, Json> = {
+    images: sizes.length === 1 && random() < 0.5 ? pictures[0] : pictures,
+    ...drawImageOptions(random, sizes.length === 1 && Math.max(...sizes[0]) <= 40),
+  };
+  // Sides of 1, 3 (and 4 in transformers 5.23) would be taken for channels.
+  const isAmbiguous = sizes.flat().some((side) => [1, 3, 4].includes(side));
+  if (!isPicture && (isAmbiguous || random() < 0.3)) options.input_data_format = 'channels_last';
+  // Padded, maps would need to be no larger than the pictures.
+  if (random() < 0.3 && options.do_pad === undefined)
+    options.segmentation_maps = sizes.map((size): Json => ({ $array: bytes(size, 6) }));
+  return options;
+}
 
 /** Valid arguments: pictures or sizes, ragged points and labels, boxes, in every form that is accepted. */
 export function generatedCases(count: number): ProcessingCase[] {
@@ -34,23 +91,11 @@ export function generatedCases(count: number): ProcessingCase[] {
     if (random() < 0.2) settings.point_pad_value = pick(-10, -7, 0);
     const options: Record<string, Json> = {};
     const images = int(1, 3);
-    // Sides of 1, 3 (and 4 in transformers 5.23) would be taken for channels.
-    const sizes = times(images, () => [int(5, 40), int(5, 40)]);
-    if (random() < 0.3) {
-      const picture = (size: number[]): Json =>
-        asArray(
-          times(size[0], () => times(size[1], () => times(3, () => int(0, 255)))),
-          'uint8',
-        );
-      options.images = images === 1 && random() < 0.5 ? picture(sizes[0]) : sizes.map(picture);
-      if (random() < 0.3)
-        options.segmentation_maps = sizes.map((size) =>
-          asArray(
-            times(size[0], () => times(size[1], () => int(0, 5))),
-            'int64',
-          ),
-        );
-    } else {
+    const side = (longest: number): number => Math.round(longest ** random());
+    const [height, width] = pick([2000, 3000], [40, 40]);
+    const sizes = times(images, () => [side(height), side(width)]);
+    if (random() < 0.5) Object.assign(options, drawPictures(random, sizes));
+    else {
       const large: Json = sizes.map(() => [int(1, 4000), int(1, 4000)]);
       options.original_sizes = pick(large, asTensor(large, 'int64'), asTensor(large, 'float32'));
     }

@@ -1,11 +1,13 @@
 """transformers' Sam3TrackerProcessor, for test/processing-sam3-tracker.test.ts."""
 
+import base64
 import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import reference
 import torch
 from transformers import Sam3TrackerProcessor
@@ -15,13 +17,19 @@ SMALL = {"size": {"height": 24, "width": 24}, "mask_size": {"height": 8, "width"
 
 
 def decode(value: Any) -> Any:
-    """{"$tensor": ...} and {"$array": ...} hold dtype, dims and data; {"$float": ...} what JSON has no number for."""
+    """{"$tensor": ...} and {"$array": ...} hold dtype, dims and data; {"$float": ...} what JSON has no number for.
+
+    Bytes of arrays and of a {"$picture": ...} come as base64.
+    """
     if isinstance(value, list):
         return [decode(item) for item in value]
-    if isinstance(value, dict):
+    if isinstance(value, dict) and next(iter(value)).startswith("$"):
         ((kind, content),) = value.items()
         if kind == "$float":
             return float(content)
+        if "base64" in content:
+            data = np.frombuffer(base64.b64decode(content["base64"]), dtype=content["dtype"]).reshape(content["dims"])
+            return PIL.Image.fromarray(data) if kind == "$picture" else data
         if kind == "$tensor":
             return torch.tensor(content["data"], dtype=getattr(torch, content["dtype"])).reshape(content["dims"])
         return np.array(content["data"], dtype=content["dtype"]).reshape(content["dims"])
