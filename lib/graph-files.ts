@@ -1,6 +1,6 @@
 /** The TorchScript graphs of a model: those beside its weights, or those that this package ships for its configuration. */
 import { createHash } from 'node:crypto';
-import { createReadStream, readFileSync, readdirSync } from 'node:fs';
+import { createReadStream, existsSync, readFileSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -74,10 +74,15 @@ function checkHash(graph: string, expected: string, found: string): void {
  * their manifest. Returns at once: the files are small.
  *
  * @throws Sam3TrackerError GRAPHS_NOT_FOUND, with the command that makes them, for a configuration that the package has
- *   no graphs for; HASH_MISMATCH for a damaged installation; RangeError as `graph_config`.
+ *   no graphs for; FILE_NOT_FOUND and HASH_MISMATCH for a damaged installation; RangeError as `graph_config`.
  */
 export function find_graphs(config: Sam3TrackerConfig): GraphFiles {
   const wanted = config_hash(config);
+  if (!existsSync(BUNDLED_MODELS))
+    throw new Sam3TrackerError(
+      'FILE_NOT_FOUND',
+      `This installation of sam3-tracker has no models (${BUNDLED_MODELS}): install the package again.`,
+    );
   for (const entry of readdirSync(BUNDLED_MODELS, { withFileTypes: true })) {
     if (!entry.isDirectory()) continue;
     const folder = path.join(BUNDLED_MODELS, entry.name, 'torchscript');

@@ -1,19 +1,20 @@
 /** Imported first, so that a Node that is too old says so before anything that needs a newer one fails. */
 import { Sam3TrackerError } from './errors';
-
-const OLDEST_NODE = 20;
+import { isAtLeast } from './load-diagnosis';
+import { PACKAGE_MANIFEST } from './package-root';
 
 /**
- * Checks a version of Node.
+ * Checks a version of Node against the one that package.json asks for.
  *
  * @param version as `process.versions.node`.
- * @throws Sam3TrackerError NODE_TOO_OLD below Node 20.
+ * @throws Sam3TrackerError NODE_TOO_OLD where it is older.
  */
 export function checkNodeVersion(version: string): void {
-  if (parseInt(version, 10) >= OLDEST_NODE) return;
+  const oldest = PACKAGE_MANIFEST.engines.node.replace('>=', '');
+  if (isAtLeast(version, oldest)) return;
   throw new Sam3TrackerError(
     'NODE_TOO_OLD',
-    `sam3-tracker needs Node ${OLDEST_NODE} or later and this is Node ${version}. Get a newer one: https://nodejs.org`,
+    `sam3-tracker needs Node ${oldest} or later and this is Node ${version}. Get a newer one: https://nodejs.org`,
   );
 }
 

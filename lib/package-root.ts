@@ -6,6 +6,7 @@ import path from 'node:path';
 export interface PackageManifest {
   name: string;
   version: string;
+  engines: { node: string };
   /** What a prebuilt binary needs of the system: the newest symbol version of each library that it may bind. */
   binary: { floor: { GLIBC: string; GLIBCXX: string; CXXABI: string } };
 }

@@ -26,8 +26,14 @@ c10::Device ParseDevice(const std::string& name) {
   if (index < 0) throw Sam3Error(ErrorCode::kInvalidArgument, "unknown device \"" + name + "\"");
   const int count = CudaDeviceCount();
   if (index >= count) {
-    const std::string why = at::hasCUDA() ? "this machine has " + std::to_string(count) + " CUDA devices"
-                                          : std::string("the loaded libtorch is a CPU build");
+    std::string why = "this machine has " + std::to_string(count) + " CUDA devices";
+    if (!at::globalContext().hasCUDART()) {
+      why =
+          "the loaded libtorch is a CPU build (\"npx sam3-tracker libtorch install --cuda\" fetches the "
+          "other)";
+    } else if (count == 0) {
+      why = "the loaded libtorch is a CUDA build, and there is no GPU that it can use";
+    }
     throw Sam3Error(ErrorCode::kDeviceUnavailable,
                     "Device " + name + " is not available: " + why +
                         ". Pass device: 'cpu', or 'auto' to take what there is.");

@@ -7,7 +7,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { buildAddon } from './setup/addon.mjs';
+import { buildAddon, copyLibraries } from './setup/addon.mjs';
 import { libtorchVersion, provideLibtorch } from './setup/libtorch.mjs';
 import { takeLock } from './setup/lock.mjs';
 import { installPackages } from './setup/packages.mjs';
@@ -18,7 +18,7 @@ import { installReference } from './setup/venv.mjs';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
-const help = `Usage: node scripts/setup.mjs [--for build|demo|test|addon] [--out DIR]
+const help = `Usage: node scripts/setup.mjs [--for build|demo|test|addon] [--out DIR] [--copy-to DIR]
 
 Sets up this checkout; a step whose result is up to date is skipped.
 
@@ -27,6 +27,7 @@ Sets up this checkout; a step whose result is up to date is skipped.
   --for test    the same, the native tests, and the Python packages that the tests compare with
   --for addon   Node packages, libtorch and the native addon only
   --out DIR     where CMake builds (default: build)
+  --copy-to DIR copies the built libraries there
   --help        this text
 
 libtorch is taken from the first of these that has it:
@@ -46,13 +47,20 @@ function readOptions() {
     options: {
       for: { type: 'string', default: 'build' },
       out: { type: 'string', default: path.join(root, 'build') },
+      'copy-to': { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
   if (!purposes.includes(values.for)) {
     throw new TypeError(`--for takes one of ${purposes.join(', ')}, not ${JSON.stringify(values.for)}`);
   }
-  return { purpose: values.for, out: path.resolve(values.out), help: values.help };
+  const copyTo = values['copy-to'];
+  return {
+    purpose: values.for,
+    out: path.resolve(values.out),
+    copyTo: copyTo === undefined ? null : path.resolve(copyTo),
+    help: values.help,
+  };
 }
 
 function say(message) {
@@ -63,7 +71,7 @@ function refuseWork(step) {
   throw new SetupError(`This user may not write in ${root}, and this remains to be done: ${step}`);
 }
 
-async function setUp({ purpose, out }) {
+async function setUp({ purpose, out, copyTo }) {
   const began = performance.now();
   checkNode();
   checkCMake();
@@ -83,6 +91,7 @@ async function setUp({ purpose, out }) {
       { libtorch, libtorchVersion: libtorchVersion(libtorch), out, nativeTests },
       announce,
     );
+    if (copyTo !== null) copyLibraries(out, copyTo);
     if (purpose === 'test') await installReference(root, announce);
     if (purpose !== 'addon') await compileTypeScript(root, announce);
   } finally {

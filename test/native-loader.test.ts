@@ -165,13 +165,16 @@ describe('loading the addon', function () {
     const preload = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.4' } });`;
     const { code, text } = run({}, preload, path.join(__dirname, '..', 'lib', 'node-version'));
     assert.equal(code, 'NODE_TOO_OLD');
-    assert.match(text, /needs Node 20 or later and this is Node 18\.20\.4/);
-    for (const version of ['20.0.0', '22.1.0', '100.0.0']) checkNodeVersion(version);
+    assert.match(text, /needs Node 20[\d.]* or later and this is Node 18\.20\.4/);
+    for (const version of ['20.20.2', '22.1.0', '100.0.0']) checkNodeVersion(version);
   });
 
   describe('of an installed package', () => {
     /** A package without this checkout's build: `prebuilds` gets the files given. */
-    function installed(prebuilt: Record<string, string>): { code: string; text: string } {
+    function installed(
+      prebuilt: Record<string, string>,
+      { preload = '', code = "require('./lib/native')" } = {},
+    ): { code: string; text: string } {
       cpSync(path.join(PACKAGE_ROOT, 'lib'), file('lib'), { recursive: true });
       cpSync(path.join(PACKAGE_ROOT, 'package.json'), file('package.json'));
       cpSync(path.join(PACKAGE_ROOT, 'tsconfig.json'), file('tsconfig.json'));
@@ -179,16 +182,39 @@ describe('loading the addon', function () {
       const folder = file('prebuilds', `${process.platform}-${process.arch}`);
       mkdirSync(folder, { recursive: true });
       for (const [name, text] of Object.entries(prebuilt)) writeFileSync(path.join(folder, name), text);
-      const source = `try { require(${JSON.stringify(file('lib', 'native'))}); }
+      const source = `${preload}
+        try { ${code}; }
         catch (error) { console.log(JSON.stringify({ code: error.code, text: error.message })); }`;
       const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '-e', source], {
         encoding: 'utf8',
-        cwd: PACKAGE_ROOT,
+        cwd: directory,
         env: { ...process.env, HOME: directory },
       });
       assert.ok(stdout, stderr);
       return JSON.parse(stdout) as { code: string; text: string };
     }
+
+    /** As Node's diagnostic report has it on another system. */
+    const reportOf = (header: object): string =>
+      `process.report.getReport = () => (${JSON.stringify({ header })});`;
+
+    it('names musl, and a glibc that is too old, before what the linker says', function () {
+      if (process.platform !== 'linux') this.skip();
+      const prebuilt = { 'sam3-tracker.node': 'x', 'libtorch_loader.so': 'x' };
+      const onMusl = installed(prebuilt, { preload: reportOf({}) });
+      assert.equal(onMusl.code, 'ADDON_NOT_LOADED');
+      assert.match(onMusl.text, /runs on musl \(Alpine Linux\), for which PyTorch has no libtorch/);
+      rmSync(directory, { recursive: true });
+      const onOld = installed(prebuilt, { preload: reportOf({ glibcVersionRuntime: '2.17' }) });
+      assert.match(onOld.text, /glibc is 2\.17 and the prebuilt binary needs 2\.\d+ or later/);
+    });
+
+    it('says that there are no models where there are none', () => {
+      const config = "new (require('./lib/configuration-sam3-tracker').Sam3TrackerConfig)()";
+      const { code, text } = installed({}, { code: `require('./lib/graph-files').find_graphs(${config})` });
+      assert.equal(code, 'FILE_NOT_FOUND');
+      assert.match(text, /has no models \(.*models\): install the package again/);
+    });
 
     it('names the platform that has no binary', () => {
       const { code, text } = installed({});

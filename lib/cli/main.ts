@@ -3,9 +3,12 @@
 import '../node-version';
 import { inspect } from 'node:util';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Sam3TrackerError } from '../errors';
 import { PACKAGE_MANIFEST } from '../package-root';
 import { MODEL_DTYPES } from '../validate';
+import { doctorCommand } from './doctor-command';
 import { generateCommand } from './generate-command';
+import { libtorchCommand } from './libtorch-command';
 import { modelCommands } from './model-commands';
 import { parseArea, parseDeviceOption, parseNumber } from './option-parsers';
 import type { Output } from './output';
@@ -91,9 +94,12 @@ function segmentCommand(collector: PromptCollector): Command {
     .addHelpText('after', SEGMENT_HELP);
 }
 
-function oneLine(error: unknown, debug: boolean): string {
+function describeError(error: unknown, debug: boolean): string {
   if (!(error instanceof Error)) return String(error);
-  return debug ? inspect(error) : error.message.replaceAll(/\s*\n\s*/g, ' ');
+  if (debug) return inspect(error);
+  // A list of places is read more easily as one.
+  if (error instanceof Sam3TrackerError && error.code === 'LIBTORCH_NOT_FOUND') return error.message;
+  return error.message.replaceAll(/\s*\n\s*/g, ' ');
 }
 
 /**
@@ -106,7 +112,7 @@ function oneLine(error: unknown, debug: boolean): string {
 export async function main(argv: readonly string[], output: Output = process): Promise<number> {
   const { stdout, stderr } = output;
   const fail = (error: unknown, debug = false): void => {
-    stderr.write(`sam3-tracker: ${oneLine(error, debug)}\n`);
+    stderr.write(`sam3-tracker: ${describeError(error, debug)}\n`);
   };
   let code = 0;
   const collector = new PromptCollector();
@@ -122,11 +128,19 @@ export async function main(argv: readonly string[], output: Output = process): P
   );
   for (const command of modelCommands({ output, finish: (status) => (code = status) }))
     program.addCommand(command);
-  for (const command of [program, ...program.commands]) {
+  program.addCommand(libtorchCommand(output));
+  program.addCommand(
+    doctorCommand(output, (isWell) => {
+      if (!isWell) code = EXIT_FAILED;
+    }),
+  );
+  const prepare = (command: Command): void => {
     command
       .exitOverride()
       .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) });
-  }
+    command.commands.forEach(prepare);
+  };
+  prepare(program);
   segment.action(async (images: string[], options: SegmentCommandOptions) => {
     const objects = collector.finish();
     checkUsage(images, objects, options.mask);

@@ -1,5 +1,5 @@
 /** Builds the native addon: CMakeLists.txt, driven by cmake-js, which downloads nothing for a Node-API addon. */
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { findProgram, runOrFail } from './process.mjs';
@@ -30,6 +30,21 @@ function cacheIsForeign(root, libtorch, out) {
   return !same('CMAKE_HOME_DIRECTORY', root) || !same('SAM3_TRACKER_LIBTORCH', libtorch);
 }
 
+/** Where cmake-js puts what it builds in `out`. */
+function releaseDirectory(out) {
+  return path.join(out, path.basename(out) === 'Release' ? '' : 'Release');
+}
+
+/** Copies the libraries that were built in `out` to another directory. */
+export function copyLibraries(out, directory) {
+  const built = releaseDirectory(out);
+  if (path.relative(built, directory) === '') return;
+  mkdirSync(directory, { recursive: true });
+  for (const name of readdirSync(built).filter((entry) => /\.(?:node|so|dylib)$/.test(entry))) {
+    copyFileSync(path.join(built, name), path.join(directory, name));
+  }
+}
+
 /**
  * Builds the addon into `out`/Release (or into `out` when that is its name), and with `nativeTests` the programs of
  * test/native into `out`, unless they are up to date.
@@ -39,7 +54,7 @@ export async function buildAddon(root, { libtorch, libtorchVersion, out, nativeT
     ['native', 'test/native', 'CMakeLists.txt', 'package-lock.json'].map((name) => path.join(root, name)),
   );
   const hash = hashOf(root, inputs, libtorch, libtorchVersion, process.arch);
-  const binary = path.join(out, path.basename(out) === 'Release' ? '' : 'Release', 'sam3_tracker.node');
+  const binary = path.join(releaseDirectory(out), 'sam3_tracker.node');
   const stamp = path.join(out, 'sam3-tracker-setup.json');
   const built = readStamp(stamp);
   if (existsSync(binary) && built.hash === hash && (built.nativeTests || !nativeTests)) return;

@@ -1,0 +1,49 @@
+/** What a binary needs of the system: read with readelf, for the declared floor. Linux only. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { outputOf, SetupError } from './process.mjs';
+import { isAtLeast } from './tools.mjs';
+
+/** Needed libraries, search paths, and the newest version of each kind of symbol that a binary binds. */
+export function readNeeds(file) {
+  const dynamic = outputOf('readelf', ['--dynamic', '--wide', file]);
+  const versions = outputOf('readelf', ['--version-info', '--wide', file]);
+  if (dynamic === null || versions === null) {
+    throw new SetupError(
+      `readelf could not read ${file}. On Debian and Ubuntu it is in: apt-get install binutils`,
+    );
+  }
+  const entries = (tag) =>
+    [...dynamic.matchAll(new RegExp(`\\(${tag}\\)[^[]*\\[([^\\]]*)\\]`, 'g'))].map(([, value]) => value);
+  // Only the section of needed versions: the binary's own definitions are no requirement.
+  const needed = versions.slice(versions.indexOf("Version needs section '.gnu.version_r'"));
+  const symbols = {};
+  for (const [, kind, version] of needed.matchAll(/\b(GLIBC|GLIBCXX|CXXABI)_(\d[\d.]*)/g)) {
+    if (!symbols[kind] || isAtLeast(version, symbols[kind])) symbols[kind] = version;
+  }
+  return { libraries: entries('NEEDED'), paths: [...entries('RPATH'), ...entries('RUNPATH')], symbols };
+}
+
+/** The floor that package.json declares: { GLIBC, GLIBCXX, CXXABI }. */
+export function declaredFloor(root) {
+  return JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).binary.floor;
+}
+
+/** What keeps a binary from running on a system that has the declared floor, one line each. */
+export function faultsOf(file, floor) {
+  const { paths, symbols } = readNeeds(file);
+  const faults = paths.map((entry) => `${path.basename(file)} looks for libraries in ${entry}`);
+  for (const [kind, version] of Object.entries(symbols)) {
+    if (!isAtLeast(floor[kind], version)) {
+      faults.push(
+        `${path.basename(file)} binds ${kind}_${version}, and package.json declares ${kind} ${floor[kind]} at most ` +
+          '(binary.floor): build on an older system, or declare what it needs',
+      );
+    }
+  }
+  const text = readFileSync(file, 'latin1');
+  for (const match of new Set(text.match(/\/(?:home|root|tmp|work|Users|build|src)\/[\w./-]+/g) ?? [])) {
+    faults.push(`${path.basename(file)} holds a path of the build machine: ${match}`);
+  }
+  return faults;
+}

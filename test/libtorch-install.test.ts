@@ -1,0 +1,202 @@
+/** `sam3-tracker libtorch`: pip itself, with small wheels instead of PyTorch's and without a network. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { installLibtorch } from '../lib/cli/libtorch-install';
+import { main } from '../lib/cli/main';
+import { inspectLibtorch } from '../lib/libtorch';
+import { findPython } from './support/python';
+
+const RELEASE = '2.13.0';
+const TORCH_LIBRARIES = [
+  'libc10.so',
+  'libtorch_cpu.so',
+  'libtorch.so',
+  'libgomp.so.1',
+  'libtorch_python.so',
+  'libshm.so',
+];
+
+/** Writes wheels: [file name, { path in it: text }]. */
+const MAKE_WHEELS = `
+import base64, hashlib, json, sys, zipfile
+for name, files in json.loads(sys.argv[1]):
+    with zipfile.ZipFile(name, "w") as archive:
+        record = ""
+        for path, text in files.items():
+            archive.writestr(path, text)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+            record += f"{path},sha256={digest},{len(text.encode())}\\n"
+            if path.endswith("/METADATA"): info = path[: -len("METADATA")]
+        archive.writestr(info + "RECORD", record + info + "RECORD,,\\n")
+`;
+
+describe('sam3-tracker libtorch', function () {
+  this.timeout(120_000);
+  let directory: string;
+  let wheels: string;
+  const said = { stdout: '', stderr: '' };
+  const output = {
+    stdout: { write: (text: string) => (said.stdout += text) },
+    stderr: { write: (text: string) => (said.stderr += text) },
+  };
+  const names = ['PYTHON', 'PIP_NO_INDEX', 'PIP_FIND_LINKS', 'PIP_CONFIG_FILE'];
+  const saved = names.map((name) => [name, process.env[name]] as const);
+  const PYTHON = findPython().python ?? 'python3';
+
+  function wheel(
+    name: string,
+    version: string,
+    files: Record<string, string>,
+    requires: string[] = [],
+  ): [string, object] {
+    const info = `${name}-${version}.dist-info`;
+    const metadata = ['Metadata-Version: 2.1', `Name: ${name}`, `Version: ${version}`];
+    return [
+      path.join(wheels, `${name}-${version}-py3-none-any.whl`),
+      {
+        ...files,
+        [`${info}/METADATA`]: `${[...metadata, ...requires.map((entry) => `Requires-Dist: ${entry}`)].join('\n')}\n`,
+        [`${info}/WHEEL`]: 'Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
+        [`${info}/licenses/LICENSE`]: 'a licence',
+      },
+    ];
+  }
+
+  function torch(version: string, extra: string[] = [], requires: string[] = []): [string, object] {
+    const libraries = [...TORCH_LIBRARIES, ...extra].map((name) => [`torch/lib/${name}`, name]);
+    const code = { 'torch/version.py': `__version__ = '${version}'\n`, 'torch/nn/big.py': '' };
+    return wheel('torch', version, { ...Object.fromEntries(libraries), ...code }, requires);
+  }
+
+  function writeWheels(...list: [string, object][]): void {
+    const { status, stderr } = spawnSync(PYTHON, ['-c', MAKE_WHEELS, JSON.stringify(list)], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stderr);
+  }
+
+  beforeEach(() => {
+    directory = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-install-'));
+    wheels = path.join(directory, 'wheels');
+    mkdirSync(wheels);
+    Object.assign(said, { stdout: '', stderr: '' });
+    Object.assign(process.env, {
+      PYTHON,
+      PIP_NO_INDEX: '1',
+      PIP_FIND_LINKS: wheels,
+      PIP_CONFIG_FILE: os.devNull,
+    });
+  });
+  afterEach(() => {
+    rmSync(directory, { recursive: true, force: true });
+    for (const [name, value] of saved) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  });
+
+  const target = (): string => path.join(directory, 'libtorch');
+
+  it('keeps the libraries of the CPU build, its version and its licence, and says its size first', async () => {
+    writeWheels(torch(`${RELEASE}+cpu`), torch(RELEASE));
+    await installLibtorch({ release: RELEASE, build: 'cpu', directory: target() }, output);
+    assert.match(said.stderr, /^libtorch 2\.13\.0, CPU build: about 200 MB to fetch, \d+ MB on disk, into /);
+    const place = inspectLibtorch('', target(), RELEASE);
+    assert.deepEqual([place.problem, place.version, place.build], [null, `${RELEASE}+cpu`, 'cpu']);
+    const kept = readdirSync(path.join(target(), 'torch', 'lib')).sort();
+    assert.deepEqual(kept, ['libc10.so', 'libgomp.so.1', 'libtorch.so', 'libtorch_cpu.so']);
+    assert.deepEqual(readdirSync(path.join(target(), 'torch')).sort(), ['lib', 'version.py']);
+    assert.ok(
+      existsSync(path.join(target(), 'licenses', `torch-${RELEASE}+cpu.dist-info`, 'licenses', 'LICENSE')),
+    );
+    assert.deepEqual(readdirSync(directory).sort(), ['libtorch', 'wheels']);
+    await installLibtorch({ release: RELEASE, build: 'cpu', directory: target() }, output);
+    assert.match(said.stderr, /is in .* already\n$/);
+  });
+
+  it("fetches the CUDA build's own libraries too, in the layout that its RPATH expects, and no Python package", async () => {
+    const nvidia = wheel('nvidia_cudnn_cu13', '9.0', {
+      'nvidia/cudnn/lib/libcudnn.so.9': 'x',
+      'nvidia/cudnn/include/a.h': 'x',
+    });
+    const requires = [
+      'nvidia-cudnn-cu13==9.0; platform_system == "Linux"',
+      'sympy>=1',
+      'cuda-bindings>=13',
+      'triton==3',
+    ];
+    writeWheels(
+      torch(`${RELEASE}+cpu`),
+      torch(RELEASE, ['libtorch_cuda.so', 'libc10_cuda.so'], requires),
+      nvidia,
+    );
+    await installLibtorch({ release: RELEASE, build: 'cuda', directory: target() }, output);
+    const place = inspectLibtorch('', target(), RELEASE);
+    assert.deepEqual([place.problem, place.version, place.build], [null, RELEASE, 'cuda']);
+    assert.deepEqual(readdirSync(path.join(target(), 'nvidia', 'cudnn')), ['lib']);
+    assert.deepEqual(readdirSync(path.join(target(), 'nvidia', 'cudnn', 'lib')), ['libcudnn.so.9']);
+  });
+
+  it('goes on with what an interrupted run has fetched', async () => {
+    writeWheels(torch(`${RELEASE}+cpu`));
+    const request = { release: RELEASE, build: 'cuda', directory: target() } as const;
+    writeWheels(torch(RELEASE, ['libtorch_cuda.so'], ['nvidia-missing==1']));
+    await assert.rejects(installLibtorch(request, output), {
+      code: 'DOWNLOAD_FAILED',
+      message: /could not fetch the NVIDIA libraries.*Run the command again to go on/,
+    });
+    assert.ok(!existsSync(target()));
+    writeWheels(wheel('nvidia_missing', '1', { 'nvidia/missing/lib/libm.so.1': 'x' }));
+    said.stderr = '';
+    await installLibtorch(request, output);
+    assert.match(said.stderr, /File was already downloaded .*torch-2\.13\.0/);
+    assert.equal(inspectLibtorch('', target(), RELEASE).problem, null);
+  });
+
+  it('says what is wrong with Python, with the directory, and what cannot be fetched', async () => {
+    const install = (): Promise<void> =>
+      installLibtorch({ release: RELEASE, build: 'cpu', directory: target() }, output);
+    mkdirSync(target());
+    writeFileSync(path.join(target(), 'mine'), '');
+    await assert.rejects(install(), {
+      code: 'DOWNLOAD_FAILED',
+      message: /is not empty and holds no libtorch/,
+    });
+    rmSync(target(), { recursive: true });
+    const fake = path.join(directory, 'python');
+    for (const [text, expected] of [
+      ['#!/bin/sh\necho 3.8\n', /Python 3\.10 to 3\.14 with pip is needed .*is 3\.8/],
+      ['#!/bin/sh\n[ "$1" = -c ] && echo 3.12\n', /\(3\.12\) has no pip: apt-get install python3-pip/],
+      ['#!/bin/sh\nexit 1\n', /Python 3\.10 to 3\.14 with pip is needed to fetch libtorch\. /],
+    ] as const) {
+      writeFileSync(fake, text, { mode: 0o755 });
+      process.env.PYTHON = fake;
+      await assert.rejects(install(), { code: 'DOWNLOAD_FAILED', message: expected });
+    }
+    process.env.PYTHON = PYTHON;
+    const elsewhere = { release: RELEASE, build: 'cpu', directory: path.join(__filename, 'x') } as const;
+    await assert.rejects(installLibtorch(elsewhere, output), {
+      message: /cannot be written to: choose a directory/,
+    });
+  });
+
+  it('has "which" tell the directory, and a wrong command line its usage', async () => {
+    assert.equal(await main(['libtorch', 'which'], output), 0);
+    assert.ok(existsSync(path.join(said.stdout.trim(), 'lib')), said.stdout);
+    assert.match(said.stderr, /^libtorch \d+\.\d+\.\d+.*, (CPU|CUDA) build$/m);
+    assert.equal(
+      await main(['libtorch', 'which', '--json'], {
+        ...output,
+        stdout: { write: (text) => (said.stdout = text) },
+      }),
+      0,
+    );
+    const { needed, chosen, places } = JSON.parse(said.stdout) as Record<string, object>;
+    assert.ok(needed && chosen && Array.isArray(places));
+    assert.equal(await main(['libtorch', 'install', '--cpu', '--cuda'], output), 2);
+    assert.equal(await main(['libtorch', 'eat'], output), 2);
+  });
+});

@@ -1,0 +1,91 @@
+/** What users run with an installed package: as ES module and CommonJS, on the command line, in a worker, bundled. */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+/** The first program of the README. */
+export function readmeProgram(readme) {
+  return /```ts\n([\s\S]*?)```/.exec(readme)[1];
+}
+
+/** The same program as CommonJS. */
+function toCommonJs(program) {
+  const [, names] = /^import \{([^}]*)\} from 'sam3-tracker';/m.exec(program);
+  const body = program.replace(/^import .*$/m, '');
+  return `const {${names}} = require('sam3-tracker');\n(async () => {${body}})();\n`;
+}
+
+/**
+ * Writes the programs into a project: name, arguments of Node (or what makes them), and what its
+ * output has to match.
+ */
+export function programs({ root, project, require, readme }) {
+  const write = (name, text) => {
+    writeFileSync(path.join(project, name), text);
+    return path.join(project, name);
+  };
+  const program = readmeProgram(readme);
+  // Masks of one object in a picture of 600 x 400 pixels, and a score.
+  const result = /\[ 1, 1, 400, 600 \] \[ \[ \[ 0\.\d+ \] \] \]/;
+  const cjs = write('main.cjs', toCommonJs(program));
+  const worker = write(
+    'worker.cjs',
+    `const { Worker, isMainThread } = require('node:worker_threads');
+     if (isMainThread) for (let i = 0; i < 2; i++) new Worker(__filename);
+     else require('./main.cjs');`,
+  );
+  const tool = write(
+    'tool.cjs',
+    `const path = require('node:path');
+     const file = require.resolve('sam3-tracker/package.json');
+     process.argv = [process.argv[0], 'sam3-tracker', ...process.argv.slice(2)];
+     const { main } = require(path.join(path.dirname(file), require(file).bin['sam3-tracker']));
+     main(process.argv.slice(2)).then((code) => { process.exitCode = code; });`,
+  );
+  const shim = path.join(project, 'node_modules', '.bin', 'sam3-tracker');
+  const click = ['segment', 'examples/images/coffee.png', '--point', '235,215'];
+  const withModules = ['npm', 'pnpm', 'yarn'];
+  return [
+    { name: "README's program, ES module", args: [write('main.mjs', program)], expected: result },
+    { name: "README's program, CommonJS", args: [cjs], expected: result },
+    {
+      name: 'two worker threads',
+      args: [worker],
+      expected: new RegExp(`${result.source}\\s+${result.source}`),
+    },
+    { name: 'sam3-tracker segment', args: [tool, ...click, '--json'], expected: /"iou_score": 0\.\d+/ },
+    {
+      name: 'sam3-tracker doctor',
+      args: [tool, 'doctor'],
+      expected: /\(prebuilt, [\s\S]*Everything works\./,
+    },
+    {
+      name: 'the command in node_modules/.bin',
+      args: [
+        '-e',
+        `require('node:child_process').execFileSync(${JSON.stringify(shim)}, ['--version'], { stdio: 'inherit' })`,
+      ],
+      expected: /^\d+\.\d+\.\d+/,
+      only: withModules,
+    },
+    {
+      name: 'bundled with esbuild, the package external',
+      args: () => [bundle({ root, project, require }, cjs, 'external.cjs', ['sam3-tracker'])],
+      expected: result,
+      only: withModules,
+    },
+    {
+      name: 'bundled with esbuild, only native packages external',
+      args: () => [bundle({ root, project, require }, cjs, 'inline.cjs', ['sharp'])],
+      expected: result,
+      only: ['npm'],
+    },
+  ];
+}
+
+/** Bundles a program into `name`; what has binaries, and the package's own files, stay in node_modules. */
+function bundle({ root, project, require }, entry, name, external) {
+  const { buildSync } = require(path.join(root, 'node_modules', 'esbuild'));
+  const outfile = path.join(project, name);
+  buildSync({ entryPoints: [entry], bundle: true, platform: 'node', format: 'cjs', outfile, external });
+  return outfile;
+}
