@@ -8,7 +8,7 @@ import { systemLibc } from '../load-diagnosis';
 import type { NativeRuntimeInfo } from '../native';
 import { chooseLibtorch, findAddon, libtorchNotFound, openLibtorchLoader } from '../native-loader';
 import { PACKAGE_MANIFEST, PACKAGE_ROOT } from '../package-root';
-import type { runSelfTest } from './self-test';
+import type { SelfTestResult, runSelfTest } from './self-test';
 
 /** One GPU as nvidia-smi describes it. */
 export interface Gpu {
@@ -17,14 +17,6 @@ export interface Gpu {
   /** As '9.0'. */
   computeCapability: string;
   driver: string;
-}
-
-/** A run of the bundled model on one device. */
-export interface SelfTestResult {
-  device: string;
-  /** null where the result is as it has to be. */
-  problem: string | null;
-  milliseconds: number;
 }
 
 /** The report: `sam3-tracker doctor --json` prints it as it is. */

@@ -5,7 +5,14 @@ import type { NativeRuntimeInfo } from '../native';
 import { Sam3TrackerProcessor } from '../processing-sam3-tracker';
 import { RawImage } from '../raw-image';
 import type { DeviceOption } from '../types';
-import type { SelfTestResult } from './doctor';
+
+/** A run of the bundled model on one device. */
+export interface SelfTestResult {
+  device: string;
+  /** null where the result is as it has to be. */
+  problem: string | null;
+  milliseconds: number;
+}
 
 const MODEL = 'sam3-tracker-tiny';
 const SIDE = 256;
