@@ -1,8 +1,7 @@
 /** `sam3-tracker generate` as the command line knows it; the work is in generate.ts. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { DeviceOption, DTypeOption } from '../types';
 import { MODEL_DTYPES } from '../validate';
-import type { runGenerate } from './generate';
+import type { GenerateCommandOptions, runGenerate } from './generate';
 import {
   parseArea,
   parseCount,
@@ -13,28 +12,6 @@ import {
 } from './option-parsers';
 import type { Output } from './output';
 import { resultName } from './usage';
-
-/** The options of the command line, as commander gives them; undefined leaves it to the model and the pipeline. */
-export interface GenerateCommandOptions {
-  out: string;
-  model?: string;
-  device: DeviceOption;
-  dtype: DTypeOption;
-  format: 'coco_rle' | 'polygons';
-  pointsPerCrop?: number;
-  pointsPerBatch?: number;
-  cropsNLayers?: number;
-  predIouThresh?: number;
-  stabilityScoreThresh?: number;
-  maskThreshold?: number;
-  cropsNmsThresh?: number;
-  maxHoleArea?: number;
-  maxSprinkleArea?: number;
-  minMaskRegionArea?: number;
-  reference?: 'transformers';
-  quiet: boolean;
-  debug: boolean;
-}
 
 const HELP = `
 Writes annotations.json, a COCO annotation file for all pictures, and NAME-masks.png for each, where every mask has a

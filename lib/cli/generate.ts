@@ -6,9 +6,31 @@ import { drawOverlay, type Color } from '../overlay';
 import { write_coco_annotations } from '../pipelines/coco-annotations';
 import type { MaskGenerationOptions } from '../pipelines/mask-generation-options';
 import { pipeline } from '../pipelines/pipeline';
-import type { GenerateCommandOptions } from './generate-command';
+import type { DeviceOption, DTypeOption } from '../types';
 import type { Output } from './output';
 import { resultName } from './usage';
+
+/** The options of the command line, as commander gives them; undefined leaves it to the model and the pipeline. */
+export interface GenerateCommandOptions {
+  out: string;
+  model?: string;
+  device: DeviceOption;
+  dtype: DTypeOption;
+  format: 'coco_rle' | 'polygons';
+  pointsPerCrop?: number;
+  pointsPerBatch?: number;
+  cropsNLayers?: number;
+  predIouThresh?: number;
+  stabilityScoreThresh?: number;
+  maskThreshold?: number;
+  cropsNmsThresh?: number;
+  maxHoleArea?: number;
+  maxSprinkleArea?: number;
+  minMaskRegionArea?: number;
+  reference?: 'transformers';
+  quiet: boolean;
+  debug: boolean;
+}
 
 const DEFAULT_MODEL = 'sam3-tracker-tiny';
 

@@ -32,7 +32,8 @@ export function generatedCases(count: number): GeneratedCase[] {
       prompts.boxes = objects;
       if (draw.chance(0.2)) prompts.zero_area = true;
     }
-    if (draw.chance(0.15)) prompts.prompt_dtype = draw.pick(['float64', 'float16', 'bfloat16', 'int64'] as const);
+    if (draw.chance(0.15))
+      prompts.prompt_dtype = draw.pick(['float64', 'float16', 'bfloat16', 'int64'] as const);
     const hasMasks = draw.chance(0.35);
     if (kind === 1) {
       if (prompts.labels === null) prompts.labels = [1];
