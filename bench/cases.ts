@@ -1,6 +1,7 @@
 /** The cases of the benchmark: what is called, with which arrays. A new case is an entry in `makeCases`. */
 import path from 'node:path';
 import { Sam3TrackerConfig } from '../lib/configuration-sam3-tracker';
+import { randomNumbers } from '../test/support/random';
 import { photoArray, randomArray, writeArray, type ArrayFile } from './arrays';
 import { ROOT } from './peer';
 
@@ -14,6 +15,8 @@ export interface Case {
   runs: number;
   /** Whether a first run on each side is left out. */
   warmUp: boolean;
+  /** Whether ONNX Runtime can do it: it has the model, and no processor. */
+  onnxruntime: boolean;
 }
 
 /** How often to run. */
@@ -29,7 +32,10 @@ export interface Repetitions {
 /** [height, width] in pixels of the picture. */
 export const PICTURE_SIZE: [number, number] = [1200, 1800];
 
-const SEEDS = { pixels: 11, embeddings: 12, masks: 20 };
+/** [height, width] of the pictures that a click's mask is made for: 2, 8 and 50 megapixels. */
+const MASK_SIZES: [number, number][] = [PICTURE_SIZE, [2304, 3456], [6144, 8192]];
+
+const SEEDS = { pixels: 11, embeddings: 12, masks: 20, prompts: 30 };
 
 /** [height, width] in pixels of the model's image. */
 async function imageSize(directory: string): Promise<[number, number]> {
@@ -43,33 +49,56 @@ export async function makePixels(directory: string, scratch: string): Promise<Ar
   return randomArray(scratch, 'pixel_values', [1, 3, height, width], SEEDS.pixels);
 }
 
+/** Image embeddings of one picture, as the encoder gives them. */
+function makeEmbeddings(config: Sam3TrackerConfig, scratch: string): Promise<ArrayFile[]> {
+  const { hidden_size } = config.mask_decoder_config;
+  const sizes = config.vision_config.backbone_feature_sizes;
+  return Promise.all(
+    [hidden_size / 8, hidden_size / 4, hidden_size].map((count, level) => {
+      const dims = [1, count, ...sizes[level]];
+      return randomArray(scratch, `image_embeddings.${level}`, dims, SEEDS.embeddings + level);
+    }),
+  );
+}
+
+/** `count` objects with a point in each; the first lies in the middle. */
+async function makePoints(
+  [height, width]: readonly [number, number],
+  scratch: string,
+  count: number,
+): Promise<Record<'input_points' | 'input_labels', ArrayFile>> {
+  const next = randomNumbers(SEEDS.prompts);
+  const points = Float32Array.from({ length: 2 * count }, (_, index) =>
+    index < 2 ? [width, height][index] / 2 : [width, height][index % 2] * next(),
+  );
+  const labels = new BigInt64Array(count).fill(1n);
+  return {
+    input_points: await writeArray(scratch, `input_points.${count}`, 'float32', points, [1, count, 1, 2]),
+    input_labels: await writeArray(scratch, `input_labels.${count}`, 'int64', labels, [1, count, 1]),
+  };
+}
+
+/** `count` objects with a box around each, xyxy. */
+async function makeBoxes(
+  [height, width]: readonly [number, number],
+  scratch: string,
+  count: number,
+): Promise<Record<'input_boxes', ArrayFile>> {
+  const next = randomNumbers(SEEDS.prompts);
+  // The first corner lies in the upper left quarter of the picture, the second in the lower right one.
+  const boxes = Float32Array.from(
+    { length: 4 * count },
+    (_, index) => ([width, height][index % 2] / 2) * (next() + (index % 4 < 2 ? 0 : 1)),
+  );
+  return { input_boxes: await writeArray(scratch, `input_boxes.${count}`, 'float32', boxes, [1, count, 4]) };
+}
+
 /** The arguments of one click in the middle of given image embeddings. */
 export async function makeClick(directory: string, scratch: string): Promise<Record<string, unknown>> {
   const config = await Sam3TrackerConfig.from_pretrained(directory);
-  const { hidden_size } = config.mask_decoder_config;
-  const sizes = config.vision_config.backbone_feature_sizes;
-  const channels = [hidden_size / 8, hidden_size / 4, hidden_size];
-  const [height, width] = await imageSize(directory);
-  const image_embeddings = await Promise.all(
-    channels.map((count, level) =>
-      randomArray(
-        scratch,
-        `image_embeddings.${level}`,
-        [1, count, ...sizes[level]],
-        SEEDS.embeddings + level,
-      ),
-    ),
-  );
   return {
-    image_embeddings,
-    input_points: await writeArray(
-      scratch,
-      'input_points',
-      'float32',
-      Float32Array.of(width / 2, height / 2),
-      [1, 1, 1, 2],
-    ),
-    input_labels: await writeArray(scratch, 'input_labels', 'int64', BigInt64Array.of(1n), [1, 1, 1]),
+    image_embeddings: await makeEmbeddings(config, scratch),
+    ...(await makePoints(await imageSize(directory), scratch, 1)),
   };
 }
 
@@ -93,12 +122,35 @@ export async function makeCases(
   scratch: string,
   { encode, warmUpEncode, other }: Repetitions,
 ): Promise<Case[]> {
-  const pixel_values = await makePixels(directory, scratch);
-  const click = await makeClick(directory, scratch);
+  const config = await Sam3TrackerConfig.from_pretrained(directory);
+  const [size, pixel_values] = [await imageSize(directory), await makePixels(directory, scratch)];
+  const image_embeddings = await makeEmbeddings(config, scratch);
   const { picture, pred_masks } = await makePicture(directory, scratch);
-  const original_sizes = [PICTURE_SIZE];
-  const size = `${PICTURE_SIZE[1]}x${PICTURE_SIZE[0]}`;
-  const repeated = { runs: other, warmUp: true };
+  const point = await makePoints(size, scratch, 1);
+  const mask = await randomArray(
+    scratch,
+    'input_masks',
+    [1, 1, ...config.vision_config.backbone_feature_sizes[0]],
+    SEEDS.masks + 1,
+    [-10, 10],
+  );
+  const click = (name: string, prompts: Record<string, unknown>, runs = other): Case => ({
+    name,
+    call: 'click',
+    args: { image_embeddings, ...prompts },
+    runs,
+    warmUp: true,
+    onnxruntime: true,
+  });
+  const toMask = ([height, width]: [number, number], runs: number): Case => ({
+    ...click(
+      `one point to a mask of ${Math.round((height * width) / 1e6)} megapixels`,
+      { ...point, multimask_output: false, original_sizes: [[height, width]] },
+      runs,
+    ),
+    onnxruntime: false,
+  });
+  const repeated = { runs: other, warmUp: true, onnxruntime: false };
   return [
     {
       name: 'encode one picture',
@@ -106,14 +158,25 @@ export async function makeCases(
       args: { pixel_values },
       runs: encode,
       warmUp: warmUpEncode,
+      onnxruntime: true,
     },
-    { name: 'one click to logits', call: 'click', args: click, ...repeated },
-    { name: `one click to ${size} masks`, call: 'click', args: { ...click, original_sizes }, ...repeated },
-    { name: `preprocess ${size}`, call: 'preprocess', args: { picture }, ...repeated },
+    click('one point to logits', point),
+    click('one box to logits', await makeBoxes(size, scratch, 1)),
+    click('one point and a mask prompt to logits', { ...point, input_masks: mask }),
+    click('8 boxes to logits', await makeBoxes(size, scratch, 8), Math.ceil(other / 2)),
+    click('16 points to logits', await makePoints(size, scratch, 16), Math.ceil(other / 3)),
+    click('64 points to logits', await makePoints(size, scratch, 64), Math.ceil(other / 7)),
+    ...MASK_SIZES.map((maskSize) => toMask(maskSize, Math.ceil(other / 2))),
     {
-      name: `post-process 3 masks to ${size}`,
+      name: `preprocess ${PICTURE_SIZE[1]}x${PICTURE_SIZE[0]}`,
+      call: 'preprocess',
+      args: { picture },
+      ...repeated,
+    },
+    {
+      name: `post-process 3 masks to ${PICTURE_SIZE[1]}x${PICTURE_SIZE[0]}`,
       call: 'post_process',
-      args: { pred_masks, original_sizes },
+      args: { pred_masks, original_sizes: [PICTURE_SIZE] },
       ...repeated,
     },
   ];

@@ -1,4 +1,4 @@
-/** The full-size model with random weights, made once. */
+/** The models that the benchmark makes once: the full size with random weights, and models as ONNX graphs. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
@@ -11,19 +11,32 @@ export const FULL_SIZE_MODEL = path.join(ROOT, '.cache', 'bench', 'full-size');
 
 /** Makes what is missing or stale of it, with what is done on screen. @throws Error where that fails. */
 export async function makeFullSizeModel(): Promise<string> {
-  const { python, reason } = findPython();
-  if (python === null) throw new Error(`The full-size model cannot be made: ${reason}`);
-  const script = path.join(__dirname, 'make_full_size.py');
-  // What it says belongs to progress, not to the tables.
-  const child = spawn(python, [script, FULL_SIZE_MODEL], { stdio: ['ignore', 2, 2] });
-  const [code] = (await once(child, 'close')) as [number | null];
-  if (code !== 0) throw new Error(`make_full_size.py ended with code ${code}`);
+  await runPython('make_full_size.py', FULL_SIZE_MODEL);
   return FULL_SIZE_MODEL;
 }
 
-/** Reads the weights once, so that the system has them in its file cache. */
-export async function warmFileCache(directory: string): Promise<void> {
-  const stream = createReadStream(path.join(directory, 'model.safetensors'), { highWaterMark: 2 ** 23 });
+/** Makes what is missing or stale of a model's ONNX graphs; returns their directory. @throws Error where that fails. */
+export async function makeOnnxGraphs(directory: string): Promise<string> {
+  const graphs = path.join(ROOT, '.cache', 'bench', 'onnx', path.basename(directory));
+  await runPython('make_onnx.py', directory, graphs);
+  return graphs;
+}
+
+async function runPython(script: string, ...args: string[]): Promise<void> {
+  const { python, reason } = findPython();
+  if (python === null) throw new Error(`${script} cannot run: ${reason}`);
+  // What it says belongs to progress, not to the tables.
+  const child = spawn(python, [path.join(__dirname, script), ...args], {
+    stdio: ['ignore', 2, 2],
+    env: { ...process.env, PYTHONPATH: path.join(ROOT, 'test', 'support'), PYTHONDONTWRITEBYTECODE: '1' },
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0) throw new Error(`${script} ended with code ${code}`);
+}
+
+/** Reads a file once, so that the system has it in its file cache. */
+export async function warmFileCache(file: string): Promise<void> {
+  const stream = createReadStream(file, { highWaterMark: 2 ** 23 });
   stream.resume();
   await once(stream, 'close');
 }

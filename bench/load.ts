@@ -1,4 +1,5 @@
 /** Loading facebook/sam3's sizes from a warm file cache: time, peak memory, and what a second process adds. */
+import path from 'node:path';
 import { makeFullSizeModel, warmFileCache } from './full-size-model';
 import type { BenchOptions } from './options';
 import { Peer } from './peer';
@@ -32,6 +33,7 @@ async function timeLoads(
     unit,
     ours: summarize(ours),
     transformers: summarize(theirs),
+    onnxruntime: null,
     agree: null,
     difference: '',
   });
@@ -56,7 +58,7 @@ async function secondProcess(directory: string, threads: number): Promise<number
 /** Both sides with the same threads; transformers reads the same file. */
 export async function load({ quick, runs, threads, progress }: BenchOptions): Promise<PartResult> {
   const directory = await makeFullSizeModel();
-  await warmFileCache(directory);
+  await warmFileCache(path.join(directory, 'model.safetensors'));
   const cases: CaseResult[] = [];
   for (const dtype of ['float32', 'bfloat16']) {
     progress(`load in ${dtype}`);

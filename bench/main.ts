@@ -72,7 +72,9 @@ async function run(
 ): Promise<boolean> {
   const parts = names.length ? names : flags.quick ? QUICK_PARTS : Object.keys(PARTS);
   const machine = describeMachine();
-  const sides = await withSides(flags.threads, (_, descriptions) => Promise.resolve(descriptions));
+  const sides = await withSides(flags.threads, (_, descriptions) => Promise.resolve(descriptions), [
+    'onnxruntime',
+  ]);
   printHead(machine, sides);
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-bench-'));
   // Also where a signal ends a run that takes minutes; the sides end when their input does.
@@ -94,7 +96,7 @@ async function run(
     const versions = Object.fromEntries(Object.entries(sides).map(([side, found]) => [side, found.versions]));
     const report = {
       machine,
-      versions: { ...versions, onnxruntime: null },
+      versions,
       threads: flags.threads,
       quick: flags.quick,
       cases: results.flatMap(({ part, cases }) => cases.map((one) => ({ part, ...caseJson(one) }))),
@@ -109,7 +111,7 @@ async function run(
 
 const command = new Command('bench')
   .description(
-    'Runs sam3-tracker beside transformers on the same inputs, weights and threads, side by side in turn.',
+    'Runs sam3-tracker beside transformers and ONNX Runtime on the same inputs, weights and threads, in turn.',
   )
   .addArgument(
     new Argument('[parts...]', 'what to run (default: all; with --quick all but load and full-size)').choices(

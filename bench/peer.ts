@@ -10,7 +10,7 @@ import type { ArrayFile } from './arrays';
 export const ROOT = path.join(__dirname, '..');
 
 /** The sides that a case can have; a further one is a worker with the methods of ours_worker.ts and a line in `start`. */
-export type Side = 'ours' | 'transformers';
+export type Side = 'ours' | 'transformers' | 'onnxruntime';
 
 /** What a side says of itself. */
 export interface Description {
@@ -64,10 +64,10 @@ export class Peer {
     });
   }
 
-  /** Starts our side or transformers', each with `threads` threads. @throws Error where there is no such Python. */
+  /** Starts a side with `threads` threads. @throws Error where transformers' has no Python. */
   static start(side: Side, threads: number): Peer {
     const env = { OMP_NUM_THREADS: String(threads) };
-    if (side === 'ours') return Peer.startNode('ours_worker.ts', env);
+    if (side !== 'transformers') return Peer.startNode(`${side}_worker.ts`, env, side);
     const { python, reason } = findPython();
     if (python === null) throw new Error(`transformers cannot be run: ${reason}`);
     return new Peer(side, python, [path.join(__dirname, 'transformers_worker.py')], {
@@ -79,9 +79,9 @@ export class Peer {
   }
 
   /** Starts a TypeScript worker of this directory, with `gc()` at hand. */
-  static startNode(script: string, env: NodeJS.ProcessEnv = {}): Peer {
+  static startNode(script: string, env: NodeJS.ProcessEnv = {}, side: Side = 'ours'): Peer {
     const args = ['--expose-gc', '--import', 'tsx', path.join(__dirname, script)];
-    return new Peer('ours', process.execPath, args, env);
+    return new Peer(side, process.execPath, args, env);
   }
 
   /** @throws Error where the worker raised, or is gone. */

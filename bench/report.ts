@@ -8,7 +8,9 @@ export interface CaseResult {
   ours: Summary | null;
   /** null where this side has no such thing, or does not tell. */
   transformers: Summary | null;
-  /** Whether both sides gave the same; null where there is nothing to compare. */
+  /** null for what ONNX Runtime has no part in. */
+  onnxruntime: Summary | null;
+  /** Whether all sides gave the same; null where there is nothing to compare. */
   agree: boolean | null;
   /** The largest differences by output, for people. */
   difference: string;
@@ -54,13 +56,19 @@ function shownSummary(summary: Summary | null): string {
   return runs === 1 ? shown(median) : `${shown(median)} (${shown(min)}-${shown(max)})`;
 }
 
-function caseRow({ name, unit, ours, transformers, agree, difference }: CaseResult): Record<string, string> {
+const shownRatio = (ours: Summary | null, other: Summary | null): string =>
+  ours && other ? shown(ours.median / other.median) : '-';
+
+function caseRow(result: CaseResult): Record<string, string> {
+  const { name, unit, ours, transformers, onnxruntime, agree, difference } = result;
   return {
     case: name,
     unit,
     ours: shownSummary(ours),
     transformers: shownSummary(transformers),
-    'ours / transformers': ours && transformers ? shown(ours.median / transformers.median) : '-',
+    onnxruntime: shownSummary(onnxruntime),
+    'ours / transformers': shownRatio(ours, transformers),
+    'ours / onnxruntime': shownRatio(ours, onnxruntime),
     runs: String(Math.max(ours?.runs ?? 0, transformers?.runs ?? 0)),
     agree: agree === null ? '-' : agree ? 'yes' : 'NO',
     'largest difference (scale)': difference || '-',
@@ -79,20 +87,27 @@ export function partText({ title, cases, checks, tables }: PartResult): string {
   return `${sections.join('\n\n')}\n`;
 }
 
-/** A case for programs: medians, null where a side cannot, or the benchmark does not run it yet. */
-export function caseJson({ name, unit, ours, transformers, agree, difference }: CaseResult): object {
+/** A case for programs: medians, null where a side cannot. */
+export function caseJson(result: CaseResult): object {
+  const { name, unit, ours, transformers, onnxruntime, agree, difference } = result;
+  const spread = (side: Summary | null): [number, number] | null => side && [side.min, side.max];
   return {
     name,
     unit,
     ours: ours?.median ?? null,
     transformers: transformers?.median ?? null,
-    onnxruntime: null,
+    onnxruntime: onnxruntime?.median ?? null,
     agree,
     spread: {
-      ours: ours && [ours.min, ours.max],
-      transformers: transformers && [transformers.min, transformers.max],
+      ours: spread(ours),
+      transformers: spread(transformers),
+      onnxruntime: spread(onnxruntime),
     },
-    runs: { ours: ours?.runs ?? 0, transformers: transformers?.runs ?? 0 },
+    runs: {
+      ours: ours?.runs ?? 0,
+      transformers: transformers?.runs ?? 0,
+      onnxruntime: onnxruntime?.runs ?? 0,
+    },
     difference,
   };
 }

@@ -1,27 +1,25 @@
-/** Both sides at once, with the same number of threads. */
+/** Several sides at once, with the same number of threads. */
 import { Peer, type Description, type Side } from './peer';
 
-/** Ours first, as it is compared. */
-const SIDES: readonly Side[] = ['ours', 'transformers'];
+/** Running sides, ours first, as it is compared. */
+export type Sides = readonly [ours: Peer, transformers: Peer, ...others: Peer[]];
 
 /**
- * Starts ours and transformers', hands them and what they say of themselves over, and ends them.
+ * Starts ours, transformers' and `others`, hands them and what they say of themselves over, and ends them.
  *
  * @throws Error where one cannot be started or has another number of threads.
  */
 export async function withSides<T>(
   threads: number,
-  run: (
-    sides: readonly [ours: Peer, transformers: Peer],
-    descriptions: Readonly<Record<string, Description>>,
-  ) => Promise<T>,
+  run: (sides: Sides, descriptions: Readonly<Record<string, Description>>) => Promise<T>,
+  others: readonly Side[] = [],
 ): Promise<T> {
   const sides: Peer[] = [];
   try {
     // One by one, so that those that did start are ended where the next cannot.
-    for (const side of SIDES) sides.push(Peer.start(side, threads));
-    const [ours, transformers] = sides;
-    return await run([ours, transformers], await describeSides(sides, threads));
+    for (const side of ['ours', 'transformers', ...others] as const) sides.push(Peer.start(side, threads));
+    const [ours, transformers, ...rest] = sides;
+    return await run([ours, transformers, ...rest], await describeSides(sides, threads));
   } finally {
     await Promise.all(sides.map((side) => side.close()));
   }

@@ -1,9 +1,10 @@
-/** The bundled model beside transformers: what is left of the time when the arithmetic is small. */
+/** The bundled model beside its peers: what is left of the time when the arithmetic is small. */
 import path from 'node:path';
 import { makeCases } from './cases';
 import { agreementChecks, compareCase } from './comparison';
+import { makeOnnxGraphs } from './full-size-model';
 import type { BenchOptions } from './options';
-import { withSides } from './sides';
+import { withSides, type Sides } from './sides';
 import { ROOT } from './peer';
 import type { CaseResult, PartResult } from './report';
 
@@ -15,12 +16,15 @@ export async function small({ quick, runs, threads, scratch, progress }: BenchOp
   const other = runs ?? (quick ? 10 : 30);
   const list = await makeCases(SMALL_MODEL, scratch, { encode: other, warmUpEncode: true, other });
   const cases: CaseResult[] = [];
-  await withSides(threads, async (sides) => {
-    for (const side of sides) await side.call('load', { directory: SMALL_MODEL });
+  const graphs = await makeOnnxGraphs(SMALL_MODEL);
+  const run = async (sides: Sides): Promise<void> => {
+    for (const side of sides)
+      await side.call('load', { directory: side.side === 'onnxruntime' ? graphs : SMALL_MODEL });
     for (const one of list) {
       progress(one.name);
       cases.push(await compareCase(sides, one, scratch));
     }
-  });
+  };
+  await withSides(threads, run, ['onnxruntime']);
   return { title: 'Small model (sam3-tracker-tiny)', cases, checks: agreementChecks(cases), tables: [] };
 }

@@ -13,7 +13,11 @@ export type {
 } from './modeling-sam3-tracker';
 export type { NamedImageEmbeddings, Sam3TrackerModelInputs, Sam3TrackerPrompts } from './model-inputs';
 export type { ModelOutputTuple } from './model-output';
-export { Sam3TrackerImageSegmentationOutput, Sam3TrackerVisionEncoderOutput } from './model-output';
+export {
+  Sam3TrackerImageSegmentationOutput,
+  Sam3TrackerMasksOutput,
+  Sam3TrackerVisionEncoderOutput,
+} from './model-output';
 export { Sam3TrackerProcessor } from './processing-sam3-tracker';
 export type {
   ProcessorResult,

@@ -57,6 +57,8 @@ const WHOLE = ['int64', 'int32', 'int16', 'int8', 'uint8'];
 /** The arguments of `forward`, their names checked. */
 export interface ForwardInputs extends Sam3TrackerModelInputs {
   return_dict?: unknown;
+  /** Unchecked: `forward` leaves it alone. */
+  original_sizes?: unknown;
 }
 
 const FORWARD_INPUTS = [

@@ -98,6 +98,22 @@ export class Sam3TrackerImageSegmentationOutput extends ModelOutput {
   }
 }
 
+/** What `Sam3TrackerModel.predict_masks` returns. */
+export class Sam3TrackerMasksOutput extends Sam3TrackerImageSegmentationOutput {
+  /** Masks in the size of each picture, (objects, masks, height, width): bool, or logits with `binarize: false`. */
+  readonly masks: readonly Tensor[];
+
+  /** An output of the given fields. */
+  constructor(
+    fields: ConstructorParameters<typeof Sam3TrackerImageSegmentationOutput>[0] & {
+      masks: readonly Tensor[];
+    },
+  ) {
+    super(fields);
+    this.masks = fields.masks;
+  }
+}
+
 /** What `Sam3TrackerModel.get_image_features` returns; transformers' class of this name. */
 export class Sam3TrackerVisionEncoderOutput extends ModelOutput {
   /** Output of the last layer: (images, positions, channels). */

@@ -8,10 +8,18 @@ import {
   readForwardInputs,
 } from './model-inputs';
 import type { NamedImageEmbeddings, Sam3TrackerModelInputs, Sam3TrackerPrompts } from './model-inputs';
-import { Sam3TrackerImageSegmentationOutput, Sam3TrackerVisionEncoderOutput, lend } from './model-output';
+import {
+  Sam3TrackerImageSegmentationOutput,
+  Sam3TrackerMasksOutput,
+  Sam3TrackerVisionEncoderOutput,
+} from './model-output';
 import type { ModelOutputTuple } from './model-output';
+import { wrongType } from './errors';
+import { forwardFields, handleOf, lent, optionalTensorsOf, tensorsOf } from './native-results';
 import { callNative } from './native';
-import type { NativePrompts, NativeTensor } from './native';
+import type { NativeForwardOptions, NativePrompts, NativeTensor } from './native';
+import { readPictureOptions } from './post-process-masks';
+import type { PostProcessArguments, SizesInput } from './post-process-masks';
 import { Sam3TrackerPreTrainedModel } from './pretrained-model';
 import { Tensor } from './tensor';
 import { checkOptions, optionalBoolean } from './validate';
@@ -33,10 +41,6 @@ export interface ImageFeaturesOptions {
 }
 
 const FEATURE_OPTIONS = ['output_hidden_states', 'output_attentions', 'return_dict'];
-
-const handleOf = (tensor: Tensor | null): NativeTensor | null => tensor && tensor.handle;
-const tensorsOf = (handles: NativeTensor[]): Tensor[] => handles.map((handle) => new Tensor(handle));
-const optionalTensorsOf = (handles: NativeTensor[] | null): Tensor[] | null => handles && tensorsOf(handles);
 
 /** Arguments of a call that gives named fields, which is the configuration's default unless that was changed. */
 export type ForObject<T> = T & {
@@ -92,34 +96,66 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
   forward(inputs: Sam3TrackerModelInputs): Promise<Sam3TrackerImageSegmentationOutput | ModelOutputTuple> {
     return this.withNative(async (handle) => {
       const given = readForwardInputs(inputs);
-      const pixels = given.pixel_values ? checkPixelValues(given.pixel_values, this.config) : null;
-      const embeddings = given.image_embeddings
-        ? checkImageEmbeddings(given.image_embeddings, this.config, this.dtype)
-        : null;
-      const images = pixels ? pixels.dims[0] : (embeddings as Tensor[])[0].dims[0];
-      const options = {
-        ...nativePrompts(given, images),
-        pixelValues: handleOf(pixels),
-        imageEmbeddings: embeddings && embeddings.map((tensor) => tensor.handle),
-        multimaskOutput: optionalBoolean(given.multimask_output, 'multimask_output', true),
-        ...this.#guidance(given),
-        ...this.#outputOptions(given),
-      };
+      const { options, embeddings } = this.#forwardOptions(given);
       // null stands for true here, and for the configuration's default in get_image_features, as there.
       const asTuple = given.return_dict !== null && this.#asTuple(given);
       const result = await callNative(() => handle.forward(options));
-      const output = new Sam3TrackerImageSegmentationOutput({
-        iou_scores: new Tensor(result.iouScores),
-        pred_masks: new Tensor(result.predMasks),
-        object_score_logits: new Tensor(result.objectScoreLogits),
-        image_embeddings: embeddings ?? tensorsOf(result.imageEmbeddings),
-        vision_hidden_states: optionalTensorsOf(result.visionHiddenStates),
-        vision_attentions: optionalTensorsOf(result.visionAttentions),
-        mask_decoder_attentions: optionalTensorsOf(result.maskDecoderAttentions),
-      });
-      if (embeddings) lend(output, embeddings);
+      const output = lent(
+        new Sam3TrackerImageSegmentationOutput(forwardFields(result, embeddings)),
+        embeddings,
+      );
       return asTuple ? output.to_tuple() : output;
     });
+  }
+
+  /**
+   * `forward` and `post_process_masks` in one job: from prompts to masks in the size of the pictures, with the same
+   * numbers as in two.
+   *
+   * @param inputs as those of `forward`; `original_sizes` are the pictures', [height, width] in pixels each.
+   * @param args `mask_threshold` (on logits, default 0) and so on, as `post_process_masks` takes them after the sizes.
+   * @returns what `forward` returns, and the masks: bool, or logits with `binarize: false`.
+   * @throws as `forward` and `Sam3ImageProcessor.post_process_masks`; TypeError for return_dict.
+   */
+  predict_masks(
+    inputs: Sam3TrackerModelInputs & { original_sizes: SizesInput },
+    ...args: PostProcessArguments
+  ): Promise<Sam3TrackerMasksOutput> {
+    return this.withNative(async (handle) => {
+      const given = readForwardInputs(inputs);
+      if (given.return_dict !== undefined)
+        throw wrongType('no return_dict', 'predict_masks', given.return_dict);
+      const { options, embeddings, images } = this.#forwardOptions(given);
+      const pictures = await readPictureOptions(given.original_sizes as SizesInput, args, images);
+      const result = await callNative(() => handle.forward({ ...options, pictures }));
+      const fields = {
+        ...forwardFields(result, embeddings),
+        masks: tensorsOf(result.masks as NativeTensor[]),
+      };
+      return lent(new Sam3TrackerMasksOutput(fields), embeddings);
+    });
+  }
+
+  #forwardOptions(given: Sam3TrackerModelInputs): {
+    options: NativeForwardOptions;
+    embeddings: Tensor[] | null;
+    images: number;
+  } {
+    const pixels = given.pixel_values ? checkPixelValues(given.pixel_values, this.config) : null;
+    const embeddings = given.image_embeddings
+      ? checkImageEmbeddings(given.image_embeddings, this.config, this.dtype)
+      : null;
+    const images = pixels ? pixels.dims[0] : (embeddings as Tensor[])[0].dims[0];
+    const options = {
+      ...nativePrompts(given, images),
+      pixelValues: handleOf(pixels),
+      imageEmbeddings: embeddings && embeddings.map((tensor) => tensor.handle),
+      multimaskOutput: optionalBoolean(given.multimask_output, 'multimask_output', true),
+      ...this.#guidance(given),
+      ...this.#outputOptions(given),
+      pictures: null,
+    };
+    return { options, embeddings, images };
   }
 
   /** `get_image_features` with a tuple as its result: the fields that are not null, in their order, as an array. */

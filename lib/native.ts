@@ -76,6 +76,19 @@ export interface NativePrompts {
   inputMasks: NativeTensor | null;
 }
 
+/** The pictures to whose sizes mask logits are stretched, and how. */
+export interface NativePictureOptions {
+  /** [height, width] of each picture in pixels. */
+  sizes: [number, number][];
+  /** On logits. */
+  maskThreshold: number;
+  binarize: boolean;
+  /** Low-resolution pixels; 0 leaves holes alone. */
+  maxHoleArea: number;
+  maxSprinkleArea: number;
+  nonOverlapping: boolean;
+}
+
 /** What `forward` takes. */
 export interface NativeForwardOptions extends NativePrompts {
   pixelValues: NativeTensor | null;
@@ -86,6 +99,8 @@ export interface NativeForwardOptions extends NativePrompts {
   outputHiddenStates: boolean;
   outputAttentions: boolean;
   eagerAttention: boolean;
+  /** null where no masks in the size of the pictures are wanted. */
+  pictures: NativePictureOptions | null;
 }
 
 /** What `forward` gives. */
@@ -93,6 +108,8 @@ export interface NativeForwardResult {
   iouScores: NativeTensor;
   predMasks: NativeTensor;
   objectScoreLogits: NativeTensor;
+  /** (objects, masks, height, width) a picture, null without `pictures`. */
+  masks: NativeTensor[] | null;
   imageEmbeddings: NativeTensor[];
   visionHiddenStates: NativeTensor[] | null;
   visionAttentions: NativeTensor[] | null;
@@ -219,15 +236,7 @@ export interface NativePreprocessOptions {
 export interface NativePostProcessOptions {
   /** One tensor an image, (objects, masks, height, width). */
   masks: NativeTensor[];
-  /** [height, width] of each picture in pixels. */
-  sizes: [number, number][];
-  /** On logits. */
-  maskThreshold: number;
-  binarize: boolean;
-  /** Low-resolution pixels; 0 leaves holes alone. */
-  maxHoleArea: number;
-  maxSprinkleArea: number;
-  nonOverlapping: boolean;
+  pictures: NativePictureOptions;
 }
 
 /** Versions, threads and devices of the loaded libtorch. */

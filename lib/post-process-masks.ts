@@ -2,6 +2,7 @@
 import type { DType, TensorData } from './dtype';
 import { describe, wrongType, wrongValue } from './errors';
 import { callNative, native } from './native';
+import type { NativePictureOptions } from './native';
 import { Tensor } from './tensor';
 import type { ArrayWithDims, ImageSize } from './types';
 import { checkBoolean, checkNumber, checkOptions, checkSize, isPlainObject } from './validate';
@@ -48,6 +49,34 @@ const OPTION_NAMES = [
 
 // transformers.js' users pass it by name, too; the sizes of resized pictures matter only where a ratio is kept.
 const IGNORED_NAME = 'reshaped_input_sizes';
+
+/**
+ * Checks sizes of pictures and what follows them.
+ *
+ * @param original_sizes [height, width] of each picture.
+ * @param args what follows the sizes in a call of post_process_masks.
+ * @param count how many pictures there are.
+ */
+export async function readPictureOptions(
+  original_sizes: SizesInput,
+  args: readonly unknown[],
+  count: number,
+): Promise<NativePictureOptions> {
+  const options = readOptions(args);
+  const sizes = await readSizes(original_sizes);
+  if (count !== sizes.length)
+    throw new RangeError(
+      `Expected one of original_sizes for each of the ${count} images of masks but received ${sizes.length}.`,
+    );
+  return {
+    sizes,
+    maskThreshold: options.mask_threshold,
+    binarize: options.binarize,
+    maxHoleArea: options.max_hole_area,
+    maxSprinkleArea: options.max_sprinkle_area,
+    nonOverlapping: options.apply_non_overlapping_constraints,
+  };
+}
 
 function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions> {
   const [first, ...rest] = args;
@@ -135,34 +164,19 @@ export async function postProcessMasks(
   original_sizes: SizesInput,
   args: readonly unknown[],
 ): Promise<Tensor[]> {
-  const options = readOptions(args);
-  const sizes = await readSizes(original_sizes);
   const isBatch = masks instanceof Tensor;
   if (!isBatch && !Array.isArray(masks)) throw wrongType('a Tensor or a list of Tensors', 'masks', masks);
   const count = isBatch ? (masks.dims[0] ?? 0) : masks.length;
-  if (count !== sizes.length)
-    throw new RangeError(
-      `Expected one of original_sizes for each of the ${count} images of masks but received ${sizes.length}.`,
-    );
+  const pictures = await readPictureOptions(original_sizes, args, count);
   const own: Tensor[] = [];
   try {
-    const handles = sizes.map((_, index) => {
+    const handles = pictures.sizes.map((_, index) => {
       const mask: unknown = isBatch ? masks.slice(index) : (masks as readonly unknown[])[index];
       const { tensor, isOwn } = readMask(mask, index);
       if (isOwn || isBatch) own.push(tensor);
       return tensor.handle;
     });
-    const results = await callNative(() =>
-      native.postProcessMasks({
-        masks: handles,
-        sizes,
-        maskThreshold: options.mask_threshold,
-        binarize: options.binarize,
-        maxHoleArea: options.max_hole_area,
-        maxSprinkleArea: options.max_sprinkle_area,
-        nonOverlapping: options.apply_non_overlapping_constraints,
-      }),
-    );
+    const results = await callNative(() => native.postProcessMasks({ masks: handles, pictures }));
     return results.map((handle) => new Tensor(handle));
   } finally {
     for (const tensor of own) tensor.dispose();

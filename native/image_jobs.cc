@@ -133,28 +133,28 @@ Napi::Value PreprocessImagesJob(const Napi::CallbackInfo& info) {
   });
 }
 
+PictureOptions ReadPictureOptions(const Napi::Object& options) {
+  const Napi::Array sizes = AsArray(options.Get("sizes"), "sizes");
+  PictureOptions result;
+  for (uint32_t i = 0; i < sizes.Length(); ++i) result.sizes.push_back(AsSize(sizes.Get(i), "sizes"));
+  result.post_process = {AsDouble(options.Get("maskThreshold"), "mask_threshold"),
+                         AsBool(options.Get("binarize"), "binarize"),
+                         AsDouble(options.Get("maxHoleArea"), "max_hole_area"),
+                         AsDouble(options.Get("maxSprinkleArea"), "max_sprinkle_area"),
+                         AsBool(options.Get("nonOverlapping"), "apply_non_overlapping_constraints")};
+  return result;
+}
+
 Napi::Value PostProcessMasksJob(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
     const Napi::Object options = AsObject(info[0], "options");
     std::vector<at::Tensor> masks = AsTensorList(options.Get("masks"), "masks");
-    const Napi::Array list = AsArray(options.Get("sizes"), "sizes");
-    std::vector<ImageSize> sizes;
-    for (uint32_t i = 0; i < list.Length(); ++i) sizes.push_back(AsImageSize(list.Get(i), "sizes"));
-    if (sizes.size() != masks.size()) throw Napi::RangeError::New(env, "Expected as many sizes as masks.");
-    const PostProcessOptions read = {
-        AsDouble(options.Get("maskThreshold"), "mask_threshold"), AsBool(options.Get("binarize"), "binarize"),
-        AsDouble(options.Get("maxHoleArea"), "max_hole_area"),
-        AsDouble(options.Get("maxSprinkleArea"), "max_sprinkle_area"),
-        AsBool(options.Get("nonOverlapping"), "apply_non_overlapping_constraints")};
     return RunJob(
         env, AddonData::Get(env).tensor_executor(),
-        [masks = std::move(masks), sizes = std::move(sizes), read] {
-          std::vector<at::Tensor> results;
-          for (size_t i = 0; i < masks.size(); ++i) {
-            results.push_back(PostProcessMasks(masks[i], sizes[i].height, sizes[i].width, read));
-          }
-          return results;
+        [masks = std::move(masks),
+         pictures = ReadPictureOptions(AsObject(options.Get("pictures"), "pictures"))] {
+          return PostProcessMasks(masks, pictures);
         },
         [](Napi::Env job_env, std::vector<at::Tensor>&& tensors) {
           return TensorObject::WrapList(job_env, tensors);

@@ -128,4 +128,15 @@ at::Tensor PostProcessMasks(const at::Tensor& masks, int64_t height, int64_t wid
   return output;
 }
 
+std::vector<at::Tensor> PostProcessMasks(const std::vector<at::Tensor>& masks,
+                                         const PictureOptions& options) {
+  TORCH_CHECK(masks.size() == options.sizes.size(), "Expected as many sizes as pictures with masks.");
+  std::vector<at::Tensor> results;
+  for (size_t i = 0; i < masks.size(); ++i) {
+    const auto [height, width] = options.sizes[i];
+    results.push_back(PostProcessMasks(masks[i], height, width, options.post_process));
+  }
+  return results;
+}
+
 }  // namespace sam3_tracker

@@ -2,7 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
+#include <vector>
 
 namespace sam3_tracker {
 
@@ -27,7 +29,18 @@ struct PostProcessOptions {
 at::Tensor PostProcessMasks(const at::Tensor& masks, int64_t height, int64_t width,
                             const PostProcessOptions& options);
 
-/// The same in plain aten calls: for other devices, and what the tests hold PostProcessMasks against.
+/// Pictures to whose sizes masks are stretched.
+struct PictureOptions {
+  /// [height, width] of each picture in pixels.
+  std::vector<std::array<int64_t, 2>> sizes;
+  PostProcessOptions post_process;
+};
+
+/// PostProcessMasks for the masks of each picture: one (objects, masks, h, w) a picture.
+std::vector<at::Tensor> PostProcessMasks(const std::vector<at::Tensor>& masks, const PictureOptions& options);
+
+/// PostProcessMasks of one picture in plain aten calls: for other devices, and what the tests hold it
+/// against.
 at::Tensor PostProcessMasksWithAten(const at::Tensor& masks, int64_t height, int64_t width,
                                     const PostProcessOptions& options);
 

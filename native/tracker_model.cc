@@ -16,10 +16,6 @@ namespace {
 
 std::vector<at::Tensor> TensorList(const c10::IValue& value) { return value.toTensorVector(); }
 
-c10::IValue OptionalValue(const std::optional<at::Tensor>& tensor) {
-  return tensor ? c10::IValue(*tensor) : c10::IValue();
-}
-
 }  // namespace
 
 TrackerModel::Components TrackerModel::LoadComponents(const LoadOptions& options) {
@@ -54,7 +50,8 @@ TrackerModel::TrackerModel(const c10::Device& device, c10::ScalarType dtype,
       point_embeddings_(point_embeddings),
       vision_encoder_(std::move(components.vision_encoder)),
       prompt_encoder_(std::move(components.prompt_encoder)),
-      mask_decoder_(std::move(components.mask_decoder)) {}
+      mask_decoder_(std::move(components.mask_decoder)),
+      object_decoder_(&mask_decoder_) {}
 
 std::shared_ptr<TrackerModel> TrackerModel::ConvertedTo(const c10::Device& device,
                                                         c10::ScalarType dtype) const {
@@ -203,26 +200,44 @@ ForwardResult TrackerModel::Forward(const ForwardInput& input) {
     // Masks alone: an object for each.
     if (prompts.masks) sparse = sparse->repeat({1, prompts.masks->size(1), 1, 1});
   }
-  const at::Tensor dense =
-      prompts.masks ? prompt_encoder_.Run("embed_masks", {EachMaskAlone(*prompts.masks)}).toTensor()
-                    : prompt_encoder_.Run("embed_no_mask", {images}).toTensor();
+  Decode(input, *sparse, &result);
+  if (input.pictures) result.masks = PostProcessMasks(result.selected.masks.unbind(), *input.pictures);
+  return result;
+}
 
+void TrackerModel::Decode(const ForwardInput& input, const at::Tensor& sparse, ForwardResult* result) {
+  const std::vector<at::Tensor>& embeddings = result->image_embeddings;
+  std::optional<at::Tensor> mask;
+  if (input.prompts.masks) {
+    mask = prompt_encoder_.Run("embed_masks", {EachMaskAlone(*input.prompts.masks)}).toTensor();
+  }
+  const auto embed_no_mask = [&](int64_t images) {
+    return prompt_encoder_.Run("embed_no_mask", {images}).toTensor();
+  };
+  const auto on_device = [this](const std::optional<at::Tensor>& tensor) {
+    return tensor ? c10::IValue(tensor->to(device_, dtype_)) : c10::IValue();
+  };
+  // In half precision another order of operations rounds visibly otherwise than the reference's does.
+  const bool is_plain = !input.attention_similarity && !input.target_embedding &&
+                        !input.attention.attentions && !input.attention.eager;
+  if (is_plain && device_.is_cpu() && dtype_ == at::kFloat) {
+    const DecodedObjects decoded =
+        object_decoder_.Decode(embeddings, PositionalEmbeddings(), sparse, embed_no_mask(1), mask);
+    result->selected = SelectMasks(decoded.all, input.multimask_output, stability_);
+    result->object_score_logits = decoded.object_score_logits;
+    return;
+  }
   std::string method = input.attention.attentions ? "decode_with_attentions" : "decode";
   if (input.attention.eager) method += "_eager";
-  const auto on_device = [this](const std::optional<at::Tensor>& tensor) {
-    return tensor ? std::optional<at::Tensor>(tensor->to(device_, dtype_)) : std::nullopt;
-  };
-  const c10::IValue output =
-      mask_decoder_.Run(method, {result.image_embeddings.back(), PositionalEmbeddings(), *sparse, dense,
-                                 result.image_embeddings[0], result.image_embeddings[1],
-                                 OptionalValue(on_device(input.attention_similarity)),
-                                 OptionalValue(on_device(input.target_embedding))});
+  const c10::IValue output = mask_decoder_.Run(
+      method, {embeddings.back(), PositionalEmbeddings(), sparse,
+               mask ? *mask : embed_no_mask(embeddings.back().size(0)), embeddings[0], embeddings[1],
+               on_device(input.attention_similarity), on_device(input.target_embedding)});
   const auto& elements = output.toTupleRef().elements();
-  result.selected =
+  result->selected =
       SelectMasks({elements.at(0).toTensor(), elements.at(1).toTensor()}, input.multimask_output, stability_);
-  result.object_score_logits = elements.at(2).toTensor();
-  if (input.attention.attentions) result.mask_decoder_attentions = TensorList(elements.at(3));
-  return result;
+  result->object_score_logits = elements.at(2).toTensor();
+  if (input.attention.attentions) result->mask_decoder_attentions = TensorList(elements.at(3));
 }
 
 }  // namespace sam3_tracker

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "mask_ops.h"
 #include "mask_selection.h"
+#include "object_decoder.h"
 #include "script_component.h"
 
 namespace sam3_tracker {
@@ -64,11 +66,15 @@ struct ForwardInput {
   std::optional<at::Tensor> attention_similarity;
   std::optional<at::Tensor> target_embedding;
   AttentionOptions attention;
+  // Masks in the size of the pictures are wanted, too.
+  std::optional<PictureOptions> pictures;
 };
 
 struct ForwardResult {
   ScoredMasks selected;
   at::Tensor object_score_logits;  // (images, objects, 1)
+  // Where they were asked for: (objects, masks, height, width) a picture.
+  std::optional<std::vector<at::Tensor>> masks;
   std::vector<at::Tensor> image_embeddings;
   std::optional<std::vector<at::Tensor>> vision_hidden_states;
   std::optional<std::vector<at::Tensor>> vision_attentions;
@@ -130,6 +136,8 @@ class TrackerModel {
   std::optional<at::Tensor> EmbedSparse(const Prompts& prompts);
   // Masks in the form that the prompt encoder takes: (masks of all images, 1, height, width).
   at::Tensor EachMaskAlone(const at::Tensor& masks) const;
+  // Masks, scores and attentions for the image embeddings that `result` has.
+  void Decode(const ForwardInput& input, const at::Tensor& sparse, ForwardResult* result);
 
   c10::Device device_;
   c10::ScalarType dtype_;
@@ -138,6 +146,7 @@ class TrackerModel {
   ScriptComponent vision_encoder_;
   ScriptComponent prompt_encoder_;
   ScriptComponent mask_decoder_;
+  ObjectDecoder object_decoder_;
   // Depends on the weights alone, so it is computed with the first click.
   std::optional<at::Tensor> positional_embeddings_;
 };

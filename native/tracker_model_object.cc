@@ -7,6 +7,7 @@
 #include "addon_data.h"
 #include "device.h"
 #include "dtype.h"
+#include "image_jobs.h"
 #include "js_error.h"
 #include "mask_jobs.h"
 #include "options.h"
@@ -175,6 +176,9 @@ Napi::Value TrackerModelObject::Forward(const Napi::CallbackInfo& info) {
     input.attention_similarity = AsOptionalTensor(options.Get("attentionSimilarity"), "attention_similarity");
     input.target_embedding = AsOptionalTensor(options.Get("targetEmbedding"), "target_embedding");
     input.attention = ReadAttention(options);
+    if (!options.Get("pictures").IsNull()) {
+      input.pictures = ReadPictureOptions(AsObject(options.Get("pictures"), "pictures"));
+    }
     return Run(
         env, [input = std::move(input)](TrackerModel& model) { return model.Forward(input); },
         [](Napi::Env job_env, const ForwardResult& result) {
@@ -182,6 +186,7 @@ Napi::Value TrackerModelObject::Forward(const Napi::CallbackInfo& info) {
           object.Set("iouScores", TensorObject::Wrap(job_env, result.selected.iou_scores));
           object.Set("predMasks", TensorObject::Wrap(job_env, result.selected.masks));
           object.Set("objectScoreLogits", TensorObject::Wrap(job_env, result.object_score_logits));
+          object.Set("masks", WrapOptionalList(job_env, result.masks));
           object.Set("imageEmbeddings", TensorObject::WrapList(job_env, result.image_embeddings));
           object.Set("visionHiddenStates", WrapOptionalList(job_env, result.vision_hidden_states));
           object.Set("visionAttentions", WrapOptionalList(job_env, result.vision_attentions));

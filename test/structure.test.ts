@@ -63,6 +63,7 @@ const layers: string[][] = [
     'pretrained-model',
     'mask-batches',
     'modeling-sam3-tracker',
+    'native-results',
     'auto',
     'overlay',
   ],

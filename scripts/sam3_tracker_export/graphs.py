@@ -17,7 +17,7 @@ from torch import nn
 
 from .archive import rewrite_archive
 from .config import GraphConfig
-from .mask_decoder import DecoderComponent
+from .decoder_component import DecoderComponent
 from .prompt_encoder import PromptComponent
 from .vision_encoder import VisionComponent
 

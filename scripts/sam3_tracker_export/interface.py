@@ -149,4 +149,47 @@ def _decoder_methods(config: GraphConfig) -> List[dict]:
         _method("decode_eager", arguments, results),
         _method("decode_with_attentions", arguments, [*results, attentions]),
         _method("decode_with_attentions_eager", arguments, [*results, attentions]),
+        *_prepared_methods(config, arguments),
+    ]
+
+
+def _prepared_methods(config: GraphConfig, decode: List[Value]) -> List[dict]:
+    """`decode` in three steps, of which the first two depend on the image alone, and on a mask prompt.
+
+    Without attention_similarity and target_embedding, with one image at a time and the positional embeddings and the
+    mask prompt once for all its objects, and with the operations in another order: equal but for rounding.
+    """
+    decoder = config.mask_decoder
+    channels, heads = decoder.hidden_size, decoder.num_attention_heads
+    head_dim = channels // decoder.attention_downsample_rate // heads
+    height, width = config.vision.backbone_feature_sizes[2]
+    positions = height * width
+
+    def image(batch: object) -> Value:
+        projections = [[batch, heads, head_dim, positions], [batch, heads, positions, head_dim]]
+        shapes = [[batch, positions, channels], [1, positions, channels], *projections, projections[0]]
+        return ("image", "List[Tensor]", shapes)
+
+    def features(batch: object) -> Value:
+        shapes = [[batch, height, width, 4, channels // 2], [batch, height, width, channels]]
+        return ("features", "List[Tensor]", shapes)
+
+    image_embedding, image_positional_embeddings, _, dense, feat_s0, feat_s1 = decode[:6]
+    one_for_all: Value = (image_positional_embeddings[0], "Tensor", [1, channels, height, width])
+    one_per_image: Value = (dense[0], "Tensor", ["batch or 1", channels, height, width])
+    sparse: Value = ("sparse", "Tensor", [1, "objects", "tokens", channels])
+    height0, width0 = config.vision.backbone_feature_sizes[0]
+    masks = decoder.num_multimask_outputs + 1
+    return [
+        _method("prepare_image", [image_embedding, one_for_all, one_per_image], [image("batch")]),
+        _method("prepare_features", [feat_s0, feat_s1], [features("batch")]),
+        _method(
+            "decode_prepared",
+            [image(1), features(1), sparse],
+            [
+                ("masks", "Tensor", [1, "objects", masks, height0, width0]),
+                ("iou_scores", "Tensor", [1, "objects", masks]),
+                ("object_score_logits", "Tensor", [1, "objects", 1]),
+            ],
+        ),
     ]

@@ -86,3 +86,29 @@ class ExportedTracker:
             similarity,
             target,
         )
+
+    def decode_prepared(self, image_embeddings, sparse, dense) -> tuple:
+        """As `decode`, in the three steps that the native addon takes, image by image."""
+        feat_s0, feat_s1, image_embedding = image_embeddings
+        decoder = self.mask_decoder
+        positions = self.prompt_encoder.image_wide_positional_embeddings()
+        results = []
+        for index in range(len(sparse)):
+            one = slice(index, index + 1)
+            image = decoder.prepare_image(image_embedding[one], positions, dense[one])
+            features = decoder.prepare_features(feat_s0[one], feat_s1[one])
+            results.append(decoder.decode_prepared(image, features, sparse[one]))
+        return tuple(torch.cat(values) for values in zip(*results, strict=True))
+
+    def decode_in_float64(self, image_embeddings, sparse, dense) -> tuple:
+        """As `decode`, with every sum of the decoder in float64."""
+        feat_s0, feat_s1, image_embedding = (embedding.double() for embedding in image_embeddings)
+        positions = self.prompt_encoder.image_wide_positional_embeddings().double()
+        weights = dict(self.mask_decoder.state_dict())
+        bind_weights(self.mask_decoder, {name: tensor.double() for name, tensor in weights.items()})
+        try:
+            return self.mask_decoder.decode(
+                image_embedding, positions, sparse.double(), dense.double(), feat_s0, feat_s1, None, None
+            )
+        finally:
+            bind_weights(self.mask_decoder, weights)

@@ -10,45 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import DecoderGraphConfig, GraphConfig
-from .layers import ChannelsFirstLayerNorm, DoublingConv, Embedding, FeedForward, LayerNorm, Linear
+from .config import DecoderGraphConfig
+from .decoder_attention import Attention
+from .layers import ChannelsFirstLayerNorm, DoublingConv, Embedding, FeedForward, LayerNorm
 
-
-class Attention(nn.Module):
-    """`Sam3TrackerAttention`: attention with an inner width of hidden_size / downsample_rate."""
-
-    def __init__(self, config: DecoderGraphConfig, downsample_rate: int):
-        super().__init__()
-        internal_dim = config.hidden_size // downsample_rate
-        self.num_attention_heads = config.num_attention_heads
-        self.head_dim = internal_dim // config.num_attention_heads
-        self.scaling = self.head_dim**-0.5
-        self.q_proj = Linear(config.hidden_size, internal_dim)
-        self.k_proj = Linear(config.hidden_size, internal_dim)
-        self.v_proj = Linear(config.hidden_size, internal_dim)
-        self.o_proj = Linear(internal_dim, config.hidden_size)
-
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, attention_similarity: Optional[Tensor], eager: bool
-    ) -> Tensor:
-        """query (batch, objects, n, channels), key and value (..., m, channels) -> the shape of query."""
-        batch_size, objects = query.shape[0], query.shape[1]
-        shape = [batch_size * objects, -1, self.num_attention_heads, self.head_dim]
-        query = self.q_proj(query).view(shape).transpose(1, 2)
-        key = self.k_proj(key).view(shape).transpose(1, 2)
-        value = self.v_proj(value).view(shape).transpose(1, 2)
-        if eager:
-            weights = torch.matmul(query, key.transpose(2, 3)) * self.scaling
-            if attention_similarity is not None:
-                weights = weights + attention_similarity
-            weights = F.softmax(weights, dim=-1, dtype=torch.float32).to(query.dtype)
-            attended = torch.matmul(weights, value)
-        else:
-            attended = F.scaled_dot_product_attention(
-                query, key, value, attn_mask=attention_similarity, scale=self.scaling
-            )
-        attended = attended.transpose(1, 2).contiguous()
-        return self.o_proj(attended.reshape(batch_size, objects, -1, self.num_attention_heads * self.head_dim))
+#: Elements of the largest temporary in a step of upscale_prepared: a megabyte in float32, which a core's cache holds.
+_BLOCK_ELEMENTS = 262144
 
 
 class TwoWayAttentionBlock(nn.Module):
@@ -78,22 +45,63 @@ class TwoWayAttentionBlock(nn.Module):
         eager: bool,
     ) -> Tuple[Tensor, Tensor, Tensor]:
         """Returns queries, keys and what the attention from image to tokens added to the keys."""
-        # The first block neither adds the point embedding nor keeps the residual.
-        query = queries if self.skip_first_layer_pe else queries + query_point_embedding
-        attended = self.self_attn(query, query, queries, None, eager)
-        queries = self.layer_norm1(attended if self.skip_first_layer_pe else queries + attended)
+        queries = self.attend_to_tokens(queries, query_point_embedding, eager)
 
         query = queries + query_point_embedding
         key = keys + key_point_embedding
-        queries = queries + self.cross_attn_token_to_image(query, key, keys, attention_similarity, eager)
-        queries = self.layer_norm2(queries)
-
-        queries = self.layer_norm3(queries + self.mlp(queries))
+        attended = self.cross_attn_token_to_image(query, key, keys, attention_similarity, eager)
+        queries = self.feed_forward(queries, attended)
 
         query = queries + query_point_embedding
         image_update = self.cross_attn_image_to_token(key, query, queries, None, eager)
         keys = self.layer_norm4(keys + image_update)
         return queries, keys, image_update
+
+    def forward_shared(
+        self, queries: Tensor, query_point_embedding: Tensor, image: List[Tensor]
+    ) -> Tuple[Tensor, Tensor]:
+        """`forward` of the first block on an image that no object has changed yet: `image` is from prepare_image.
+
+        queries (1, objects, n, channels) -> the same, and keys (objects, positions, channels).
+        """
+        queries = self.attend_to_tokens(queries, query_point_embedding, False)
+        query = (queries + query_point_embedding)[0]
+        attended = self.cross_attn_token_to_image.tokens_to_shared_image(query, image[2], image[3])
+        queries = self.feed_forward(queries, attended)
+
+        query = (queries + query_point_embedding)[0]
+        weights = self.cross_attn_image_to_token.shared_image_to_tokens(image[4], query)
+        updates = self.cross_attn_image_to_token.image_update_values(queries[0])
+        keys = image[0].expand(queries.shape[1], -1, -1)
+        return queries, self.layer_norm4(torch.baddbmm(keys, weights.transpose(1, 2), updates))
+
+    def forward_folded(
+        self, queries: Tensor, keys: Tensor, query_point_embedding: Tensor, key_point_embedding: Tensor
+    ) -> Tuple[Tensor, Tensor]:
+        """`forward` with the weights of the image side folded into the tokens; overwrites `keys`.
+
+        queries (1, objects, n, channels), keys (objects, positions, channels) -> the same.
+        """
+        queries = self.attend_to_tokens(queries, query_point_embedding, False)
+        query = (queries + query_point_embedding)[0]
+        key = keys + key_point_embedding
+        attended = self.cross_attn_token_to_image.tokens_to_image(query, key, keys)
+        queries = self.feed_forward(queries, attended)
+
+        query = (queries + query_point_embedding)[0]
+        weights = self.cross_attn_image_to_token.image_to_tokens(key, query)
+        updates = self.cross_attn_image_to_token.image_update_values(queries[0])
+        return queries, self.layer_norm4(keys.baddbmm_(weights.transpose(1, 2), updates))
+
+    def attend_to_tokens(self, queries: Tensor, query_point_embedding: Tensor, eager: bool) -> Tensor:
+        # The first block neither adds the point embedding nor keeps the residual.
+        query = queries if self.skip_first_layer_pe else queries + query_point_embedding
+        attended = self.self_attn(query, query, queries, None, eager)
+        return self.layer_norm1(attended if self.skip_first_layer_pe else queries + attended)
+
+    def feed_forward(self, queries: Tensor, attended: Tensor) -> Tensor:
+        queries = self.layer_norm2(queries + attended)
+        return self.layer_norm3(queries + self.mlp(queries))
 
 
 class TwoWayTransformer(nn.Module):
@@ -133,6 +141,35 @@ class TwoWayTransformer(nn.Module):
         queries = queries + self.final_attn_token_to_image(query, key, keys, None, eager)
         return self.layer_norm_final_attn(queries), keys, attentions
 
+    def forward_prepared(self, point_embeddings: Tensor, image: List[Tensor]) -> Tuple[Tensor, Tensor]:
+        """`forward` for the objects of one image from prepare_image: tokens (1, objects, n, channels) -> the same, and
+        keys (objects, positions, channels)."""
+        queries, positions = point_embeddings, image[1]
+        keys = image[0]
+        for index, layer in enumerate(self.layers):
+            if index == 0:
+                queries, keys = layer.forward_shared(queries, point_embeddings, image)
+            else:
+                queries, keys = layer.forward_folded(queries, keys, point_embeddings, positions)
+        query = (queries + point_embeddings)[0]
+        attended = self.final_attn_token_to_image.tokens_to_image(query, keys + positions, keys)
+        return self.layer_norm_final_attn(queries + attended), keys
+
+    def prepare_image(self, keys: Tensor, positions: Tensor) -> List[Tensor]:
+        """What the blocks need of images (images, positions, channels) whatever the prompts, in this order.
+
+        The images, their positional embeddings (1, positions, channels), and the first block's projections: keys and
+        values for the tokens' attention, queries for the image's, as decoder_attention.py describes them.
+        """
+        key = keys + positions
+        image: List[Tensor] = [keys, positions]
+        for index, layer in enumerate(self.layers):
+            if index == 0:
+                image.append(layer.cross_attn_token_to_image.project_image_keys(key))
+                image.append(layer.cross_attn_token_to_image.project_image_values(keys))
+                image.append(layer.cross_attn_image_to_token.project_image_queries(key))
+        return image
+
 
 class MaskDecoder(nn.Module):
     """`Sam3TrackerMaskDecoder`, returning every mask token's mask."""
@@ -141,6 +178,8 @@ class MaskDecoder(nn.Module):
         super().__init__()
         hidden_size = config.hidden_size
         self.num_mask_tokens = config.num_multimask_outputs + 1
+        # The largest temporary of a block has 2 * hidden_size elements a position.
+        self.block_positions = max(_BLOCK_ELEMENTS // (2 * hidden_size), 1)
         self.iou_token = Embedding(1, hidden_size)
         self.mask_tokens = Embedding(self.num_mask_tokens, hidden_size)
         self.transformer = TwoWayTransformer(config)
@@ -202,120 +241,83 @@ class MaskDecoder(nn.Module):
 
         features = keys.transpose(2, 3).reshape(batch_size * objects, channels, height, width)
         upscaled = self.upscale(features, feat_s0, feat_s1, objects)
-        weights: List[Tensor] = []
-        for index, head in enumerate(self.output_hypernetworks_mlps):
-            weights.append(head(tokens[:, :, 2 + index, :]))
-        hyper_in = torch.stack(weights, dim=2)
+        hyper_in = self.mask_weights(tokens)
         mask_height, mask_width = upscaled.shape[2], upscaled.shape[3]
         upscaled = upscaled.view(batch_size, objects, upscaled.shape[1], mask_height * mask_width)
         masks = (hyper_in @ upscaled).view(batch_size, objects, -1, mask_height, mask_width)
         iou_scores = self.iou_prediction_head(tokens[:, :, 1, :])
         return masks, iou_scores, self.pred_obj_score_head(tokens[:, :, 0, :]), attentions
 
+    def mask_weights(self, tokens: Tensor) -> Tensor:
+        """What each mask token's mask takes of the upscaled features: (batch, objects, masks, channels / 8)."""
+        weights: List[Tensor] = []
+        for index, head in enumerate(self.output_hypernetworks_mlps):
+            weights.append(head(tokens[:, :, 2 + index, :]))
+        return torch.stack(weights, dim=2)
 
-class DecoderComponent(nn.Module):
-    """The exported component. Its methods are described in interface.py."""
+    def prepare_image(
+        self, image_embedding: Tensor, image_positional_embeddings: Tensor, dense: Tensor
+    ) -> List[Tensor]:
+        """See TwoWayTransformer.prepare_image; dense is one per image, or one for all."""
+        keys = (image_embedding + dense).flatten(2).transpose(1, 2).contiguous()
+        return self.transformer.prepare_image(keys, image_positional_embeddings.flatten(2).transpose(1, 2).contiguous())
 
-    def __init__(self, config: GraphConfig):
-        super().__init__()
-        self.mask_decoder = MaskDecoder(config.mask_decoder)
+    def prepare_features(self, feat_s0: Tensor, feat_s1: Tensor) -> List[Tensor]:
+        """The high-resolution features in the order in which upscale_prepared makes its rows, its biases added.
 
-    @torch.jit.export
-    def decode(
-        self,
-        image_embedding: Tensor,
-        image_positional_embeddings: Tensor,
-        sparse: Tensor,
-        dense: Tensor,
-        feat_s0: Tensor,
-        feat_s1: Tensor,
-        attention_similarity: Optional[Tensor],
-        target_embedding: Optional[Tensor],
+        (batch, channels / 8, 4h, 4w) -> (batch, h, w, 4, channels / 2), and (batch, channels / 4, 2h, 2w) ->
+        (batch, h, w, channels), each with what lies within one position of the image embedding in the last places.
+        """
+        batch_size, height, width = feat_s1.shape[0], feat_s1.shape[2] // 2, feat_s1.shape[3] // 2
+        channels_s0, channels_s1 = feat_s0.shape[1], feat_s1.shape[1]
+        rows_s0 = feat_s0.new_empty([batch_size, height, width, 2, 2, 2, 2, channels_s0])
+        rows_s1 = feat_s1.new_empty([batch_size, height, width, 2, 2, channels_s1])
+        # Position by position: copying what lies in eight dimensions at once takes several times as long.
+        for y in range(4):
+            for x in range(4):
+                part = feat_s0[:, :, y::4, x::4].permute(0, 2, 3, 1)
+                rows_s0[:, :, :, y // 2, x // 2, y % 2, x % 2] = part + self.upscale_conv2.bias
+        for y in range(2):
+            for x in range(2):
+                rows_s1[:, :, :, y, x] = feat_s1[:, :, y::2, x::2].permute(0, 2, 3, 1) + self.upscale_conv1.bias
+        return [
+            rows_s0.view(batch_size, height, width, 4, 4 * channels_s0),
+            rows_s1.view(batch_size, height, width, 4 * channels_s1),
+        ]
+
+    def upscale_prepared(self, keys: Tensor, features: List[Tensor], mask_weights: Tensor) -> Tensor:
+        """`upscale` and the masks for one object, as matrix products of rows that stay in the cache.
+
+        A transposed convolution with kernel and stride 2 gives each position 2 x 2 new ones that depend on no other:
+        keys (positions, channels) -> 4 rows of channels / 4 -> 16 rows of channels / 8 -> masks (masks, 4h, 4w).
+        """
+        height, width, channels = features[1].shape[1], features[1].shape[2], keys.shape[1]
+        rows_s0, rows_s1 = features[0].view(-1, channels // 2), features[1].view(-1, channels)
+        weight1 = self.upscale_conv1.weight.permute(0, 2, 3, 1).reshape(channels, channels)
+        weight2 = self.upscale_conv2.weight.permute(0, 2, 3, 1).reshape(channels // 4, channels // 2)
+        norm = self.upscale_layer_norm
+        blocks: List[Tensor] = []
+        for start in range(0, keys.shape[0], self.block_positions):
+            end = start + self.block_positions
+            upscaled = torch.addmm(rows_s1[start:end], keys[start:end], weight1)
+            upscaled = F.layer_norm(upscaled.view(-1, channels // 4), [channels // 4], norm.weight, norm.bias, norm.eps)
+            upscaled = torch.addmm(rows_s0[4 * start : 4 * end], self.activation(upscaled), weight2)
+            blocks.append(torch.mm(self.activation(upscaled).view(-1, channels // 8), mask_weights.t()))
+        parts = torch.cat(blocks).view(height, width, 4, 4, -1).permute(4, 2, 3, 0, 1)
+        masks = parts.new_empty([parts.shape[0], height, 4, width, 4])
+        for y in range(4):
+            for x in range(4):
+                masks[:, :, y, :, x] = parts[:, 2 * (y // 2) + x // 2, 2 * (y % 2) + x % 2]
+        return masks.view(-1, 4 * height, 4 * width)
+
+    def forward_prepared(
+        self, image: List[Tensor], features: List[Tensor], sparse: Tensor
     ) -> Tuple[Tensor, Tensor, Tensor]:
-        masks, iou_scores, object_score_logits, _ = self.mask_decoder(
-            image_embedding,
-            image_positional_embeddings,
-            sparse,
-            dense,
-            feat_s0,
-            feat_s1,
-            attention_similarity,
-            target_embedding,
-            False,
-        )
-        return masks, iou_scores, object_score_logits
-
-    @torch.jit.export
-    def decode_eager(
-        self,
-        image_embedding: Tensor,
-        image_positional_embeddings: Tensor,
-        sparse: Tensor,
-        dense: Tensor,
-        feat_s0: Tensor,
-        feat_s1: Tensor,
-        attention_similarity: Optional[Tensor],
-        target_embedding: Optional[Tensor],
-    ) -> Tuple[Tensor, Tensor, Tensor]:
-        masks, iou_scores, object_score_logits, _ = self.mask_decoder(
-            image_embedding,
-            image_positional_embeddings,
-            sparse,
-            dense,
-            feat_s0,
-            feat_s1,
-            attention_similarity,
-            target_embedding,
-            True,
-        )
-        return masks, iou_scores, object_score_logits
-
-    @torch.jit.export
-    def decode_with_attentions(
-        self,
-        image_embedding: Tensor,
-        image_positional_embeddings: Tensor,
-        sparse: Tensor,
-        dense: Tensor,
-        feat_s0: Tensor,
-        feat_s1: Tensor,
-        attention_similarity: Optional[Tensor],
-        target_embedding: Optional[Tensor],
-    ) -> Tuple[Tensor, Tensor, Tensor, List[Tensor]]:
-        masks, iou_scores, object_score_logits, attentions = self.mask_decoder(
-            image_embedding,
-            image_positional_embeddings,
-            sparse,
-            dense,
-            feat_s0,
-            feat_s1,
-            attention_similarity,
-            target_embedding,
-            False,
-        )
-        return masks, iou_scores, object_score_logits, attentions
-
-    @torch.jit.export
-    def decode_with_attentions_eager(
-        self,
-        image_embedding: Tensor,
-        image_positional_embeddings: Tensor,
-        sparse: Tensor,
-        dense: Tensor,
-        feat_s0: Tensor,
-        feat_s1: Tensor,
-        attention_similarity: Optional[Tensor],
-        target_embedding: Optional[Tensor],
-    ) -> Tuple[Tensor, Tensor, Tensor, List[Tensor]]:
-        masks, iou_scores, object_score_logits, attentions = self.mask_decoder(
-            image_embedding,
-            image_positional_embeddings,
-            sparse,
-            dense,
-            feat_s0,
-            feat_s1,
-            attention_similarity,
-            target_embedding,
-            True,
-        )
-        return masks, iou_scores, object_score_logits, attentions
+        """`forward` for objects (1, objects, n, channels) of one image, from prepare_image and prepare_features."""
+        tokens, keys = self.transformer.forward_prepared(self.make_tokens(sparse), image)
+        mask_weights = self.mask_weights(tokens)
+        masks: List[Tensor] = []
+        for index in range(sparse.shape[1]):
+            masks.append(self.upscale_prepared(keys[index], features, mask_weights[0, index]))
+        iou_scores = self.iou_prediction_head(tokens[:, :, 1, :])
+        return torch.stack(masks).unsqueeze(0), iou_scores, self.pred_obj_score_head(tokens[:, :, 0, :])

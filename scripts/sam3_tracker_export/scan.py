@@ -38,7 +38,7 @@ def allowed_upcasts(config: GraphConfig, method: str) -> Counter:
         return Counter({"aten::to": tables + 2 * config.vision.num_hidden_layers})
     if method == "embed_masks":
         return Counter({"aten::to": 1})
-    if method.startswith("decode"):
+    if method.startswith("decode") and method != "decode_prepared":
         # Self-attention and both cross attentions of each block, and the final attention.
         return Counter({"aten::softmax": 3 * config.mask_decoder.num_hidden_layers + 1})
     return Counter()

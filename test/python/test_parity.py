@@ -112,6 +112,37 @@ class ParityTest(unittest.TestCase):
             with self.assertRaisesRegex(ExportError, "the masks are torch.float32, transformers' torch.bfloat16"):
                 run(upcast)
 
+    def test_a_wrong_order_of_operations_is_noticed(self):
+        # The measure is float64, which must not make room for more than rounding.
+        name = "three-scales"
+        prepared = ExportedTracker.decode_prepared
+        with tempfile.TemporaryDirectory() as folder:
+            config = write_graphs(name, Path(folder))
+
+            def changed(self, embeddings, sparse, dense):
+                masks, *scores = prepared(self, embeddings, sparse, dense)
+                return (masks + 1e-4 * masks.abs().max(), *scores)
+
+            with (
+                mock.patch.object(ExportedTracker, "decode_prepared", changed),
+                self.assertRaisesRegex(ExportError, "masks, prepared"),
+            ):
+                verify(Path(folder), config_dict(name), config, random_weights(name), False, report=lambda line: None)
+
+    def test_models_that_magnify_rounding_are_measured_against_float64(self):
+        name = "three-scales"
+        with tempfile.TemporaryDirectory() as folder:
+            config = write_graphs(name, Path(folder))
+            weights = random_weights(name)
+            # Saturated attention: transformers' own float32 is far from float64.
+            for key, weight in weights.items():
+                if key.startswith("mask_decoder") and key.endswith(("q_proj.weight", "k_proj.weight")):
+                    weights[key] = 8 * weight
+            lines = []
+            differences = verify(Path(folder), config_dict(name), config, weights, False, report=lines.append)
+            self.assertGreater(max(difference.relative for difference in differences), TOLERANCE)
+            self.assertGreater(max(difference.allowed for difference in differences), TOLERANCE)
+
     def test_half_precision_is_that_of_transformers(self):
         for dtype in (torch.bfloat16, torch.float16):
             for name in CONFIGS:

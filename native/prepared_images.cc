@@ -1,0 +1,84 @@
+#include "prepared_images.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <string_view>
+#include <utility>
+
+namespace sam3_tracker {
+namespace {
+
+// Small enough for every thread to have several, and hashed from the cache.
+constexpr int64_t kHashedBytes = int64_t{1} << 16;
+
+// A hash of every byte, strides included where they leave none out.
+uint64_t HashContent(const at::Tensor& tensor) {
+  const at::Tensor dense = tensor.is_non_overlapping_and_dense() ? tensor : tensor.contiguous();
+  const auto* data = static_cast<const char*>(dense.const_data_ptr());
+  const auto size = static_cast<int64_t>(dense.nbytes());
+  const int64_t parts = (size + kHashedBytes - 1) / kHashedBytes;
+  std::vector<size_t> hashes(parts);
+  at::parallel_for(0, parts, /*grain_size=*/8, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t offset = i * kHashedBytes;
+      const auto length = static_cast<size_t>(std::min(kHashedBytes, size - offset));
+      hashes[i] = std::hash<std::string_view>{}({data + offset, length});
+    }
+  });
+  const std::string_view all(reinterpret_cast<const char*>(hashes.data()), hashes.size() * sizeof(size_t));
+  return std::hash<std::string_view>{}(all);
+}
+
+int64_t Bytes(const PreparedImages& prepared) {
+  int64_t bytes = 0;
+  for (const at::Tensor& tensor : prepared.image) bytes += static_cast<int64_t>(tensor.nbytes());
+  for (const at::Tensor& tensor : prepared.features) bytes += static_cast<int64_t>(tensor.nbytes());
+  return bytes;
+}
+
+}  // namespace
+
+PreparedImagesCache::Key PreparedImagesCache::KeyOf(const at::Tensor& embedding) {
+  std::vector<int64_t> layout = embedding.sizes().vec();
+  const c10::IntArrayRef strides = embedding.strides();
+  layout.insert(layout.end(), strides.begin(), strides.end());
+  return {embedding.storage().getWeakStorageImpl(), std::move(layout), HashContent(embedding)};
+}
+
+std::shared_ptr<PreparedImages> PreparedImagesCache::Get(const std::vector<at::Tensor>& embeddings) {
+  std::vector<Key> keys;
+  for (const at::Tensor& embedding : embeddings) keys.push_back(KeyOf(embedding));
+  const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return std::equal(entry.keys.begin(), entry.keys.end(), keys.begin(), keys.end(),
+                      [](const Key& a, const Key& b) {
+                        return a.content == b.content && a.sizes_and_strides == b.sizes_and_strides;
+                      });
+  });
+  if (found == entries_.end()) {
+    entries_.push_front({std::move(keys), std::make_shared<PreparedImages>()});
+  } else {
+    // It lives as long as the embeddings that it was asked for last.
+    found->keys = std::move(keys);
+    entries_.splice(entries_.begin(), entries_, found);
+  }
+  return entries_.front().prepared;
+}
+
+void PreparedImagesCache::Trim() {
+  entries_.remove_if([](const Entry& entry) {
+    return std::any_of(entry.keys.begin(), entry.keys.end(),
+                       [](const Key& key) { return key.storage.expired(); });
+  });
+  int64_t bytes = 0;
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    const int64_t own = Bytes(*entry->prepared);
+    const bool fits = bytes + own <= byte_limit_;
+    if (fits) bytes += own;
+    entry = fits ? std::next(entry) : entries_.erase(entry);
+  }
+}
+
+}  // namespace sam3_tracker
