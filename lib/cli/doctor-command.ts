@@ -49,17 +49,13 @@ function text(report: DoctorReport): string {
         : devices,
     );
   }
-  add(
-    'GPUs',
-    report.gpus.length > 0
-      ? report.gpus
-          .map(
-            (gpu) =>
-              `${gpu.name}, ${gpu.memoryMiB} MiB, compute capability ${gpu.computeCapability}, driver ${gpu.driver}`,
-          )
-          .join('\n')
-      : `none (${report.gpuNote})`,
+  const gpus = report.gpus.map(
+    (gpu) =>
+      `${gpu.name}, ${gpu.memoryMiB} MiB, compute capability ${gpu.computeCapability}, driver ${gpu.driver}`,
   );
+  if (gpus.length === 0) gpus.push(`none (${report.gpuNote})`);
+  else if (report.gpuNote !== '') gpus.push(`note: ${report.gpuNote}`);
+  add('GPUs', gpus.join('\n'));
   add(
     'models',
     report.models.length > 0

@@ -37,7 +37,7 @@ export interface DoctorReport {
   /** null where the addon does not load. */
   runtime: NativeRuntimeInfo | null;
   gpus: Gpu[];
-  /** Why there are no GPUs; empty where there are. */
+  /** Why there are no GPUs, or why they are not used; else empty. */
   gpuNote: string;
   models: { id: string; hasWeights: boolean }[];
   selfTest: SelfTestResult[];
