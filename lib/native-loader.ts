@@ -105,6 +105,7 @@ export function findAddon(): AddonFiles {
   const directory = path.dirname(addon);
   checkHashes(directory);
   const loader = path.join(directory, LOADER);
+  if (!existsSync(loader)) throw notLoaded(`${loader} is missing. In a checkout, "npm run setup" builds it.`);
   const origin = path.basename(path.dirname(directory)) === 'prebuilds' ? 'prebuilt' : 'built';
   return { addon, loader, origin };
 }
@@ -177,8 +178,6 @@ export function libtorchNotFound({ places }: LibtorchChoice, release: string): S
  */
 export function loadAddon(): unknown {
   const files = findAddon();
-  // A build of before libtorch_loader finds libtorch by its own RUNPATH. (To go once every checkout is built again.)
-  if (!existsSync(files.loader)) return open(files.addon);
   const loader = openLibtorchLoader(files);
   const choice = chooseLibtorch(files, loader);
   if (choice.chosen === null) throw libtorchNotFound(choice, loader.builtFor);
