@@ -99,9 +99,9 @@ export function find_graphs(config: Sam3TrackerConfig): GraphFiles {
   throw new Sam3TrackerError(
     'GRAPHS_NOT_FOUND',
     `This package has no graphs for this configuration (config_hash ${wanted}); it has those of facebook/sam3. ` +
-      'Make them once, with a checkout of the package and Python: "python scripts/export_model.py --checkpoint ' +
-      '<directory of the checkpoint> --out <directory>" (or --config-only <config.json>, without weights), and load ' +
-      'the directory that it writes.',
+      'Make them once, where there is a Python with torch: "npx sam3-tracker export --checkpoint <directory of the ' +
+      'checkpoint> --out <directory>" (or --config-only <config.json>, without weights), and load the directory that ' +
+      'it writes.',
   );
 }
 
@@ -146,7 +146,7 @@ export async function find_model_graphs(directory: string, config: Sam3TrackerCo
       throw new Sam3TrackerError(
         'FILE_NOT_FOUND',
         `The model in ${directory} has no graph ${graph}. Make the graphs with ` +
-          `"python scripts/export_model.py --checkpoint ${directory} --out <directory>" and load <directory>.`,
+          `"npx sam3-tracker export --checkpoint ${directory} --out <directory>" and load <directory>.`,
       );
   }
   const file = path.join(folder, MANIFEST);

@@ -70,9 +70,8 @@ def check_packages(options: ExportOptions) -> None:
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise ExportError(
-            f"{sys.executable or 'this Python'} has no {', '.join(missing)}: `npm test` makes a .venv with all that is "
-            "needed (then run .venv/bin/python scripts/export_model.py), "
-            "or pip install -r scripts/requirements.txt"
+            f"{sys.executable or 'this Python'} has no {', '.join(missing)}: "
+            f"pip install -r {Path(__file__).resolve().parent / 'requirements.txt'}"
         )
 
 

@@ -41,7 +41,7 @@ describe('graphs of a configuration', () => {
     assert.throws(() => find_graphs(config), {
       name: 'Sam3TrackerError',
       code: 'GRAPHS_NOT_FOUND',
-      message: /no graphs for this configuration.*export_model\.py --checkpoint/,
+      message: /no graphs for this configuration.*sam3-tracker export --checkpoint/,
     });
   });
 

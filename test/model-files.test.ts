@@ -170,7 +170,7 @@ describe('files of a model', () => {
         'without a graph',
         (copy) => copy.remove('torchscript/mask_decoder.pt'),
         'FILE_NOT_FOUND',
-        /mask_decoder\.pt.*export_model\.py/s,
+        /mask_decoder\.pt.*sam3-tracker export/s,
       ],
       [
         'with a graph of other bytes than the manifest says',

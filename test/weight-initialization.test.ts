@@ -235,7 +235,7 @@ describe('a new Sam3TrackerModel', () => {
       assert.throws(() => new Sam3TrackerModel(other), {
         name: 'Sam3TrackerError',
         code: 'GRAPHS_NOT_FOUND',
-        message: /export_model\.py/,
+        message: /sam3-tracker export/,
       });
     });
 

@@ -126,8 +126,7 @@ class PackagesTest(unittest.TestCase):
                 command = [sys.executable, "-I", "-S", str(SCRIPTS / "export_model.py"), *arguments]
                 result = subprocess.run([*command, "--out", f"{folder}/out"], capture_output=True, text=True)
                 self.assertEqual(result.returncode, 1)
-                self.assertIn(f"has no {missing}: `npm test` makes a .venv", result.stderr)
-                self.assertIn("pip install -r scripts/requirements.txt", result.stderr)
+                self.assertRegex(result.stderr, f"has no {missing}: pip install -r .*requirements.txt")
                 self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
             self.assertEqual(list(Path(folder).iterdir()), [])
 
