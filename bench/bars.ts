@@ -8,13 +8,15 @@ export interface Bar {
   limit: number;
 }
 
+const PEER_NAMES = { transformers: "transformers'", onnxruntime: "ONNX Runtime's" };
+
 /** Each bar as a check, failed where its case is missing. */
 export function barChecks(bars: readonly Bar[], cases: readonly CaseResult[]): Check[] {
   return bars.map(({ case: name, peer, limit }) => {
     const found = cases.find((one) => one.name === name);
     const ratio = (found?.ours?.median ?? NaN) / (found?.[peer]?.median ?? NaN);
     return {
-      name: `${name}: at most ${shown(limit)} of ${peer}'s`,
+      name: `${name}: at most ${shown(limit)} of ${PEER_NAMES[peer]}`,
       passed: ratio <= limit,
       found: shown(ratio),
     };
