@@ -1,7 +1,8 @@
 /** `BatchEncoding`: what a processor returns (transformers' tokenization_utils_base.py). */
 import { type DType, type TensorData } from './dtype';
-import { Tensor, readTarget } from './tensor';
+import { Tensor } from './tensor';
 import type { ArrayWithDims, DeviceOption } from './types';
+import { readTarget } from './validate';
 
 /** One field: a Tensor, or with return_tensors 'np' a typed array with dims. */
 export type BatchField = Tensor | ArrayWithDims<TensorData>;
@@ -69,18 +70,20 @@ export class BatchEncoding<T extends BatchField = Tensor> {
    * changes and is returned. Typed arrays stay. The Tensors that were here before stay as they are.
    *
    * @param target a device, a dtype, or both in an object.
+   * @param dtype the dtype, after a device.
    * @throws TypeError and RangeError for another target; Sam3TrackerError DEVICE_UNAVAILABLE. Nothing changes then.
    */
   async to(
     target: Exclude<DeviceOption, 'auto'> | DType | { device?: DeviceOption; dtype?: DType },
+    dtype?: DType,
   ): Promise<this> {
-    const wanted = readTarget(target, 'BatchEncoding.to');
+    const wanted = readTarget(target, dtype, 'BatchEncoding.to');
     const move = async (value: unknown): Promise<unknown> => {
       if (!Tensor.isTensor(value)) return value;
       // transformers casts floating tensors only: labels and sizes stay integers.
-      const dtype = FLOATS.includes(value.type) ? wanted.dtype : undefined;
-      if (dtype === undefined && wanted.device === undefined) return value;
-      return value.to({ device: wanted.device as DeviceOption, dtype: dtype as DType });
+      const type = FLOATS.includes(value.type) ? wanted.dtype : undefined;
+      if (type === undefined && wanted.device === undefined) return value;
+      return value.to({ device: wanted.device as DeviceOption, dtype: type as DType });
     };
     const entries = Object.entries(this);
     const moved = await Promise.all(entries.map(([, value]) => move(value)));

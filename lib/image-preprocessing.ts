@@ -2,8 +2,8 @@
 import { disposeViews, prepareImages, type PreparedImage } from './image-inputs';
 import { resizeMode, type ImageProcessorSettings } from './image-processor-options';
 import { cropSize, padSize, resizedSize } from './image-sizes';
-import { uploadImages } from './image-upload';
-import { callNative, native, type NativePreprocessOptions } from './native';
+import { isLargeArray, uploadImages } from './image-upload';
+import { callNative, callNativeSync, native, type NativePreprocessOptions } from './native';
 import { Tensor } from './tensor';
 import type { DType, TensorData } from './dtype';
 import type { ArrayWithDims, ImageSize } from './types';
@@ -26,7 +26,7 @@ function resolveDevice(wanted: ImageProcessorSettings['device'], images: readonl
   if (wanted === 'auto') return native.runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
   if (wanted !== null) return wanted;
   const { data } = images[0].native;
-  return data instanceof native.Tensor ? data.device : 'cpu';
+  return data instanceof native.Tensor ? callNativeSync(() => data.device) : 'cpu';
 }
 
 function planJob(
@@ -77,7 +77,8 @@ async function runJob(
 ): Promise<Results> {
   let uploaded = images;
   try {
-    uploaded = await uploadImages(images);
+    // A call that has nothing to upload takes hold of its tensors before it first waits: they may be disposed of then.
+    if (images.some(isLargeArray)) uploaded = await uploadImages(images);
     const job = planJob(uploaded, settings, outputDtype);
     const handles = await callNative(() => native.preprocessImages(job));
     const tensors = handles.map((handle) => new Tensor(handle));

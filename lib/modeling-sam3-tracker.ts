@@ -126,7 +126,8 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
       if (given.return_dict !== undefined)
         throw wrongType('no return_dict', 'predict_masks', given.return_dict);
       const { options, embeddings, images } = this.#forwardOptions(given);
-      const pictures = await readPictureOptions(given.original_sizes as SizesInput, args, images);
+      const read = readPictureOptions(given.original_sizes as SizesInput, args, images);
+      const pictures = read instanceof Promise ? await read : read;
       const result = await callNative(() => handle.forward({ ...options, pictures }));
       const fields = {
         ...forwardFields(result, embeddings),

@@ -57,25 +57,33 @@ const IGNORED_NAME = 'reshaped_input_sizes';
  * @param args what follows the sizes in a call of post_process_masks.
  * @param count how many pictures there are.
  */
-export async function readPictureOptions(
+export function readPictureOptions(
   original_sizes: SizesInput,
   args: readonly unknown[],
   count: number,
-): Promise<NativePictureOptions> {
+): NativePictureOptions | Promise<NativePictureOptions> {
   const options = readOptions(args);
-  const sizes = await readSizes(original_sizes);
-  if (count !== sizes.length)
-    throw new RangeError(
-      `Expected one of original_sizes for each of the ${count} images of masks but received ${sizes.length}.`,
-    );
-  return {
-    sizes,
-    maskThreshold: options.mask_threshold,
-    binarize: options.binarize,
-    maxHoleArea: options.max_hole_area,
-    maxSprinkleArea: options.max_sprinkle_area,
-    nonOverlapping: options.apply_non_overlapping_constraints,
+  const withSizes = (sizes: ImageSize[]): NativePictureOptions => {
+    if (count !== sizes.length)
+      throw new RangeError(
+        `Expected one of original_sizes for each of the ${count} images of masks but received ${sizes.length}.`,
+      );
+    return {
+      sizes,
+      maskThreshold: options.mask_threshold,
+      binarize: options.binarize,
+      maxHoleArea: options.max_hole_area,
+      maxSprinkleArea: options.max_sprinkle_area,
+      nonOverlapping: options.apply_non_overlapping_constraints,
+    };
   };
+  // After inputs.to('cuda') the sizes lie there as well.
+  if (original_sizes instanceof Tensor && original_sizes.device !== 'cpu')
+    return original_sizes.cpu().then((onHost) => {
+      using sizes = onHost;
+      return withSizes(readSizes(sizes));
+    });
+  return withSizes(readSizes(original_sizes));
 }
 
 function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions> {
@@ -106,17 +114,8 @@ function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions
   };
 }
 
-async function readSizes(sizes: unknown): Promise<ImageSize[]> {
+function readSizes(sizes: unknown): ImageSize[] {
   let rows: unknown[];
-  if (sizes instanceof Tensor && sizes.device !== 'cpu') {
-    // After inputs.to('cuda') the sizes lie there as well.
-    const onHost = await sizes.cpu();
-    try {
-      return await readSizes(onHost);
-    } finally {
-      onHost.dispose();
-    }
-  }
   if (Array.isArray(sizes)) rows = sizes;
   else if (sizes instanceof Tensor || (isPlainObject(sizes) && 'data' in sizes && 'dims' in sizes)) {
     const { data, dims } = sizes as ArrayWithDims;
@@ -167,7 +166,9 @@ export async function postProcessMasks(
   const isBatch = masks instanceof Tensor;
   if (!isBatch && !Array.isArray(masks)) throw wrongType('a Tensor or a list of Tensors', 'masks', masks);
   const count = isBatch ? (masks.dims[0] ?? 0) : masks.length;
-  const pictures = await readPictureOptions(original_sizes, args, count);
+  const read = readPictureOptions(original_sizes, args, count);
+  // Not awaited where it need not be: until the first wait nobody can dispose of the masks.
+  const pictures = read instanceof Promise ? await read : read;
   const own: Tensor[] = [];
   try {
     const handles = pictures.sizes.map((_, index) => {

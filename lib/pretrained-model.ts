@@ -14,9 +14,8 @@ import { callNative } from './native';
 import type { NativeTrackerModel } from './native';
 import { saveFiles, writeText } from './save-files';
 import type { FileToSave } from './save-files';
-import { readTarget } from './tensor';
 import type { Device, DeviceOption, DTypeOption } from './types';
-import { checkDevice, checkOneOf, checkString } from './validate';
+import { checkDevice, checkOneOf, checkString, readTarget } from './validate';
 
 export type { AttentionImplementation, NewModelOptions, PretrainedModelOptions } from './model-source';
 
@@ -121,19 +120,20 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
    * was. A file that the weights were mapped from is left alone.
    *
    * @param target 'cpu', 'cuda', 'cuda:N', N, 'float32', 'float16', 'bfloat16', or `{ device, dtype }`.
+   * @param dtype the dtype, after a device.
    * @throws TypeError and RangeError for another target; Sam3TrackerError DISPOSED, DEVICE_UNAVAILABLE, OUT_OF_MEMORY.
    */
-  async to(target: ModelTarget): Promise<this> {
-    const wanted = readTarget(target, `${this.constructor.name}.to`);
+  async to(target: ModelTarget, dtype?: Exclude<DTypeOption, 'auto'>): Promise<this> {
+    const wanted = readTarget(target, dtype, `${this.constructor.name}.to`);
     const device = wanted.device === undefined ? null : checkDevice(wanted.device, 'device');
     if (device === 'auto')
       throw wrongValue('a device', 'device', device, 'A model is moved to a named device.');
-    const dtype =
+    const type =
       wanted.dtype === undefined
         ? null
         : checkOneOf(wanted.dtype, ['float32', 'float16', 'bfloat16'] as const, 'dtype');
     const before = this.#usable();
-    const moved = Promise.resolve(before).then((handle) => this.#move(handle, device, dtype));
+    const moved = Promise.resolve(before).then((handle) => this.#move(handle, device, type));
     // Whoever waits for this model gets it as it was where the move fails; that it did, this call's caller learns.
     void this.#hold(moved.catch(() => before));
     await moved;

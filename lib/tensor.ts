@@ -6,7 +6,7 @@ import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } 
 import { callNative, callNativeSync, native } from './native';
 import type { NativeTensor } from './native';
 import type { Device, DeviceOption } from './types';
-import { checkBoolean, checkDevice, checkInteger, checkOptions } from './validate';
+import { checkBoolean, checkDevice, checkInteger, readTarget } from './validate';
 
 /** Elements as nested arrays, outermost axis first; int64 as bigint, bool as boolean. A scalar is no array. */
 export type NestedList = number | bigint | boolean | NestedList[];
@@ -195,19 +195,21 @@ export class Tensor {
    * This tensor on another device, or in another element type, or both. As torch's `to`; the source stays as it is.
    *
    * @param target a device ('cpu', 'cuda', 'cuda:N', N), a dtype, or both in an object.
+   * @param dtype the dtype, after a device.
    * @throws TypeError and RangeError for another target; Sam3TrackerError DEVICE_UNAVAILABLE.
    */
   async to(
     target: Exclude<DeviceOption, 'auto'> | DType | { device?: DeviceOption; dtype?: DType },
+    dtype?: DType,
   ): Promise<Tensor> {
     this.#checkUsable();
-    const wanted = readTarget(target, 'Tensor.to');
-    const dtype = wanted.dtype ?? this.type;
-    if (!isDType(dtype)) throw wrongValue(`one of ${Object.keys(DTYPES).join(', ')}`, 'dtype', dtype);
+    const wanted = readTarget(target, dtype, 'Tensor.to');
+    const type = wanted.dtype ?? this.type;
+    if (!isDType(type)) throw wrongValue(`one of ${Object.keys(DTYPES).join(', ')}`, 'dtype', type);
     const device = checkDevice(wanted.device ?? this.device, 'device');
     if (device === 'auto')
       throw wrongValue('a device', 'device', device, 'A tensor is moved to a named device.');
-    return new Tensor(await callNative(() => this.handle.to({ device, dtype })));
+    return new Tensor(await callNative(() => this.handle.to({ device, dtype: type })));
   }
 
   /** This tensor on the CPU. As torch's `cpu`. */
@@ -239,20 +241,6 @@ export class Tensor {
   #checkUsable(): void {
     if (this.disposed) throw new Sam3TrackerError('DISPOSED', 'This tensor has been disposed.');
   }
-}
-
-/**
- * What the argument of a `to` names: a device, a dtype, or both.
- *
- * @throws TypeError for anything that names neither.
- */
-export function readTarget(target: unknown, where: string): { device?: unknown; dtype?: unknown } {
-  if (isDType(target)) return { dtype: target };
-  if (typeof target === 'string' || typeof target === 'number') return { device: target };
-  const wanted = checkOptions(target ?? null, ['device', 'dtype'], where);
-  if (wanted.device === undefined && wanted.dtype === undefined)
-    throw wrongType('a device, a dtype or an object of both', where, target);
-  return wanted;
 }
 
 function resolveRange(

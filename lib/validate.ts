@@ -1,4 +1,5 @@
 /** Checks of options, for the whole package: each returns the value with its type, or throws what it expected. */
+import { isDType } from './dtype';
 import { wrongType, wrongValue } from './errors';
 import type {
   ArrayWithDims,
@@ -278,4 +279,27 @@ export function checkTensorType(value: unknown): ReturnTensors {
  */
 export function checkReturnTensors(value: unknown): ReturnTensors {
   return value === undefined || value === null ? 'pt' : checkTensorType(value);
+}
+
+/**
+ * What the arguments of a `to` name: a device, a dtype, or both, as one object or one after the other.
+ *
+ * @throws TypeError for anything that names neither.
+ */
+export function readTarget(
+  target: unknown,
+  second: unknown,
+  where: string,
+): { device?: unknown; dtype?: unknown } {
+  if (second !== undefined) {
+    if ((typeof target !== 'string' && typeof target !== 'number') || isDType(target))
+      throw wrongType('a device before a dtype', where, target);
+    return { device: target, dtype: second };
+  }
+  if (isDType(target)) return { dtype: target };
+  if (typeof target === 'string' || typeof target === 'number') return { device: target };
+  const wanted = checkOptions(target ?? null, ['device', 'dtype'], where);
+  if (wanted.device === undefined && wanted.dtype === undefined)
+    throw wrongType('a device, a dtype or an object of both', where, target);
+  return wanted;
 }

@@ -218,7 +218,7 @@ describe('Sam3ImageProcessor', () => {
     await new Sam3ImageProcessor({ size: 4 })(tensor);
     assert.equal(tensor.disposed, false);
     tensor.dispose();
-    await assert.rejects(new Sam3ImageProcessor()(tensor), { code: 'DISPOSED' });
+    await assert.rejects(new Sam3ImageProcessor()(tensor), { name: 'Sam3TrackerError', code: 'DISPOSED' });
   });
 
   it('names the resampling filters as Pillow does', () => {

@@ -68,6 +68,16 @@ describe('post_process_masks', () => {
     assert.equal(logits[hole[0]], -5);
   });
 
+  it('finishes a call whose masks are disposed of after it', async () => {
+    const expected = (await processor.post_process_masks(masks, sizes))[0].tolist();
+    const whole = new Tensor('float32', data, [1, 2, 3, 4, 4]);
+    const part = new Tensor('float32', data, [2, 3, 4, 4]);
+    const calls = [processor.post_process_masks(whole, sizes), processor.post_process_masks([part], sizes)];
+    whole.dispose();
+    part.dispose();
+    for (const call of calls) assert.deepEqual((await call)[0].tolist(), expected);
+  });
+
   it('takes no pictures, and pictures without objects', async () => {
     assert.deepEqual(await processor.post_process_masks([], []), []);
     const none = new Tensor('float32', new Float32Array(0), [0, 3, 4, 4]);

@@ -119,6 +119,9 @@ describe('Tensor', () => {
       0.0999755859375,
     ]);
     assert.deepEqual((await tensor.to('bfloat16')).tolist(), [1.5, -2.25, 70144, 0.10009765625]);
+    assert.equal((await tensor.to('cpu', 'float16')).type, 'float16');
+    await assert.rejects(tensor.to('float16', 'float32'), /Expected a device before a dtype for Tensor\.to/);
+    await assert.rejects(tensor.to('cpu', 'float17' as never), RangeError);
     assert.equal((await tensor.cpu()).type, 'float32');
     await assert.rejects(tensor.to('float8' as never), RangeError);
     await assert.rejects(tensor.to('auto' as never), RangeError);
