@@ -2,7 +2,7 @@
 import { disposeViews, prepareImages, type PreparedImage } from './image-inputs';
 import { resizeMode, type ImageProcessorSettings } from './image-processor-options';
 import { cropSize, padSize, resizedSize } from './image-sizes';
-import { isLargeArray, uploadImages } from './image-upload';
+import { uploadImages } from './image-upload';
 import { callNative, callNativeSync, native, type NativePreprocessOptions } from './native';
 import { Tensor } from './tensor';
 import type { DType, TensorData } from './dtype';
@@ -77,8 +77,7 @@ async function runJob(
 ): Promise<Results> {
   let uploaded = images;
   try {
-    // A call that has nothing to upload takes hold of its tensors before it first waits: they may be disposed of then.
-    if (images.some(isLargeArray)) uploaded = await uploadImages(images);
+    uploaded = await uploadImages(images);
     const job = planJob(uploaded, settings, outputDtype);
     const handles = await callNative(() => native.preprocessImages(job));
     const tensors = handles.map((handle) => new Tensor(handle));

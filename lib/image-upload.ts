@@ -19,12 +19,6 @@ const DTYPE_OF: Readonly<Record<string, DType>> = {
   Float64Array: 'float64',
 };
 
-/** Whether `uploadImages` puts this picture into a tensor of its own. */
-export function isLargeArray(image: PreparedImage): boolean {
-  const { data } = image.native;
-  return ArrayBuffer.isView(data) && data.byteLength > PIECE;
-}
-
 /**
  * Puts the pixels of large pictures into native tensors, piece by piece between turns of the event loop: a picture of
  * 60 megapixels copied in one go holds it up for a tenth of a second. Small ones are copied with the call itself. Native
@@ -36,11 +30,11 @@ export async function uploadImages(images: readonly PreparedImage[]): Promise<Pr
   const uploaded: PreparedImage[] = [];
   for (const image of images) {
     const { data, channels, size } = image.native;
-    if (!isLargeArray(image)) {
+    if (!ArrayBuffer.isView(data) || data.byteLength <= PIECE) {
       uploaded.push(image);
       continue;
     }
-    const view = await upload(data as TensorData, channels * size[0] * size[1]);
+    const view = await upload(data, channels * size[0] * size[1]);
     uploaded.push({ native: { ...image.native, data: view }, view });
   }
   return uploaded;
