@@ -69,7 +69,11 @@ class EdgeConfigurationsTest(unittest.TestCase):
             differences = verify(
                 Path(folder), config, graph_config, random_weights(config), False, report=lambda line: None
             )
-        self.assertEqual(max(difference.largest for difference in differences), 0)
+        # The prepared decoder adds in an order of its own; everything else is transformers' to the bit.
+        own_order = [difference for difference in differences if difference.output.endswith(", prepared")]
+        others = [difference for difference in differences if not difference.output.endswith(", prepared")]
+        self.assertEqual(max(difference.largest for difference in others), 0)
+        self.assertLess(max(difference.relative for difference in own_order), 1e-5)
 
     def test_no_windows_four_channels_other_activations(self):
         config = config_dict("default-like")
