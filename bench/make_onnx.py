@@ -6,6 +6,7 @@ kept. Taken from transformers' own modules, in float32.
 """
 
 import hashlib
+import importlib.util
 import json
 import logging
 import sys
@@ -98,6 +99,11 @@ def main(model: Path, folder: Path) -> None:
     stamp = folder / "bench.json"
     if stamp.is_file() and json.loads(stamp.read_text()) == wanted:
         return
+    if missing := [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]:
+        sys.exit(
+            f"ONNX Runtime's side needs {' and '.join(missing)}: "
+            f"{sys.executable} -m pip install --no-deps -r scripts/requirements-bench.txt"
+        )
     print(f"Exporting {model} to ONNX in {folder}", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
