@@ -9,12 +9,6 @@ import { shown, type CaseResult } from './report';
 import type { Sides } from './sides';
 import { summarize } from './statistics';
 
-/**
- * Largest difference of numbers, as a part of their scale. The full size has random weights, which magnify rounding:
- * there transformers' float32 is 1.0e-4 from float64, ours 8.4e-5, and ONNX Runtime's 3.6e-4 from both.
- */
-const FLOAT_LIMIT = 5e-4;
-
 /** Outputs of two sides held against each other. */
 export interface Agreement {
   agree: boolean;
@@ -24,7 +18,7 @@ export interface Agreement {
 
 function withinLimits(dtype: ArrayFile['dtype'], found: Difference): boolean {
   if (dtype === 'bool') return found.equal >= LIMITS.agreement;
-  return found.largest <= FLOAT_LIMIT * found.scale;
+  return found.largest <= LIMITS.relative * found.scale;
 }
 
 /** Compares outputs by name. @throws Error where names, dtypes or dims differ. */

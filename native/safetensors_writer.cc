@@ -3,15 +3,21 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <sstream>
+#include <utility>
+#include <vector>
 
 #include "dtype.h"
 #include "native_error.h"
 
 namespace sam3_tracker {
 namespace {
+
+// Of libtorch's CPU memory, in bytes.
+constexpr size_t kAlignment = 64;
 
 class OutputFile {
  public:
@@ -66,7 +72,12 @@ void CheckName(const std::string& name, const std::string& path) {
 
 }  // namespace
 
-void WriteSafetensors(const std::string& path, const std::map<std::string, at::Tensor>& tensors) {
+void WriteSafetensors(const std::string& path, const std::map<std::string, at::Tensor>& by_name) {
+  // Whole blocks first, so that as many weights as possible begin where libtorch's own allocator would put
+  // them: what is mapped from the file then rounds as what was saved did.
+  std::vector<std::pair<std::string, at::Tensor>> tensors(by_name.begin(), by_name.end());
+  std::stable_partition(tensors.begin(), tensors.end(),
+                        [](const auto& entry) { return entry.second.nbytes() % kAlignment == 0; });
   std::ostringstream text;
   // transformers refuses a file whose metadata does not name the format.
   text << R"({"__metadata__":{"format":"pt"})";
@@ -83,8 +94,10 @@ void WriteSafetensors(const std::string& path, const std::map<std::string, at::T
   }
   text << '}';
   std::string header = text.str();
-  // The data starts at a multiple of eight bytes, so that every weight can be used where it is mapped.
-  header.resize((header.size() + 7) / 8 * 8, ' ');
+  // The length of the header lies before it.
+  constexpr size_t kLengthBytes = sizeof(uint64_t);
+  const size_t data_start = (kLengthBytes + header.size() + kAlignment - 1) / kAlignment * kAlignment;
+  header.resize(data_start - kLengthBytes, ' ');
   const uint64_t header_bytes = header.size();
 
   OutputFile file(path);
