@@ -110,7 +110,7 @@ export async function generateMaskBatch(
   };
 }
 
-/** Full-size maps of the decoder that are alive at once, counted on its peak; see bench/everything.ts. */
+/** Maps of the decoder taken to be alive at once for every point of a batch: an estimate from its graph, never measured. */
 const LIVE_MAPS = { keys: 8, half: 4, full: 3, masks: 3 };
 
 /**
