@@ -99,4 +99,20 @@ at::Tensor SafetensorsFile::Tensor(const SafetensorsEntry& entry) const {
   return at::from_blob(start, entry.shape, [keeper](void*) {}, options);
 }
 
+bool SafetensorsFile::Maps(const at::Tensor& tensor) const {
+  if (!tensor.is_cpu()) return false;
+  const uintptr_t offset =
+      reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) - reinterpret_cast<uintptr_t>(mapping_);
+  return tensor.numel() > 0 && offset < mapped_bytes_;
+}
+
+void SafetensorsFile::Release(const SafetensorsEntry& entry) const {
+  const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t data = reinterpret_cast<uintptr_t>(data_);
+  // Whole pages only: the neighbours' may be in use. Advice that is not taken changes no result.
+  const uintptr_t begin = (data + entry.begin + page - 1) / page * page;
+  const uintptr_t end = (data + entry.end) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 }  // namespace sam3_tracker

@@ -27,6 +27,13 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
   // aligned.
   at::Tensor Tensor(const SafetensorsEntry& entry) const;
 
+  // Whether a tensor of the CPU lies in the mapping.
+  bool Maps(const at::Tensor& tensor) const;
+
+  // Lets go of the memory in which this process has the entry's pages mapped; they stay in the system's cache
+  // and come back when they are read again.
+  void Release(const SafetensorsEntry& entry) const;
+
  private:
   explicit SafetensorsFile(std::string path) : path_(std::move(path)) {}
   void Map();

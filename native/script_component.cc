@@ -30,10 +30,6 @@ std::string NameList(const std::vector<std::string>& names) {
 // A parameter without its data: an empty tensor whose further dimensions say the shape to bind.
 bool IsUnbound(const at::Tensor& tensor) { return tensor.dim() > 0 && tensor.size(0) == 0; }
 
-at::Tensor Converted(const at::Tensor& tensor, const c10::Device& device, c10::ScalarType dtype) {
-  return tensor.is_floating_point() ? tensor.detach().to(device, dtype) : tensor.detach().to(device);
-}
-
 torch::jit::Module LoadGraph(const std::string& path) {
   if (!std::filesystem::is_regular_file(path)) {
     throw Sam3Error(ErrorCode::kFileNotFound, "There is no TorchScript file " + path + ".");
@@ -60,8 +56,7 @@ void BindingProblems::Throw() const {
   }
 }
 
-ScriptComponent::ScriptComponent(const std::string& path, WeightStore* store, const c10::Device& device,
-                                 c10::ScalarType dtype, BindingProblems* problems)
+ScriptComponent::ScriptComponent(const std::string& path, WeightStore* store, BindingProblems* problems)
     : path_(path), module_(LoadGraph(path)) {
   module_.eval();
   const auto bind = [&](torch::jit::Module owner, const std::string& prefix, const std::string& attribute,
@@ -76,12 +71,12 @@ ScriptComponent::ScriptComponent(const std::string& path, WeightStore* store, co
                                       " in the graph)");
         return;
       }
-      weight = store->Get(name, device, dtype);
+      weight = store->Get(name);
     } else if (IsUnbound(tensor)) {
       problems->missing.push_back(name);
       return;
     } else {
-      weight = {Converted(tensor, device, dtype), false};
+      weight = {store->Place(tensor.detach()), false};
     }
     owner.setattr(attribute, weight.tensor);
     slots_.push_back({name, weight.tensor, is_parameter, weight.is_mapped});
@@ -99,12 +94,13 @@ ScriptComponent::ScriptComponent(const std::string& path, WeightStore* store, co
 ScriptComponent::ScriptComponent(std::string path, torch::jit::Module module, std::vector<Slot> slots)
     : path_(std::move(path)), module_(std::move(module)), slots_(std::move(slots)) {}
 
-ScriptComponent ScriptComponent::ConvertedTo(const c10::Device& device, c10::ScalarType dtype) const {
+ScriptComponent ScriptComponent::ConvertedTo(WeightUpload* upload, c10::ScalarType dtype) const {
   // A deep copy that already knows the copies of all weights: it copies the tree of modules alone.
   c10::IValue::HashIdentityIValueMap copies;
   std::vector<Slot> slots = slots_;
   for (Slot& slot : slots) {
-    const at::Tensor converted = Converted(slot.tensor, device, dtype);
+    const at::Tensor converted = upload->Place(
+        slot.tensor.detach(), slot.tensor.is_floating_point() ? dtype : slot.tensor.scalar_type());
     copies.emplace(slot.tensor, converted);
     slot.is_mapped = slot.is_mapped && converted.is_alias_of(slot.tensor);
     slot.tensor = converted;

@@ -24,13 +24,13 @@ struct BindingProblems {
 class ScriptComponent {
  public:
   // Loads a graph and binds the weights of `store` to its empty parameters; those that the archive holds
-  // itself are moved to the device and the dtype unless the store has them too. Weights that cannot be bound
+  // itself are moved to the store's device and dtype unless it has them too. Weights that cannot be bound
   // are added to `problems`: the component is of no use then. Throws Sam3Error: kFileNotFound, kFileInvalid.
-  ScriptComponent(const std::string& path, WeightStore* store, const c10::Device& device,
-                  c10::ScalarType dtype, BindingProblems* problems);
+  ScriptComponent(const std::string& path, WeightStore* store, BindingProblems* problems);
 
-  // The same graph with its weights on another device or in another dtype; what need not change is shared.
-  ScriptComponent ConvertedTo(const c10::Device& device, c10::ScalarType dtype) const;
+  // The same graph with its weights on the device of `upload` and in the dtype; what need not change is
+  // shared.
+  ScriptComponent ConvertedTo(WeightUpload* upload, c10::ScalarType dtype) const;
 
   // Runs a method. Throws kConfigMismatch where the graph has none of that name.
   c10::IValue Run(const std::string& method, std::vector<c10::IValue> arguments);

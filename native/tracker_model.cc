@@ -19,12 +19,11 @@ std::vector<at::Tensor> TensorList(const c10::IValue& value) { return value.toTe
 }  // namespace
 
 TrackerModel::Components TrackerModel::LoadComponents(const LoadOptions& options) {
-  WeightStore store =
-      options.random_weights ? WeightStore(*options.random_weights) : WeightStore(options.weight_files);
+  WeightStore store = options.random_weights
+                          ? WeightStore(*options.random_weights, options.device, options.dtype)
+                          : WeightStore(options.weight_files, options.device, options.dtype);
   BindingProblems problems;
-  const auto load = [&](const std::string& path) {
-    return ScriptComponent(path, &store, options.device, options.dtype, &problems);
-  };
+  const auto load = [&](const std::string& path) { return ScriptComponent(path, &store, &problems); };
   // A braced list is evaluated in its order, which random weights depend on.
   Components components{load(options.vision_encoder), load(options.prompt_encoder),
                         load(options.mask_decoder)};
@@ -55,11 +54,12 @@ TrackerModel::TrackerModel(const c10::Device& device, c10::ScalarType dtype,
 
 std::shared_ptr<TrackerModel> TrackerModel::ConvertedTo(const c10::Device& device,
                                                         c10::ScalarType dtype) const {
+  WeightUpload upload(device);
   // Not make_shared, which cannot call a private constructor.
   return std::shared_ptr<TrackerModel>(new TrackerModel(
       device, dtype, stability_, point_embeddings_,
-      {vision_encoder_.ConvertedTo(device, dtype), prompt_encoder_.ConvertedTo(device, dtype),
-       mask_decoder_.ConvertedTo(device, dtype)}));
+      {vision_encoder_.ConvertedTo(&upload, dtype), prompt_encoder_.ConvertedTo(&upload, dtype),
+       mask_decoder_.ConvertedTo(&upload, dtype)}));
 }
 
 void TrackerModel::SaveWeights(const std::string& path) const {

@@ -11,7 +11,9 @@
 
 namespace sam3_tracker {
 
-WeightStore::WeightStore(const std::vector<std::string>& paths) {
+WeightStore::WeightStore(const std::vector<std::string>& paths, const c10::Device& device,
+                         c10::ScalarType dtype)
+    : upload_(device), dtype_(dtype) {
   for (const std::string& path : paths) {
     const std::shared_ptr<SafetensorsFile> file = SafetensorsFile::Open(path);
     for (const SafetensorsEntry& entry : file->entries()) {
@@ -28,8 +30,11 @@ WeightStore::WeightStore(const std::vector<std::string>& paths) {
   }
 }
 
-WeightStore::WeightStore(RandomWeights random)
-    : random_(std::move(random)), generator_(at::detail::createCPUGenerator(random_.seed)) {}
+WeightStore::WeightStore(RandomWeights random, const c10::Device& device, c10::ScalarType dtype)
+    : random_(std::move(random)),
+      generator_(at::detail::createCPUGenerator(random_.seed)),
+      upload_(device),
+      dtype_(dtype) {}
 
 const std::vector<int64_t>* WeightStore::FindShape(const std::string& name) const {
   if (const auto position = weights_.find(name); position != weights_.end()) {
@@ -39,18 +44,25 @@ const std::vector<int64_t>* WeightStore::FindShape(const std::string& name) cons
   return position == random_.weights.end() ? nullptr : &position->second.shape;
 }
 
-Weight WeightStore::Get(const std::string& name, const c10::Device& device, c10::ScalarType dtype) {
+Weight WeightStore::Get(const std::string& name) {
   used_.insert(name);
   if (const auto position = weights_.find(name); position != weights_.end()) {
-    const at::Tensor stored = position->second.file->Tensor(*position->second.entry);
-    const at::Tensor tensor = stored.to(device, dtype);
-    return {tensor, tensor.is_same(stored)};
+    const auto& [file, entry] = position->second;
+    const at::Tensor tensor = upload_.Place(file->Tensor(*entry), dtype_);
+    const bool is_mapped = file->Maps(tensor);
+    // What has been copied is not read again: a process that converts or uploads holds one copy, not two.
+    if (!is_mapped) file->Release(*entry);
+    return {tensor, is_mapped};
   }
   const auto position = random_.weights.find(name);
   if (position == random_.weights.end()) {
     throw Sam3Error(ErrorCode::kWeightsMissing, "The checkpoint has no weight " + name + ".");
   }
-  return {Draw(position->second).to(device, dtype), false};
+  return {upload_.Place(Draw(position->second), dtype_), false};
+}
+
+at::Tensor WeightStore::Place(const at::Tensor& weight) {
+  return upload_.Place(weight, weight.is_floating_point() ? dtype_ : weight.scalar_type());
 }
 
 at::Tensor WeightStore::Draw(const RandomWeight& weight) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "safetensors.h"
+#include "weight_upload.h"
 
 namespace sam3_tracker {
 
@@ -35,16 +36,19 @@ struct Weight {
 
 class WeightStore {
  public:
-  // Opens the files. Throws Sam3Error: kFileNotFound, kFileInvalid, kWeightsUnexpected for a name that two
-  // weights map to.
-  explicit WeightStore(const std::vector<std::string>& paths);
+  // Opens the files; their weights are wanted on the device in the dtype. Throws Sam3Error: kFileNotFound,
+  // kFileInvalid, kWeightsUnexpected for a name that two weights map to.
+  WeightStore(const std::vector<std::string>& paths, const c10::Device& device, c10::ScalarType dtype);
 
   // Draws each weight when it is asked for, in float32 on the CPU: the same seed and the same order of asking
   // give the same weights on every device.
-  explicit WeightStore(RandomWeights random);
+  WeightStore(RandomWeights random, const c10::Device& device, c10::ScalarType dtype);
 
   // The weight on the device in the dtype: over the mapping where neither changes. Throws kWeightsMissing.
-  Weight Get(const std::string& name, const c10::Device& device, c10::ScalarType dtype);
+  Weight Get(const std::string& name);
+
+  // One that a graph holds itself: on the device, and in the dtype where it is a floating one.
+  at::Tensor Place(const at::Tensor& weight);
 
   // nullptr where there is no such weight.
   const std::vector<int64_t>* FindShape(const std::string& name) const;
@@ -63,6 +67,8 @@ class WeightStore {
   std::map<std::string, Location> weights_;
   RandomWeights random_;
   at::Generator generator_;
+  WeightUpload upload_;
+  c10::ScalarType dtype_;
   std::set<std::string> used_;
 };
 
