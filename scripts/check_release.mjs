@@ -1,117 +1,20 @@
 #!/usr/bin/env node
 /**
- * Checks what is about to be published: versions that agree, a binary that keeps the declared floor, a tarball with all
- * that must be in it and nothing else, which loads in an empty folder. --before-packing (npm's prepack) checks only
- * what needs no tarball.
+ * Checks what is about to be published: versions that agree, a binary that keeps the declared floor, licences, a tarball
+ * with all that must be in it and nothing else, which loads in an empty folder. --before-packing (npm's prepack) checks
+ * only what needs no tarball.
  */
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdtempSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs';
+import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { provideLibtorch } from './setup/libtorch.mjs';
 import { SetupError } from './setup/process.mjs';
-import { declaredFloor, faultsOf } from './setup/symbols.mjs';
-import { pinnedTorch } from './setup/venv.mjs';
+import { binaryFaults, distFaults, licenceFaults, tarballFaults, versionFaults } from './setup/release.mjs';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-const read = (name) => readFileSync(path.join(root, name), 'utf8');
-const manifest = JSON.parse(read('package.json'));
-const platforms = ['linux-x64'];
-
-const maxPackedBytes = 40e6;
-/** Must be in the tarball. */
-const required = [
-  'package.json',
-  'README.md',
-  'CHANGELOG.md',
-  'LICENSE',
-  'THIRD_PARTY_LICENSES.md',
-  'dist/index.js',
-  'dist/index.d.ts',
-  'dist/cli/main.js',
-  'scripts/export_model.py',
-  ...platforms.flatMap((platform) =>
-    ['build.json', 'sam3-tracker.node', 'libtorch_loader.so'].map((name) => `prebuilds/${platform}/${name}`),
-  ),
-  ...['README.md', 'config.json', 'model.safetensors', 'processor_config.json'].map(
-    (name) => `models/sam3-tracker-tiny/${name}`,
-  ),
-  ...['sam3', 'sam3-tracker-tiny'].flatMap((model) =>
-    ['vision_encoder.pt', 'prompt_encoder.pt', 'mask_decoder.pt', 'manifest.json'].map(
-      (name) => `models/${model}/torchscript/${name}`,
-    ),
-  ),
-];
-/** What a tarball may hold (the exporter is for `sam3-tracker export`); binding.gyp would make npm build at install. */
-const allowed =
-  /^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE|THIRD_PARTY_LICENSES\.md|(?:dist|models|prebuilds|scripts\/sam3_tracker_export)\/.+|scripts\/(?:export_model\.py|requirements\.txt))$/;
-const forbidden = /\.(?:cc|h|gyp|map|pyc)$|(?:^|\/)(?:__pycache__|\.cache)\//;
-
-/** Versions that have to agree. */
-function versionFaults() {
-  const faults = [];
-  const lock = JSON.parse(read('package-lock.json'));
-  if (lock.version !== manifest.version)
-    faults.push(`package-lock.json is of version ${lock.version}, package.json of ${manifest.version}`);
-  if (
-    !new RegExp(`^## (?:\\[)?${manifest.version.replaceAll('.', '\\.')}\\b`, 'm').test(read('CHANGELOG.md'))
-  )
-    faults.push(`CHANGELOG.md has no section for version ${manifest.version}`);
-  if (!/^\d+\.\d+\.\d+(?:-[\w.]+)?$/.test(manifest.version))
-    faults.push(`${manifest.version} is no semantic version`);
-  for (const platform of platforms) {
-    const file = path.join(root, 'prebuilds', platform, 'build.json');
-    if (!existsSync(file)) continue;
-    const { libtorch } = JSON.parse(readFileSync(file, 'utf8'));
-    if (libtorch.split('+')[0] !== pinnedTorch(root))
-      faults.push(
-        `${platform} was built against libtorch ${libtorch}, requirements-libtorch.txt has ${pinnedTorch(root)}`,
-      );
-  }
-  return faults;
-}
-
-/** Prebuilt binaries that are missing, not those that the list describes, or unfit. */
-function binaryFaults() {
-  return platforms.flatMap((platform) => {
-    const directory = path.join(root, 'prebuilds', platform);
-    const list = path.join(directory, 'build.json');
-    if (!existsSync(list)) return [`prebuilds/${platform} is missing: npm run prebuild`];
-    return Object.entries(JSON.parse(readFileSync(list, 'utf8')).files).flatMap(([name, sha256]) => {
-      const file = path.join(directory, name);
-      if (!existsSync(file)) return [`prebuilds/${platform}/${name} is missing: npm run prebuild`];
-      if (createHash('sha256').update(readFileSync(file)).digest('hex') !== sha256)
-        return [`prebuilds/${platform}/${name} is not the file that build.json describes: npm run prebuild`];
-      return faultsOf(file, declaredFloor(root));
-    });
-  });
-}
-
-/** Newest change under a directory. */
-function newest(directory) {
-  return Math.max(
-    ...readdirSync(directory, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => statSync(path.join(entry.parentPath, entry.name)).mtimeMs),
-  );
-}
-
-function distFaults() {
-  if (!existsSync(path.join(root, 'dist', 'index.js'))) return ['dist is missing: npm run setup'];
-  const isOld = newest(path.join(root, 'lib')) > newest(path.join(root, 'dist'));
-  return isOld ? ['dist is older than lib: npm run setup'] : [];
-}
+const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 
 function run(command, args, options = {}) {
   const result = spawnSync(command, args, { cwd: root, encoding: 'utf8', ...options });
@@ -119,18 +22,6 @@ function run(command, args, options = {}) {
   throw new SetupError(
     `${[command, ...args].join(' ')} failed: ${result.error?.message ?? result.stderr + result.stdout}`,
   );
-}
-
-/** The tarball's own list against what must and may be in it. */
-function tarballFaults({ files, size }) {
-  const names = new Set(files.map((file) => file.path));
-  const faults = required.filter((name) => !names.has(name)).map((name) => `the tarball lacks ${name}`);
-  for (const name of names) {
-    if (!allowed.test(name) || forbidden.test(name)) faults.push(`the tarball holds ${name}`);
-  }
-  if (size > maxPackedBytes)
-    faults.push(`the tarball has ${(size / 1e6).toFixed(1)} MB, more than ${maxPackedBytes / 1e6}`);
-  return faults;
 }
 
 /** Unpacks the tarball beside the installed dependencies and lets its doctor examine it. */
@@ -173,7 +64,7 @@ async function checkTarball() {
 }
 
 try {
-  const faults = [...versionFaults(), ...binaryFaults(), ...distFaults()];
+  const faults = [versionFaults, binaryFaults, licenceFaults, distFaults].flatMap((check) => check(root));
   if (faults.length === 0 && !process.argv.includes('--before-packing'))
     faults.push(...(await checkTarball()));
   for (const fault of faults) process.stderr.write(`release: ${fault}\n`);

@@ -1,9 +1,20 @@
 /** `sam3-tracker libtorch`: pip itself, with small wheels instead of PyTorch's and without a network. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { installLibtorch } from '../lib/cli/libtorch-install';
 import { main } from '../lib/cli/main';
 import { inspectLibtorch } from '../lib/libtorch';
@@ -98,7 +109,8 @@ describe('sam3-tracker libtorch', function () {
     }
   });
 
-  const target = (): string => path.join(directory, 'libtorch');
+  const file = (name: string): string => path.join(directory, name);
+  const target = (): string => file('libtorch');
 
   it('keeps the libraries of the CPU build, its version and its licence, and says its size first', async () => {
     writeWheels(torch(`${RELEASE}+cpu`), torch(RELEASE));
@@ -143,17 +155,63 @@ describe('sam3-tracker libtorch', function () {
   it('goes on with what an interrupted run has fetched', async () => {
     writeWheels(torch(`${RELEASE}+cpu`));
     const request = { release: RELEASE, build: 'cuda', directory: target() } as const;
-    writeWheels(torch(RELEASE, ['libtorch_cuda.so'], ['nvidia-missing==1']));
+    writeWheels(torch(RELEASE, ['libtorch_cuda.so'], ['nvidia-there==1', 'nvidia-missing==1']));
+    writeWheels(wheel('nvidia_there', '1', { 'nvidia/there/lib/libt.so.1': 'x' }));
     await assert.rejects(installLibtorch(request, output), {
       code: 'DOWNLOAD_FAILED',
-      message: /could not fetch the NVIDIA libraries.*Run the command again to go on/,
+      message: /could not fetch the NVIDIA libraries \(nvidia-missing==1\).*Run the command again to go on/,
     });
     assert.ok(!existsSync(target()));
     writeWheels(wheel('nvidia_missing', '1', { 'nvidia/missing/lib/libm.so.1': 'x' }));
     said.stderr = '';
     await installLibtorch(request, output);
-    assert.match(said.stderr, /File was already downloaded .*torch-2\.13\.0/);
+    for (const name of ['torch-2\\.13\\.0', 'nvidia_there-1'])
+      assert.match(said.stderr, new RegExp(`File was already downloaded .*${name}`));
     assert.equal(inspectLibtorch('', target(), RELEASE).problem, null);
+  });
+
+  it('ends pip where it is ended itself', async () => {
+    const fake = file('python');
+    const pidFile = file('pid');
+    const script = `case "$*" in *download*) echo $$ > '${pidFile}.new'; mv '${pidFile}.new' '${pidFile}'; exec sleep 60;; *) echo 3.12;; esac`;
+    writeFileSync(fake, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const module = JSON.stringify(path.join(__dirname, '..', 'lib', 'cli', 'libtorch-install'));
+    const request = JSON.stringify({ release: RELEASE, build: 'cpu', directory: target() });
+    const code = `require(${module}).installLibtorch(${request}, process);`;
+    const child = spawn(process.execPath, ['--import', 'tsx', '-e', code], {
+      cwd: path.join(__dirname, '..'),
+      env: { ...process.env, PYTHON: fake },
+      stdio: 'ignore',
+    });
+    const ended = once(child, 'exit');
+    while (!existsSync(pidFile) && child.exitCode === null) await sleep(20);
+    const pip = Number(readFileSync(pidFile, 'utf8'));
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [null, 'SIGTERM']);
+    const isRunning = (): boolean => spawnSync('kill', ['-0', String(pip)]).status === 0;
+    for (let i = 0; i < 100 && isRunning(); i++) await sleep(20);
+    assert.ok(!isRunning());
+  });
+
+  it('says that a folder may only be read, before anything is fetched', async () => {
+    const home = file('home');
+    mkdirSync(home, { mode: 0o555 });
+    chmodSync(directory, 0o755);
+    process.env.PYTHON = file('python');
+    writeFileSync(process.env.PYTHON, '#!/bin/sh\necho 3.12\n', { mode: 0o755 });
+    const request = { release: RELEASE, build: 'cpu', directory: path.join(home, 'libtorch') } as const;
+    // Nothing is read-only for root.
+    const isRoot = process.geteuid?.() === 0;
+    if (isRoot) process.seteuid?.(65534);
+    try {
+      await assert.rejects(installLibtorch(request, output), {
+        code: 'DOWNLOAD_FAILED',
+        message: /home cannot be written to: choose a directory with --dir\. \(EACCES/,
+      });
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+    }
+    assert.equal(said.stderr, '');
   });
 
   it('says what is wrong with Python, with the directory, and what cannot be fetched', async () => {

@@ -1,7 +1,16 @@
 /** Finding and loading the binary and libtorch: every way in which it fails, in processes of their own. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { cacheDirectory, inspectLibtorch, installDirectory, libtorchPlaces } from '../lib/libtorch';
@@ -118,6 +127,53 @@ describe('loading the addon', function () {
     assert.match(run({ SAM3_TRACKER_LIBTORCH: missing }).text, /lib\/libc10\.so is missing/);
   });
 
+  it('names what the system lacks, and the command that installs it', function () {
+    const source = file('empty.c');
+    writeFileSync(source, '');
+    const compile = (library: string, ...options: string[]): boolean =>
+      spawnSync('cc', ['-shared', '-fPIC', '-Wl,--no-as-needed', '-o', library, source, ...options])
+        .status === 0;
+    for (const [name, hint] of [
+      ['libgomp.so.9', /apt-get install libgomp1 \(Debian, Ubuntu\), dnf install libgomp/],
+      ['libstdc++.so.9', /apt-get install libstdc\+\+6/],
+      ['libcudart.so.9', /NVIDIA libraries of this CUDA build .*"sam3-tracker libtorch install --cuda"/],
+      ['libunheard-of.so.9', /a library that it needs is not installed/],
+    ] as const) {
+      const place = fakeLibtorch(`needs-${name}`, { 'libc10.so': null });
+      // There while libc10.so is linked, and gone when it is loaded.
+      if (!compile(file(name), `-Wl,-soname,${name}`)) this.skip();
+      assert.ok(compile(path.join(place, 'lib', 'libc10.so'), '-Wl,-soname,libc10.so', file(name)));
+      const { code, text } = run({ SAM3_TRACKER_LIBTORCH: place });
+      assert.equal(code, 'LIBTORCH_NOT_FOUND');
+      assert.ok(text.includes(`${name}: cannot open shared object file`), text);
+      assert.match(text, hint);
+    }
+  });
+
+  it("names the build and the command where 'cuda' is asked for and cannot be had", function () {
+    const source = `
+      const { native } = require(${JSON.stringify(LIBRARY)});
+      const { Sam3TrackerModel } = require(${JSON.stringify(path.join(LIBRARY, '..', 'index'))});
+      if (native.runtimeInfo().cudaDevices > 0) console.log(JSON.stringify({ devices: true }));
+      else Sam3TrackerModel.from_pretrained('sam3-tracker-tiny', { device: 'cuda' }).catch((error) =>
+        console.log(JSON.stringify({ code: error.code, text: error.message })));`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '-e', source], {
+      encoding: 'utf8',
+      cwd: PACKAGE_ROOT,
+    });
+    assert.ok(stdout, stderr);
+    const { devices, code, text } = JSON.parse(stdout) as { devices?: true; code: string; text: string };
+    if (devices) this.skip();
+    assert.equal(code, 'DEVICE_UNAVAILABLE');
+    assert.match(
+      text,
+      inspectLibtorch('', libtorch, release).build === 'cpu'
+        ? /Device cuda:0 is not available: the loaded libtorch is a CPU build \("npx sam3-tracker libtorch install --cuda"/
+        : /Device cuda:0 is not available: the loaded libtorch is a CUDA build, and there is no GPU/,
+    );
+    assert.match(text, /Pass device: 'cpu', or 'auto'/);
+  });
+
   it('survives a libtorch that crashes while it loads', function () {
     const source = file('crash.c');
     writeFileSync(source, '#include <stdlib.h>\n__attribute__((constructor)) void f(void) { abort(); }\n');
@@ -156,6 +212,25 @@ describe('loading the addon', function () {
       assert.equal(run({ SAM3_TRACKER_LIBTORCH: libtorch, HOME }).code, 'loaded', HOME);
   });
 
+  it('works with a home that this user may only read', function () {
+    const home = file('home');
+    mkdirSync(home);
+    chmodSync(home, 0o555);
+    chmodSync(directory, 0o755);
+    // Nothing is read-only for root: the process goes on as nobody, where nobody may read this checkout.
+    const asNobody = 'process.setgroups([]); process.setgid(65534); process.setuid(65534);';
+    const isRoot = process.getuid?.() === 0;
+    if (isRoot) {
+      const read = `${asNobody} require('node:fs').readFileSync(${JSON.stringify(files.addon)});`;
+      if (spawnSync(process.execPath, ['-e', read]).status !== 0) this.skip();
+    }
+    const preload = `${isRoot ? asNobody : ''}
+      try { require('node:fs').writeFileSync(${JSON.stringify(path.join(home, 'x'))}, ''); process.exit(1); }
+      catch (error) { if (error.code !== 'EACCES') throw error; }`;
+    assert.equal(run({ SAM3_TRACKER_LIBTORCH: libtorch, HOME: home }, preload).code, 'loaded');
+    assert.deepEqual(readdirSync(home), []);
+  });
+
   it('works where no process may be started', () => {
     const preload = `require('node:child_process').spawnSync = () => ({ error: Object.assign(new Error('no'), { code: 'EPERM' }) });`;
     assert.equal(run({ SAM3_TRACKER_LIBTORCH: libtorch }, preload).code, 'loaded');
@@ -167,74 +242,6 @@ describe('loading the addon', function () {
     assert.equal(code, 'NODE_TOO_OLD');
     assert.match(text, /needs Node 20[\d.]* or later and this is Node 18\.20\.4/);
     for (const version of ['20.20.2', '22.1.0', '100.0.0']) checkNodeVersion(version);
-  });
-
-  describe('of an installed package', () => {
-    /** A package without this checkout's build: `prebuilds` gets the files given. */
-    function installed(
-      prebuilt: Record<string, string>,
-      { preload = '', code = "require('./lib/native')" } = {},
-    ): { code: string; text: string } {
-      cpSync(path.join(PACKAGE_ROOT, 'lib'), file('lib'), { recursive: true });
-      cpSync(path.join(PACKAGE_ROOT, 'package.json'), file('package.json'));
-      cpSync(path.join(PACKAGE_ROOT, 'tsconfig.json'), file('tsconfig.json'));
-      symlinkSync(path.join(PACKAGE_ROOT, 'node_modules'), file('node_modules'));
-      const folder = file('prebuilds', `${process.platform}-${process.arch}`);
-      mkdirSync(folder, { recursive: true });
-      for (const [name, text] of Object.entries(prebuilt)) writeFileSync(path.join(folder, name), text);
-      const source = `${preload}
-        try { ${code}; }
-        catch (error) { console.log(JSON.stringify({ code: error.code, text: error.message })); }`;
-      const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '-e', source], {
-        encoding: 'utf8',
-        cwd: directory,
-        env: { ...process.env, HOME: directory },
-      });
-      assert.ok(stdout, stderr);
-      return JSON.parse(stdout) as { code: string; text: string };
-    }
-
-    /** As Node's diagnostic report has it on another system. */
-    const reportOf = (header: object): string =>
-      `process.report.getReport = () => (${JSON.stringify({ header })});`;
-
-    it('names musl, and a glibc that is too old, before what the linker says', function () {
-      if (process.platform !== 'linux') this.skip();
-      const prebuilt = { 'sam3-tracker.node': 'x', 'libtorch_loader.so': 'x' };
-      const onMusl = installed(prebuilt, { preload: reportOf({}) });
-      assert.equal(onMusl.code, 'ADDON_NOT_LOADED');
-      assert.match(onMusl.text, /runs on musl \(Alpine Linux\), for which PyTorch has no libtorch/);
-      rmSync(directory, { recursive: true });
-      const onOld = installed(prebuilt, { preload: reportOf({ glibcVersionRuntime: '2.17' }) });
-      assert.match(onOld.text, /glibc is 2\.17 and the prebuilt binary needs 2\.\d+ or later/);
-    });
-
-    it('says that there are no models where there are none', () => {
-      const config = "new (require('./lib/configuration-sam3-tracker').Sam3TrackerConfig)()";
-      const { code, text } = installed({}, { code: `require('./lib/graph-files').find_graphs(${config})` });
-      assert.equal(code, 'FILE_NOT_FOUND');
-      assert.match(text, /has no models \(.*models\): install the package again/);
-    });
-
-    it('names the platform that has no binary', () => {
-      const { code, text } = installed({});
-      assert.equal(code, 'ADDON_NOT_LOADED');
-      assert.match(text, new RegExp(`has no binary for ${process.platform}-${process.arch}`));
-      assert.match(text, /sam3-tracker doctor/);
-    });
-
-    it('tells a damaged prebuilt binary by its hash, and a missing one', () => {
-      const build = JSON.stringify({ files: { 'sam3-tracker.node': 'abc' } });
-      const { code, text } = installed({ 'sam3-tracker.node': 'damaged', 'build.json': build });
-      assert.equal(code, 'ADDON_NOT_LOADED');
-      assert.match(text, /sam3-tracker\.node is damaged\. Install the package again/);
-    });
-
-    it('tells a damaged prebuilt binary without hashes by what the linker says', () => {
-      const { code, text } = installed({ 'sam3-tracker.node': 'x', 'libtorch_loader.so': 'x' });
-      assert.equal(code, 'ADDON_NOT_LOADED');
-      assert.match(text, /libtorch_loader\.so: .*the file is damaged or of another platform/);
-    });
   });
 });
 

@@ -1,4 +1,4 @@
-/** What the binary needs of the system, and the checks of a release. */
+/** What the binary needs of the system. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,6 +13,7 @@ interface Needs {
   libraries: string[];
   paths: string[];
   symbols: Record<string, string>;
+  isStripped: boolean;
 }
 interface Symbols {
   readNeeds: (file: string) => Needs;
@@ -97,28 +98,18 @@ describe('the binary', function () {
         source,
       ]);
       assert.equal(status, 0);
-      const [searchPath, buildPath] = symbols.faultsOf(library, symbols.declaredFloor(root));
+      const [searchPath, buildPath, symbolTable, ...others] = symbols.faultsOf(
+        library,
+        symbols.declaredFloor(root),
+      );
       assert.match(searchPath, /a\.so looks for libraries in \/somewhere/);
       assert.match(buildPath, /a\.so holds a path of the build machine: \/home\/someone\/a\.c/);
+      assert.match(symbolTable, /a\.so is not stripped/);
+      assert.deepEqual(others, []);
+      assert.equal(spawnSync('strip', ['--strip-all', library]).status, 0);
+      assert.ok(symbols.readNeeds(library).isStripped);
     } finally {
       rmSync(directory, { recursive: true });
     }
-  });
-});
-
-describe('a release', () => {
-  it('is refused while something is missing', function () {
-    if (process.platform !== 'linux') this.skip();
-    if (existsSync(path.join(root, 'prebuilds'))) this.skip();
-    const { status, stderr } = spawnSync(
-      process.execPath,
-      ['scripts/check_release.mjs', '--before-packing'],
-      {
-        cwd: root,
-        encoding: 'utf8',
-      },
-    );
-    assert.equal(status, 1);
-    assert.match(stderr, /^release: prebuilds\/linux-x64 is missing: npm run prebuild$/m);
   });
 });

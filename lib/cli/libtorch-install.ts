@@ -64,14 +64,29 @@ function runPip(python: string, args: string[], output: Output): Promise<{ code:
       // Only on a terminal does pip draw a progress bar.
       stdio: ['ignore', output === process && process.stderr.isTTY ? process.stderr : 'pipe', 'pipe'],
     });
+    // A pip that outlives this process would write beside the one of the next run.
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+    const endBoth = (signal: NodeJS.Signals): void => {
+      child.kill('SIGTERM');
+      stopListening();
+      process.kill(process.pid, signal);
+    };
+    const stopListening = (): void => signals.forEach((signal) => process.removeListener(signal, endBoth));
+    signals.forEach((signal) => process.once(signal, endBoth));
     let said = '';
     for (const stream of [child.stdout, child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {
         said += text;
         output.stderr.write(text);
       });
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code: code ?? 1, said }));
+    child.on('error', (error) => {
+      stopListening();
+      reject(error);
+    });
+    child.on('close', (code) => {
+      stopListening();
+      resolve({ code: code ?? 1, said });
+    });
   });
 }
 
@@ -227,11 +242,13 @@ export async function installLibtorch(request: LibtorchInstallRequest, output: O
     await rm(packages, { recursive: true, force: true });
     if (build === 'cuda') {
       await unpack(python, wheels, packages, output);
-      const wanted = await nvidiaRequirements(packages);
-      if ((await download(python, wanted, wheels, [], output)).code !== 0)
-        throw failed(
-          'pip could not fetch the NVIDIA libraries; it says why above. Run the command again to go on.',
-        );
+      // One by one: pip keeps what it fetches only when all that it was asked for is there.
+      for (const wanted of await nvidiaRequirements(packages)) {
+        if ((await download(python, [wanted], wheels, [], output)).code !== 0)
+          throw failed(
+            `pip could not fetch the NVIDIA libraries (${wanted}); it says why above. Run the command again to go on.`,
+          );
+      }
     }
     output.stderr.write('Unpacking\n');
     await unpack(python, wheels, packages, output);

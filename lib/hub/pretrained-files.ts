@@ -134,7 +134,11 @@ export async function open_pretrained(
   const bundled = path.join(BUNDLED_MODELS, name_or_path);
   if (/^\w[\w.-]*$/.test(name_or_path) && (await kindOf(bundled)) === 'directory')
     return new DirectorySource(name_or_path, bundled);
-  const nowhere = `there is no such directory (${path.resolve(name_or_path)}), and this package ships no model of that name`;
+  const shipped =
+    (await kindOf(BUNDLED_MODELS)) === 'directory'
+      ? 'this package ships no model of that name'
+      : `this installation of sam3-tracker has no models (${BUNDLED_MODELS}): install the package again`;
+  const nowhere = `there is no such directory (${path.resolve(name_or_path)}), and ${shipped}`;
   if (!isRepositoryId(name_or_path))
     throw new Sam3TrackerError(
       'FILE_NOT_FOUND',

@@ -4,11 +4,12 @@ import path from 'node:path';
 import { outputOf, SetupError } from './process.mjs';
 import { isAtLeast } from './tools.mjs';
 
-/** Needed libraries, search paths, and the newest version of each kind of symbol that a binary binds. */
+/** Needed libraries, search paths, the newest version of each kind of symbol that a binary binds, whether it is stripped. */
 export function readNeeds(file) {
-  const dynamic = outputOf('readelf', ['--dynamic', '--wide', file]);
-  const versions = outputOf('readelf', ['--version-info', '--wide', file]);
-  if (dynamic === null || versions === null) {
+  const [dynamic, versions, sections] = ['--dynamic', '--version-info', '--sections'].map((part) =>
+    outputOf('readelf', [part, '--wide', file]),
+  );
+  if (dynamic === null || versions === null || sections === null) {
     throw new SetupError(
       `readelf could not read ${file}. On Debian and Ubuntu it is in: apt-get install binutils`,
     );
@@ -21,7 +22,12 @@ export function readNeeds(file) {
   for (const [, kind, version] of needed.matchAll(/\b(GLIBC|GLIBCXX|CXXABI)_(\d[\d.]*)/g)) {
     if (!symbols[kind] || isAtLeast(version, symbols[kind])) symbols[kind] = version;
   }
-  return { libraries: entries('NEEDED'), paths: [...entries('RPATH'), ...entries('RUNPATH')], symbols };
+  return {
+    libraries: entries('NEEDED'),
+    paths: [...entries('RPATH'), ...entries('RUNPATH')],
+    symbols,
+    isStripped: !/ \.(?:symtab|debug_\w+) /.test(sections),
+  };
 }
 
 /** The floor that package.json declares: { GLIBC, GLIBCXX, CXXABI }. */
@@ -29,9 +35,9 @@ export function declaredFloor(root) {
   return JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).binary.floor;
 }
 
-/** What keeps a binary from running on a system that has the declared floor, one line each. */
+/** What keeps a binary from being shipped to systems that have the declared floor, one line each. */
 export function faultsOf(file, floor) {
-  const { paths, symbols } = readNeeds(file);
+  const { paths, symbols, isStripped } = readNeeds(file);
   const faults = paths.map((entry) => `${path.basename(file)} looks for libraries in ${entry}`);
   for (const [kind, version] of Object.entries(symbols)) {
     if (!isAtLeast(floor[kind], version)) {
@@ -45,5 +51,6 @@ export function faultsOf(file, floor) {
   for (const match of new Set(text.match(/\/(?:home|root|tmp|work|Users|build|src)\/[\w./-]+/g) ?? [])) {
     faults.push(`${path.basename(file)} holds a path of the build machine: ${match}`);
   }
+  if (!isStripped) faults.push(`${path.basename(file)} is not stripped`);
   return faults;
 }

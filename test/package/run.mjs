@@ -40,12 +40,13 @@ const { values } = parseArgs({
 const directory = realpathSync(mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-package-')));
 process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
 
+const nodes = [process.execPath, ...values.node];
 const npm = realpathSync(findProgram('npm'));
 let failures = 0;
 
 /** PATH with Node and a shell, and nothing that could build. */
 function makePath(node) {
-  const bin = path.join(directory, `bin-${path.basename(path.dirname(path.dirname(node)))}`);
+  const bin = path.join(directory, `bin-${nodes.indexOf(node)}`);
   mkdirSync(bin, { recursive: true });
   for (const [name, file] of [
     ['node', node],
@@ -156,7 +157,7 @@ for (const manager of managers) {
     project = install(manager, commands[manager], tarball);
   });
   if (project === null) continue;
-  for (const node of [process.execPath, ...values.node]) {
+  for (const node of nodes) {
     const version = run(node, ['--version']).trim();
     const context = { root, project, require, readme: readFileSync(path.join(root, 'README.md'), 'utf8') };
     for (const { name, args, expected, only } of programs(context)) {
