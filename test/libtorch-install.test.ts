@@ -12,6 +12,8 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -53,7 +55,14 @@ describe('sam3-tracker libtorch', function () {
     stdout: { write: (text: string) => (said.stdout += text) },
     stderr: { write: (text: string) => (said.stderr += text) },
   };
-  const names = ['PYTHON', 'PIP_NO_INDEX', 'PIP_FIND_LINKS', 'PIP_CONFIG_FILE'];
+  const names = [
+    'PYTHON',
+    'PIP_NO_INDEX',
+    'PIP_FIND_LINKS',
+    'PIP_CONFIG_FILE',
+    'PIP_TRUSTED_HOST',
+    'PIP_NO_CACHE_DIR',
+  ];
   const saved = names.map((name) => [name, process.env[name]] as const);
   const PYTHON = findPython().python ?? 'python3';
 
@@ -153,21 +162,49 @@ describe('sam3-tracker libtorch', function () {
   });
 
   it('goes on with what an interrupted run has fetched', async () => {
-    writeWheels(torch(`${RELEASE}+cpu`));
-    const request = { release: RELEASE, build: 'cuda', directory: target() } as const;
-    writeWheels(torch(RELEASE, ['libtorch_cuda.so'], ['nvidia-there==1', 'nvidia-missing==1']));
-    writeWheels(wheel('nvidia_there', '1', { 'nvidia/there/lib/libt.so.1': 'x' }));
-    await assert.rejects(installLibtorch(request, output), {
-      code: 'DOWNLOAD_FAILED',
-      message: /could not fetch the NVIDIA libraries \(nvidia-missing==1\).*Run the command again to go on/,
+    // Over HTTP, where pip has what it fetches in its cache; the user's settings allow it none.
+    const sent: string[] = [];
+    const server = createServer(({ url }, response) => {
+      if (url === '/') {
+        response.setHeader('Content-Type', 'text/html');
+        return response.end(
+          readdirSync(wheels)
+            .map((name) => `<a href="${name}">${name}</a>`)
+            .join(''),
+        );
+      }
+      sent.push(decodeURIComponent(path.posix.basename(url!)).split('-')[0]);
+      response.setHeader('Cache-Control', 'max-age=3600').setHeader('Date', new Date().toUTCString());
+      return response.end(readFileSync(path.join(wheels, decodeURIComponent(path.posix.basename(url!)))));
     });
-    assert.ok(!existsSync(target()));
-    writeWheels(wheel('nvidia_missing', '1', { 'nvidia/missing/lib/libm.so.1': 'x' }));
-    said.stderr = '';
-    await installLibtorch(request, output);
-    for (const name of ['torch-2\\.13\\.0', 'nvidia_there-1'])
-      assert.match(said.stderr, new RegExp(`File was already downloaded .*${name}`));
-    assert.equal(inspectLibtorch('', target(), RELEASE).problem, null);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    Object.assign(process.env, {
+      PIP_FIND_LINKS: `http://127.0.0.1:${port}/`,
+      PIP_TRUSTED_HOST: '127.0.0.1',
+      PIP_NO_CACHE_DIR: '1',
+    });
+    try {
+      const request = { release: RELEASE, build: 'cuda', directory: target() } as const;
+      writeWheels(
+        torch(RELEASE, ['libtorch_cuda.so'], ['nvidia-there==1', 'nvidia-missing==1']),
+        wheel('nvidia_there', '1', { 'nvidia/there/lib/libt.so.1': 'x' }),
+      );
+      await assert.rejects(installLibtorch(request, output), {
+        code: 'DOWNLOAD_FAILED',
+        message: /could not fetch the NVIDIA libraries.*Run the command again to go on/,
+      });
+      assert.ok(!existsSync(target()));
+      assert.deepEqual(sent, ['torch', 'nvidia_there']);
+      writeWheels(wheel('nvidia_missing', '1', { 'nvidia/missing/lib/libm.so.1': 'x' }));
+      await installLibtorch(request, output);
+      assert.deepEqual(sent, ['torch', 'nvidia_there', 'nvidia_missing']);
+      assert.equal(inspectLibtorch('', target(), RELEASE).problem, null);
+      assert.deepEqual(readdirSync(path.join(target(), 'nvidia')).sort(), ['missing', 'there']);
+      assert.deepEqual(readdirSync(directory).sort(), ['libtorch', 'wheels']);
+    } finally {
+      server.close();
+    }
   });
 
   it('ends pip where it is ended itself', async () => {

@@ -90,7 +90,10 @@ function runPip(python: string, args: string[], output: Output): Promise<{ code:
   });
 }
 
-/** Fetches wheels that are not yet in `wheels`; pip checks their hashes, and those that are there. */
+/**
+ * Fetches wheels; pip checks their hashes. It puts them into their folder only when all are there: what an interrupted
+ * run has fetched is in a cache of its own beside them, whatever the user's settings are.
+ */
 async function download(
   python: string,
   requirements: string[],
@@ -98,8 +101,8 @@ async function download(
   options: string[],
   output: Output,
 ): Promise<{ code: number; said: string }> {
-  const binary = '--only-binary=:all:';
-  return runPip(python, ['download', '--dest', wheels, binary, ...options, ...requirements], output);
+  const where = ['--dest', wheels, '--cache-dir', path.join(path.dirname(wheels), 'cache')];
+  return runPip(python, ['download', ...where, '--only-binary=:all:', ...options, ...requirements], output);
 }
 
 async function downloadTorch(
@@ -189,8 +192,8 @@ async function keepRuntime(packages: string, kept: string): Promise<void> {
 async function checkSpace(directory: string, build: 'cpu' | 'cuda'): Promise<void> {
   const { bavail, bsize } = await statfs(directory);
   const { fetched, installed } = SIZES[build];
-  // The wheels lie beside what is unpacked from them until the end.
-  const needed = (fetched + 1.1 * installed) * 1e6;
+  // The wheels lie beside what is unpacked from them until the end, and in pip's cache too.
+  const needed = (2 * fetched + 1.1 * installed) * 1e6;
   if (bavail * bsize < needed)
     throw failed(
       `${directory} has ${(bavail * bsize * 1e-9).toFixed(1)} GB free, and ${(needed * 1e-9).toFixed(1)} GB are ` +
@@ -238,17 +241,16 @@ export async function installLibtorch(request: LibtorchInstallRequest, output: O
     if (inspectLibtorch('', directory, release).problem === null) return;
     const wheels = path.join(partial, 'wheels');
     const packages = path.join(partial, 'packages');
+    // Wheels of an earlier run may be of other versions: another Python, a newer release of a library.
+    for (const folder of [wheels, packages]) await rm(folder, { recursive: true, force: true });
     await downloadTorch(python, request, wheels, output);
-    await rm(packages, { recursive: true, force: true });
     if (build === 'cuda') {
       await unpack(python, wheels, packages, output);
-      // One by one: pip keeps what it fetches only when all that it was asked for is there.
-      for (const wanted of await nvidiaRequirements(packages)) {
-        if ((await download(python, [wanted], wheels, [], output)).code !== 0)
-          throw failed(
-            `pip could not fetch the NVIDIA libraries (${wanted}); it says why above. Run the command again to go on.`,
-          );
-      }
+      const wanted = await nvidiaRequirements(packages);
+      if ((await download(python, wanted, wheels, [], output)).code !== 0)
+        throw failed(
+          'pip could not fetch the NVIDIA libraries; it says why above. Run the command again to go on.',
+        );
     }
     output.stderr.write('Unpacking\n');
     await unpack(python, wheels, packages, output);
