@@ -2,16 +2,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { open_pretrained } from '../lib/hub/pretrained-files';
-import { withLock } from '../lib/hub/lock';
 import { HubFixture } from './support/hub';
 import { sha256 } from './support/hub-server';
 import { ROOT } from './support/python';
@@ -196,8 +194,12 @@ describe('downloads at the same time', () => {
     hub.server.faults.stalls = true;
     const child = start();
     const content = hub.server.repositories.get(ID)!.files.get(WEIGHTS)!;
-    const incomplete = path.join(hub.folder(), 'blobs', `${sha256(content)}.sam3-tracker.incomplete`);
-    while (!existsSync(incomplete) || readFileSync(incomplete).length === 0) {
+    // While it is written to it bears the name of its process, and afterwards it does not.
+    const incomplete = (): string | undefined =>
+      hub.names('blobs').find((name) => name.startsWith(`${sha256(content)}.${child.pid}-`));
+    const arrived = (name: string | undefined): boolean =>
+      name !== undefined && readFileSync(path.join(hub.folder(), 'blobs', name)).length > 0;
+    while (!arrived(incomplete())) {
       assert.equal(child.exitCode, null, 'the process ended before it was killed');
       await sleep(20);
     }
@@ -210,40 +212,7 @@ describe('downloads at the same time', () => {
       hub.server.storeRequests.map(({ range }) => range),
       ['bytes=10-'],
     );
-  });
-});
-
-describe('the lock of a download', () => {
-  it('lets one in at a time, and is taken over from owners that are gone', async () => {
-    const folder = path.join(os.tmpdir(), `sam3-tracker-lock-${process.pid}`);
-    const file = path.join(folder, 'a', 'lock');
-    let inside = 0;
-    const visit = (): Promise<void> =>
-      withLock(file, async () => {
-        inside++;
-        await sleep(5);
-        assert.equal(inside, 1);
-        inside--;
-      });
-    await Promise.all([visit(), visit(), visit(), visit()]);
-    assert.equal(existsSync(file), false);
-    // A process that cannot exist, and one of another machine that has been silent.
-    for (const [owner, age] of [
-      [`2147483647 ${os.hostname()}`, 0],
-      [`${process.pid} elsewhere`, 60],
-    ] as const) {
-      writeFileSync(file, owner);
-      const then = Date.now() / 1000 - age;
-      utimesSync(file, then, then);
-      await visit();
-    }
-    await assert.rejects(
-      withLock(file, () => Promise.reject(new Error('a failure'))),
-      /a failure/,
-    );
-    await visit();
-    assert.deepEqual(readdirSync(path.dirname(file)), []);
-    rmSync(folder, { recursive: true });
+    assert.deepEqual(hub.names('blobs'), [sha256(content)]);
   });
 });
 

@@ -1,13 +1,14 @@
 /** One file from the hub into the cache: continued where an earlier attempt ended, checked, and only then in its place. */
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
-import { mkdir, open, rename, rm, statfs } from 'node:fs/promises';
+import { mkdir, open, statfs } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Sam3TrackerError } from '../errors';
 import { TransientError } from './client';
 import type { RemoteFile } from './client';
+import { PartialFile } from './partial';
 
 /** Attempts in a row that bring not one byte before a download is given up. */
 const FRUITLESS_ATTEMPTS = 5;
@@ -33,47 +34,54 @@ export interface Download extends RemoteFile {
  * Downloads the content to `destination`. What has arrived stays beside it as `<etag>.sam3-tracker.incomplete` until it
  * is whole, and an attempt that ends early is continued from there, in this process or in a later one. The hash is
  * checked before the content gets its name; content that was continued and is wrong is fetched once more as a whole.
+ * Two that download the same at once each write to a file of their own.
  *
+ * @returns false where another process took this one for dead and has taken its file over.
  * @throws Sam3TrackerError DOWNLOAD_FAILED where the network or the disk gives out (what has arrived stays),
  *   HASH_MISMATCH where the server sends something else; and what `open` throws.
  */
-export async function downloadFile(download: Download): Promise<void> {
-  const incomplete = `${download.destination}.sam3-tracker.incomplete`;
-  await mkdir(path.dirname(incomplete), { recursive: true });
+export async function downloadFile(download: Download): Promise<boolean> {
+  const { destination, size } = download;
+  await mkdir(path.dirname(destination), { recursive: true });
   for (;;) {
-    // Read and write, made where it is not there, and never cut short by opening it.
-    const handle = await open(incomplete, 'a').then(async (made) => {
-      await made.close();
-      return open(incomplete, 'r+');
+    const partial = await PartialFile.take(destination, size);
+    const result = await fill(partial, download).catch(async (error: unknown) => {
+      await partial.leave();
+      throw error;
     });
-    let continued: boolean;
-    let found: string;
-    try {
-      const kept = await keptBytes(handle, download.size);
-      continued = kept > 0;
-      await checkSpace(download, kept);
-      found = await diskErrors(download, () => receive(handle, download, kept));
-      await diskErrors(download, () => handle.sync());
-    } finally {
-      await handle.close();
-    }
-    if (found === download.etag) break;
-    await rm(incomplete, { force: true });
+    if (result === null) return false;
+    const { found, continued } = result;
+    if (found === download.etag) return partial.publish();
+    await partial.remove();
     if (!continued)
       throw new Sam3TrackerError(
         'HASH_MISMATCH',
         `${download.name} arrived with the hash ${found}, and the hub says ${download.etag}. Nothing was kept; try again.`,
       );
   }
-  await rename(incomplete, download.destination);
 }
 
-/** How much of the content an earlier attempt left. */
-async function keptBytes(handle: FileHandle, size: number): Promise<number> {
-  const kept = (await handle.stat()).size;
-  if (kept <= size) return kept;
-  await handle.truncate(0);
-  return 0;
+/** Completes the file; null where another process has taken it over already. */
+async function fill(
+  partial: PartialFile,
+  download: Download,
+): Promise<{ found: string; continued: boolean } | null> {
+  let handle: FileHandle;
+  try {
+    handle = await open(partial.path, 'r+');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+  try {
+    const kept = (await handle.stat()).size;
+    await checkSpace(download, kept);
+    const found = await diskErrors(download, () => receive(handle, download, kept));
+    await diskErrors(download, () => handle.sync());
+    return { found, continued: kept > 0 };
+  } finally {
+    await handle.close();
+  }
 }
 
 async function checkSpace(download: Download, kept: number): Promise<void> {

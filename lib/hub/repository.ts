@@ -150,13 +150,13 @@ export class RepositorySnapshot {
   async #download(client: HubClient, file: string, remote: RemoteFile): Promise<void> {
     const cache = this.#cache;
     const destination = cache.blob(remote.etag);
-    await withLock(cache.lockFile(remote.etag), async () => {
+    const attempt = async (): Promise<boolean> => {
       // Another process may have been here meanwhile; content of another size is damaged.
       const present = await sizeOf(destination);
       if (present !== remote.size || this.#settings.forceDownload) {
         const report = this.#reporter(file, remote.size);
         report('initiate', 0);
-        await downloadFile({
+        const isPublished = await downloadFile({
           ...remote,
           name: `${file} of ${this.name}`,
           destination,
@@ -164,10 +164,14 @@ export class RepositorySnapshot {
           open: (start, signal) => client.open(this.commit, file, start, signal),
           report: (loaded) => report('progress', loaded),
         });
+        if (!isPublished) return false;
         report('done', remote.size);
       }
       await cache.link(this.commit, file, remote.etag);
-    });
+      return true;
+    };
+    // One that lost its file to another process waits for that one.
+    while (!(await withLock(cache.lockFile(remote.etag), attempt)));
   }
 
   #reporter(file: string, total: number): (status: DownloadProgress['status'], loaded: number) => void {
