@@ -74,6 +74,8 @@ describe('sam3-tracker libtorch', function () {
   ): [string, object] {
     const info = `${name}-${version}.dist-info`;
     const metadata = ['Metadata-Version: 2.1', `Name: ${name}`, `Version: ${version}`];
+    for (const [, extra] of requires.join('\n').matchAll(/extra == "(\w+)"/g))
+      metadata.push(`Provides-Extra: ${extra}`);
     return [
       path.join(wheels, `${name}-${version}-py3-none-any.whl`),
       {
@@ -139,12 +141,22 @@ describe('sam3-tracker libtorch', function () {
   });
 
   it("fetches the CUDA build's own libraries too, in the layout that its RPATH expects, and no Python package", async () => {
-    const nvidia = wheel('nvidia_cudnn_cu13', '9.0', {
-      'nvidia/cudnn/lib/libcudnn.so.9': 'x',
-      'nvidia/cudnn/include/a.h': 'x',
-    });
+    const cudnn = { 'nvidia/cudnn/lib/libcudnn.so.9': 'x', 'nvidia/cudnn/include/a.h': 'x' };
+    const cublas = { 'nvidia/cu13/lib/libcublas.so.13': 'x' };
+    // cuDNN takes any cuBLAS, the toolkit one, and a newer one is there.
+    const nvidia = [
+      wheel('nvidia_cudnn_cu13', '9.0', cudnn, ['nvidia-cublas']),
+      wheel('cuda_toolkit', '13.0.3', {}, [
+        'nvidia-cublas==13.1.*; extra == "cublas"',
+        'nvidia-nvtx; extra == "nvtx"',
+      ]),
+      wheel('nvidia_cublas', '13.1.1', cublas),
+      wheel('nvidia_cublas', '13.10', { 'nvidia/cu13/lib/libcublas.so.14': 'x' }),
+      wheel('nvidia_nvtx', '13.0', { 'nvidia/cu13/lib/libnvtx.so.1': 'x' }),
+    ];
     const requires = [
       'nvidia-cudnn-cu13==9.0; platform_system == "Linux"',
+      'cuda-toolkit[cublas,nvtx]==13.0.3; platform_system == "Linux"',
       'sympy>=1',
       'cuda-bindings>=13',
       'triton==3',
@@ -152,17 +164,19 @@ describe('sam3-tracker libtorch', function () {
     writeWheels(
       torch(`${RELEASE}+cpu`),
       torch(RELEASE, ['libtorch_cuda.so', 'libc10_cuda.so'], requires),
-      nvidia,
+      ...nvidia,
     );
     await installLibtorch({ release: RELEASE, build: 'cuda', directory: target() }, output);
     const place = inspectLibtorch('', target(), RELEASE);
     assert.deepEqual([place.problem, place.version, place.build], [null, RELEASE, 'cuda']);
     assert.deepEqual(readdirSync(path.join(target(), 'nvidia', 'cudnn')), ['lib']);
     assert.deepEqual(readdirSync(path.join(target(), 'nvidia', 'cudnn', 'lib')), ['libcudnn.so.9']);
+    const kept = readdirSync(path.join(target(), 'nvidia', 'cu13', 'lib')).sort();
+    assert.deepEqual(kept, ['libcublas.so.13', 'libnvtx.so.1']);
   });
 
   it('goes on with what an interrupted run has fetched', async () => {
-    // Over HTTP, where pip has what it fetches in its cache; the user's settings allow it none.
+    // Over HTTP, where it can be counted, and without pip's cache, which may help or not.
     const sent: string[] = [];
     const server = createServer(({ url }, response) => {
       if (url === '/') {
@@ -174,7 +188,6 @@ describe('sam3-tracker libtorch', function () {
         );
       }
       sent.push(decodeURIComponent(path.posix.basename(url!)).split('-')[0]);
-      response.setHeader('Cache-Control', 'max-age=3600').setHeader('Date', new Date().toUTCString());
       return response.end(readFileSync(path.join(wheels, decodeURIComponent(path.posix.basename(url!)))));
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -192,7 +205,7 @@ describe('sam3-tracker libtorch', function () {
       );
       await assert.rejects(installLibtorch(request, output), {
         code: 'DOWNLOAD_FAILED',
-        message: /could not fetch the NVIDIA libraries.*Run the command again to go on/,
+        message: /could not fetch NVIDIA's libraries \(nvidia-missing==1\).*Run the command again to go on/,
       });
       assert.ok(!existsSync(target()));
       assert.deepEqual(sent, ['torch', 'nvidia_there']);

@@ -1,7 +1,7 @@
 /** `sam3-tracker libtorch install`: PyTorch's wheel, fetched by pip, cut down to what a server needs. */
 import { spawn, spawnSync } from 'node:child_process';
 import { constants } from 'node:fs';
-import { access, cp, mkdir, readFile, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { access, cp, mkdir, readFile, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Sam3TrackerError } from '../errors';
 import { kindOf } from '../files';
@@ -19,7 +19,7 @@ export interface LibtorchInstallRequest {
 }
 
 /** Megabytes of release 2.13.0: said before anything is fetched. */
-const SIZES = { cpu: { fetched: 200, installed: 420 }, cuda: { fetched: 2400, installed: 3700 } };
+const SIZES = { cpu: { fetched: 200, installed: 420 }, cuda: { fetched: 2500, installed: 3800 } };
 /** Where the builds are that package indexes do not have. */
 const WHEEL_INDEX = {
   cpu: 'https://download.pytorch.org/whl/cpu',
@@ -33,8 +33,8 @@ function failed(message: string): Sam3TrackerError {
   return new Sam3TrackerError('DOWNLOAD_FAILED', message);
 }
 
-/** The Python to run pip with. @throws Sam3TrackerError where there is none that PyTorch has wheels for. */
-function findPython(): string {
+/** The Python to run pip with, and its version. @throws Sam3TrackerError where there is none that PyTorch has wheels for. */
+function findPython(): { python: string; pythonVersion: string } {
   const seen: string[] = [];
   for (const name of process.env.PYTHON ? [process.env.PYTHON] : ['python3', 'python']) {
     const code = 'import sys; print("%d.%d" % sys.version_info[:2])';
@@ -46,7 +46,8 @@ function findPython(): string {
       seen.push(`${name} is ${version}`);
       continue;
     }
-    if (spawnSync(name, ['-m', 'pip', '--version']).status === 0) return name;
+    if (spawnSync(name, ['-m', 'pip', '--version']).status === 0)
+      return { python: name, pythonVersion: version };
     seen.push(`${name} (${version}) has no pip: apt-get install python3-pip`);
   }
   throw failed(
@@ -90,19 +91,19 @@ function runPip(python: string, args: string[], output: Output): Promise<{ code:
   });
 }
 
-/**
- * Fetches wheels; pip checks their hashes. It puts them into their folder only when all are there: what an interrupted
- * run has fetched is in a cache of its own beside them, whatever the user's settings are.
- */
+/** Fetches wheels that are not yet in `wheels`; pip checks their hashes, and those that are there. */
 async function download(
   python: string,
-  requirements: string[],
+  requirement: string,
   wheels: string,
   options: string[],
   output: Output,
 ): Promise<{ code: number; said: string }> {
-  const where = ['--dest', wheels, '--cache-dir', path.join(path.dirname(wheels), 'cache')];
-  return runPip(python, ['download', ...where, '--only-binary=:all:', ...options, ...requirements], output);
+  return runPip(
+    python,
+    ['download', '--dest', wheels, '--only-binary=:all:', ...options, requirement],
+    output,
+  );
 }
 
 async function downloadTorch(
@@ -115,7 +116,7 @@ async function downloadTorch(
   const wanted = build === 'cuda' ? `torch===${release}` : `torch==${release}+cpu`;
   const first = await download(
     python,
-    [process.platform === 'darwin' ? `torch==${release}` : wanted],
+    process.platform === 'darwin' ? `torch==${release}` : wanted,
     wheels,
     ['--no-deps'],
     output,
@@ -125,24 +126,50 @@ async function downloadTorch(
     const index = WHEEL_INDEX[build];
     output.stderr.write(`The configured package indexes do not have it: asking ${index} too\n`);
     const other = `torch==${release}+${path.basename(index)}`;
-    if (
-      (await download(python, [other], wheels, ['--no-deps', '--extra-index-url', index], output)).code === 0
-    )
+    if ((await download(python, other, wheels, ['--no-deps', '--extra-index-url', index], output)).code === 0)
       return;
   }
   throw failed(`pip could not fetch ${wanted}; it says why above. Run the command again to go on.`);
 }
 
-/** What the torch package wants of NVIDIA's, without Python's markers. */
+/**
+ * What the torch package wants of NVIDIA's, without Python's markers, in pieces of one library or few: `name[a,b]==1` as
+ * `name[a]==1` and `name[b]==1`. Those come first, since they say the versions of what the others ask for without one.
+ */
 async function nvidiaRequirements(packages: string): Promise<string[]> {
   const info = (await readdir(packages)).find((name) => /^torch-.*\.dist-info$/.test(name));
   const metadata = await readFile(path.join(packages, info!, 'METADATA'), 'utf8');
-  return (
-    [...metadata.matchAll(/^Requires-Dist: ((?:nvidia|cuda)-[^;\n]+)/gm)]
-      .map(([, requirement]) => requirement.trim())
-      // cuda-bindings is Python code.
-      .filter((requirement) => !requirement.startsWith('cuda-bindings'))
-  );
+  const requirements = [...metadata.matchAll(/^Requires-Dist: ((?:nvidia|cuda)-[^;\n]+)/gm)]
+    .map(([, requirement]) => requirement.trim())
+    // cuda-bindings is Python code.
+    .filter((requirement) => !requirement.startsWith('cuda-bindings'));
+  const pieces = requirements.map((requirement) => {
+    const [, name, extras, version] = /^([^[]+)\[([^\]]+)\](.*)$/.exec(requirement) ?? [];
+    return name ? extras.split(',').map((extra) => `${name}[${extra.trim()}]${version}`) : [requirement];
+  });
+  return pieces.sort((left, right) => right.length - left.length).flat();
+}
+
+/**
+ * Fetches NVIDIA's libraries piece by piece: pip keeps what it has fetched only when all that it was asked for is there.
+ * What is there binds the later pieces, so that all of them agree.
+ */
+async function downloadNvidia(
+  python: string,
+  wheels: string,
+  packages: string,
+  output: Output,
+): Promise<void> {
+  const constraints = path.join(path.dirname(wheels), 'constraints.txt');
+  for (const requirement of await nvidiaRequirements(packages)) {
+    const pins = (await readdir(wheels)).map((name) => name.split('-').slice(0, 2).join('=='));
+    await writeFile(constraints, `${pins.join('\n')}\n`);
+    const { code } = await download(python, requirement, wheels, ['--constraint', constraints], output);
+    if (code !== 0)
+      throw failed(
+        `pip could not fetch NVIDIA's libraries (${requirement}); it says why above. Run the command again to go on.`,
+      );
+  }
 }
 
 async function unpack(python: string, wheels: string, packages: string, output: Output): Promise<void> {
@@ -192,8 +219,8 @@ async function keepRuntime(packages: string, kept: string): Promise<void> {
 async function checkSpace(directory: string, build: 'cpu' | 'cuda'): Promise<void> {
   const { bavail, bsize } = await statfs(directory);
   const { fetched, installed } = SIZES[build];
-  // The wheels lie beside what is unpacked from them until the end, and in pip's cache too.
-  const needed = (2 * fetched + 1.1 * installed) * 1e6;
+  // The wheels lie beside what is unpacked from them until the end.
+  const needed = (fetched + 1.1 * installed) * 1e6;
   if (bavail * bsize < needed)
     throw failed(
       `${directory} has ${(bavail * bsize * 1e-9).toFixed(1)} GB free, and ${(needed * 1e-9).toFixed(1)} GB are ` +
@@ -221,7 +248,7 @@ export async function installLibtorch(request: LibtorchInstallRequest, output: O
     throw failed(
       `${directory} is not empty and holds no libtorch ${release} (${build}): choose another one with --dir.`,
     );
-  const python = findPython();
+  const { python, pythonVersion } = findPython();
   const partial = `${directory}.partial`;
   try {
     await mkdir(partial, { recursive: true });
@@ -239,18 +266,14 @@ export async function installLibtorch(request: LibtorchInstallRequest, output: O
   await withLock(`${directory}.lock`, async () => {
     // Another process may have finished while this one waited.
     if (inspectLibtorch('', directory, release).problem === null) return;
-    const wheels = path.join(partial, 'wheels');
+    // torch's wheel is one for a release, a build and a version of Python: another run may have had others.
+    const wheels = path.join(partial, `wheels-${release}-${build}-${pythonVersion}`);
     const packages = path.join(partial, 'packages');
-    // Wheels of an earlier run may be of other versions: another Python, a newer release of a library.
-    for (const folder of [wheels, packages]) await rm(folder, { recursive: true, force: true });
+    await rm(packages, { recursive: true, force: true });
     await downloadTorch(python, request, wheels, output);
     if (build === 'cuda') {
       await unpack(python, wheels, packages, output);
-      const wanted = await nvidiaRequirements(packages);
-      if ((await download(python, wanted, wheels, [], output)).code !== 0)
-        throw failed(
-          'pip could not fetch the NVIDIA libraries; it says why above. Run the command again to go on.',
-        );
+      await downloadNvidia(python, wheels, packages, output);
     }
     output.stderr.write('Unpacking\n');
     await unpack(python, wheels, packages, output);
