@@ -109,7 +109,8 @@ class ColumnEncoder {
         low_(plan.mask_height),
         high_(plan.mask_height),
         blended_(plan.mask_height),
-        column_(plan.placement.height) {}
+        column_(plan.placement.height),
+        inside_(plan.placement.height) {}
 
   EncodedMask Encode(const T* mask) {
     for (int64_t y = 0; y < plan_.mask_height; ++y)
@@ -192,16 +193,19 @@ class ColumnEncoder {
   }
 
   void CountMixed(int64_t base, const Segment& segment) {
-    int64_t strict = 0;
-    int64_t lenient = 0;
-    for (int64_t y = segment.begin; y < segment.end; ++y) {
-      strict += column_[y] > plan_.strict_threshold;
-      lenient += column_[y] > plan_.lenient_threshold;
+    const T* pixels = column_.data() + segment.begin;
+    const int64_t count = segment.end - segment.begin;
+    // Counters of 32 bits, which the height of a picture never fills, go twice as fast as those of 64.
+    int32_t strict = 0;
+    int32_t lenient = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      strict += pixels[i] > plan_.strict_threshold;
+      lenient += pixels[i] > plan_.lenient_threshold;
+      inside_[i] = pixels[i] > plan_.mask_threshold;
     }
     strict_area_ += strict;
     lenient_area_ += lenient;
-    for (int64_t y = segment.begin; y < segment.end; ++y)
-      writer_.Set(column_[y] > plan_.mask_threshold, base + y);
+    writer_.SetPixels(inside_.data(), count, base + segment.begin);
   }
 
   const EncodePlan<T>& plan_;
@@ -212,6 +216,7 @@ class ColumnEncoder {
   // One column, of the mask's height and of the picture's.
   std::vector<T> blended_;
   std::vector<T> column_;
+  std::vector<uint8_t> inside_;
   std::vector<Segment> segments_;
   RunWriter writer_;
   int64_t strict_area_ = 0;

@@ -1,11 +1,15 @@
 #include "mask_jobs.h"
 
+#include <ATen/Parallel.h>
+
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <utility>
 
 #include "addon_data.h"
 #include "box_nms.h"
+#include "cpu_allocator.h"
 #include "js_error.h"
 #include "options.h"
 #include "promise_job.h"
@@ -44,6 +48,37 @@ double SecondsSince(std::chrono::steady_clock::time_point began) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
 }
 
+/// Points whose masks are held as logits at the same time, where the decoder takes points one by one anyway.
+constexpr int64_t kPointsAtOnce = 16;
+
+/// How many points to decode before their masks are encoded and let go.
+int64_t PointsAtOnce(const TrackerModel& model, const MaskBatchOptions& options) {
+  // Otherwise the decoder takes them as one batch, whose size is the caller's choice.
+  const bool one_by_one = model.device().is_cpu() && model.dtype() == at::kFloat && !options.eager;
+  if (!one_by_one) return options.points.size(0);
+  // ObjectDecoder shares whole multiples of the threads out as it would all points.
+  const int64_t threads = at::get_num_threads();
+  return (kPointsAtOnce + threads - 1) / threads * threads;
+}
+
+/// Gives memory back that the encoder or another job has left for its next tensors: those of the decoder have
+/// other sizes, and would come on top of it. What the thread's last batch has left it takes up again.
+class BatchMemory {
+ public:
+  BatchMemory() {
+    if (GetTensorCacheInfo().kept_bytes > kept_by_last_) ReleaseTensorCache();
+  }
+  ~BatchMemory() { kept_by_last_ = GetTensorCacheInfo().kept_bytes; }
+
+  BatchMemory(const BatchMemory&) = delete;
+  BatchMemory& operator=(const BatchMemory&) = delete;
+
+ private:
+  static thread_local size_t kept_by_last_;
+};
+
+thread_local size_t BatchMemory::kept_by_last_ = 0;
+
 struct CleanedMask {
   RunLengths runs;
   PixelBox box;
@@ -70,18 +105,27 @@ MaskBatchOptions ReadMaskBatchOptions(const Napi::Object& options) {
 }
 
 MaskBatch GenerateMaskBatch(TrackerModel& model, const MaskBatchOptions& options) {
-  const auto began = std::chrono::steady_clock::now();
+  const BatchMemory memory;
   ForwardInput input;
   input.image_embeddings = options.image_embeddings;
-  input.prompts.points = options.points.unsqueeze(1).unsqueeze(0);
   input.multimask_output = options.multimask_output;
   input.attention = {false, false, options.eager};
-  const ForwardResult result = model.Forward(input);
-  MaskBatch batch;
-  batch.decode_seconds = SecondsSince(began);
-  const auto decoded = std::chrono::steady_clock::now();
-  batch.masks = FilterMasks(result.selected, options.filter);
-  batch.filter_seconds = SecondsSince(decoded);
+  MaskBatch batch{};
+  const int64_t points = options.points.size(0);
+  const int64_t at_once = PointsAtOnce(model, options);
+  for (int64_t begin = 0; begin < points; begin += at_once) {
+    const auto began = std::chrono::steady_clock::now();
+    input.prompts.points =
+        options.points.slice(0, begin, std::min(begin + at_once, points)).unsqueeze(1).unsqueeze(0);
+    const ScoredMasks predicted = model.Forward(input).selected;
+    batch.decode_seconds += SecondsSince(began);
+    const auto decoded = std::chrono::steady_clock::now();
+    for (FilteredMask& mask : FilterMasks(predicted, options.filter)) {
+      mask.index += begin * predicted.masks.size(2);
+      batch.masks.push_back(std::move(mask));
+    }
+    batch.filter_seconds += SecondsSince(decoded);
+  }
   return batch;
 }
 

@@ -27,7 +27,8 @@ struct MaskBatch {
 };
 
 MaskBatchOptions ReadMaskBatchOptions(const Napi::Object& options);
-/// Decodes the points and filters their masks: one job of the model's thread.
+/// Decodes the points and filters their masks: one job of the model's thread. On the CPU in float32 a few
+/// points at a time, so that memory does not grow with their number.
 MaskBatch GenerateMaskBatch(TrackerModel& model, const MaskBatchOptions& options);
 Napi::Value ConvertMaskBatch(Napi::Env env, const MaskBatch& batch);
 

@@ -72,18 +72,21 @@ int64_t AreaOfRuns(const RunLengths& runs) {
 PixelBox BoxOfRuns(const RunLengths& runs, int64_t height) {
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   PixelBox box = {kMax, kMax, -1, -1};
+  // The column that a run begins in, and where that column begins: found by going on, since a division for
+  // each run of a ragged mask takes longer than all the rest.
+  int64_t column = 0;
+  int64_t column_begin = 0;
   int64_t begin = 0;
   for (size_t i = 0; i < runs.size(); ++i) {
     const int64_t end = begin + runs[i];
     if (i % 2 == 1 && end > begin) {
-      const int64_t first = begin / height;
-      const int64_t last = (end - 1) / height;
+      for (; begin >= column_begin + height; column_begin += height) ++column;
       // A run that goes on in the next column touches the bottom of one and the top of the other.
-      const bool one_column = first == last;
-      box[0] = std::min(box[0], first);
-      box[1] = std::min(box[1], one_column ? begin % height : 0);
-      box[2] = std::max(box[2], last);
-      box[3] = std::max(box[3], one_column ? (end - 1) % height : height - 1);
+      const bool one_column = end <= column_begin + height;
+      box[0] = std::min(box[0], column);
+      box[1] = std::min(box[1], one_column ? begin - column_begin : 0);
+      box[2] = std::max(box[2], one_column ? column : (end - 1) / height);
+      box[3] = std::max(box[3], one_column ? end - 1 - column_begin : height - 1);
     }
     begin = end;
   }

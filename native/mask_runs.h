@@ -3,7 +3,9 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -19,10 +21,22 @@ class RunWriter {
  public:
   /// From `position` on, pixels are inside or not.
   void Set(bool inside, int64_t position) {
-    if (inside == inside_) return;
-    runs_.push_back(static_cast<uint32_t>(position - last_));
-    last_ = position;
-    inside_ = inside;
+    if (inside != inside_) Change(position);
+  }
+
+  /// `count` pixels from `position` on, 1 inside and 0 outside. Looks at eight at a time.
+  void SetPixels(const uint8_t* pixels, int64_t count, int64_t position) {
+    int64_t i = 0;
+    if constexpr (std::endian::native == std::endian::little) {
+      for (; i + 8 <= count; i += 8) {
+        uint64_t bytes = 0;
+        std::memcpy(&bytes, pixels + i, sizeof(bytes));
+        // In each byte whether its pixel differs from the one before.
+        uint64_t changes = bytes ^ (bytes << 8 | static_cast<uint64_t>(inside_));
+        for (; changes != 0; changes &= changes - 1) Change(position + i + std::countr_zero(changes) / 8);
+      }
+    }
+    for (; i < count; ++i) Set(pixels[i] != 0, position + i);
   }
 
   /// The runs of a mask of `pixels` pixels.
@@ -32,6 +46,12 @@ class RunWriter {
   }
 
  private:
+  void Change(int64_t position) {
+    runs_.push_back(static_cast<uint32_t>(position - last_));
+    last_ = position;
+    inside_ = !inside_;
+  }
+
   RunLengths runs_;
   int64_t last_ = 0;
   bool inside_ = false;
