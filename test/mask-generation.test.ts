@@ -10,6 +10,7 @@ import {
   mask_area,
   mask_iou,
   mask_to_box,
+  mask_to_polygons,
   pipeline,
   rle_to_mask,
   type MaskGenerationOptions,
@@ -224,23 +225,23 @@ describe('mask generation', () => {
       assert.equal(batches, 1);
     });
 
-    it('is ended by its signal, between batches or before', async () => {
-      const controller = new AbortController();
-      let batches = 0;
-      const run = generator(PHOTO, {
-        ...FEW,
-        points_per_batch: 4,
-        signal: controller.signal,
-        progress_callback: () => {
-          if (++batches === 2) controller.abort();
-        },
-      });
-      await assert.rejects(run, { name: 'AbortError' });
-      assert.equal(batches, 2);
-      await assert.rejects(generator(PHOTO, { ...FEW, signal: AbortSignal.abort() }), { name: 'AbortError' });
-      const own = new Error('enough');
-      await assert.rejects(generator([PHOTO], { ...FEW, signal: AbortSignal.abort(own) }), own);
-      assert.ok((await generator(PHOTO, FEW)).masks.length > 0);
+    it("fills holes and removes specks of the model's masks before they are stretched", async () => {
+      const every = { ...FEW, crops_nms_thresh: 1, pred_iou_thresh: 0, stability_score_thresh: 0 };
+      // Outlines of a mask are its parts, those of its complement its holes and what is around it.
+      const complement = ({ dims, counts }: RLEMask): RLEMask =>
+        new RLEMask(dims, Uint32Array.from(counts[0] === 0 ? counts.slice(1) : [0, ...counts]));
+      const outlines = async (options: MaskGenerationOptions<'binary'>): Promise<number[]> => {
+        const { masks } = await generator(PHOTO, { ...every, ...options });
+        assert.equal(masks.length, 3 * 36);
+        const all = (of: (mask: RLEMask) => RLEMask): number =>
+          masks.reduce((sum, mask) => sum + mask_to_polygons(of(mask)).length, 0);
+        return [all((mask) => mask), all(complement)];
+      };
+      const [parts, holes] = await outlines({});
+      const [, filled] = await outlines({ max_hole_area: 300 });
+      const [bare] = await outlines({ max_sprinkle_area: 300 });
+      assert.ok(filled < holes, `${filled} of ${holes} holes are left`);
+      assert.ok(bare < parts, `${bare} of ${parts} parts are left`);
     });
 
     it('goes through a list to its end, and loses nothing of it', async () => {

@@ -3,11 +3,12 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { CocoDatasetBuilder, type CocoDataset, type CocoSegmentation } from '../coco';
 import { wrongType } from '../errors';
-import { RawImage } from '../raw-image';
+import type { RawImage } from '../raw-image';
 import { saveFiles, writeText } from '../save-files';
 import { checkOneOf, checkOptions, checkString } from '../validate';
 import type { MaskGenerationOutput, MaskGenerationPipeline } from './mask-generation';
-import type { MaskGenerationOptions } from './mask-generation-options';
+import { checkMaskGenerationOptions, type MaskGenerationOptions } from './mask-generation-options';
+import { readImage } from './read-image';
 
 /** How `write_coco_annotations` works. */
 export interface CocoAnnotationsOptions {
@@ -17,7 +18,7 @@ export interface CocoAnnotationsOptions {
   segmentation?: CocoSegmentation;
   /** Called before each picture: which one of how many, from 0. */
   on_start?: (name: string, index: number, total: number) => void;
-  /** Called with each picture and its masks, and waited for. */
+  /** Called with each picture and its masks, and waited for; a picture for which it fails has failed. */
   on_image?: (name: string, image: RawImage, output: MaskGenerationOutput) => Promise<void> | void;
   /** Called with the error of a picture, which the file then leaves out. Default: rejects at the end. */
   on_error?: (name: string, error: Error) => void;
@@ -45,8 +46,9 @@ async function listPictures(images: string | readonly string[]): Promise<[string
  * @param file where the annotations go; its folder is made where it is missing.
  * @param options how it is done.
  * @returns what was written.
- * @throws TypeError and RangeError for arguments; AggregateError after the file is written where pictures failed and
- *   there is no `on_error`; the reason of an aborted signal; a system error for a folder or file that cannot be used.
+ * @throws TypeError and RangeError for arguments, before any picture is read; AggregateError after the file is written
+ *   where pictures failed and there is no `on_error`; the reason of an aborted signal, and then no file is written; a
+ *   system error for a folder or file that cannot be used.
  */
 export async function write_coco_annotations(
   generator: MaskGenerationPipeline,
@@ -63,23 +65,23 @@ export async function write_coco_annotations(
   );
   const { on_start, on_image, on_error } = options;
   const generation = { ...options.generation, output_mode: 'binary' as const };
+  // What is wrong with the call is wrong with every picture.
+  const settings = checkMaskGenerationOptions(generation, generator.defaults);
   const dataset = new CocoDatasetBuilder();
   const errors: Error[] = [];
   const pictures = await listPictures(images);
   for (const [index, [name, source]] of pictures.entries()) {
     on_start?.(name, index, pictures.length);
     try {
-      const image = await RawImage.read(source);
+      const image = await readImage(source, settings);
       const output = await generator(image, generation);
+      await on_image?.(name, image, output);
       const id = dataset.addImage(name, [image.height, image.width]);
       output.masks.forEach((mask, at) =>
         dataset.addMask(id, mask, { score: output.scores[at], segmentation }),
       );
-      await on_image?.(name, image, output);
     } catch (error) {
-      // What is wrong with the call is wrong with every picture.
-      if (generation.signal?.aborted || error instanceof TypeError || error instanceof RangeError)
-        throw error;
+      if (settings.signal?.aborted || generator.model.disposed) throw error;
       if (on_error) on_error(name, error as Error);
       else errors.push(error as Error);
     }

@@ -1,14 +1,13 @@
 /** Segment everything: mirrors transformers' `pipelines/mask_generation.py`. */
 import { Callable } from '../callable';
-import { Sam3TrackerError, wrongType, wrongValue } from '../errors';
+import { wrongType, wrongValue } from '../errors';
 import { Sam3ImageProcessor } from '../image-processing-sam3';
 import { bytesPerPoint } from '../mask-batches';
 import type { Box, CocoRLE, RLE } from '../mask-types';
 import type { Sam3TrackerModel } from '../modeling-sam3-tracker';
 import { mask_to_polygons, type Polygon } from '../polygons';
-import { RawImage, type RawImageInput } from '../raw-image';
+import type { RawImage, RawImageInput } from '../raw-image';
 import type { RLEMask } from '../rle';
-import { abortable } from './cancellation';
 import {
   checkMaskGenerationDefaults,
   checkMaskGenerationOptions,
@@ -27,6 +26,7 @@ import {
   type MaskGenerationImageProcessor,
   type MaskGenerationModel,
 } from './mask-generation-run';
+import { readImage } from './read-image';
 
 /** What `masks` holds for each `output_mode`. */
 export interface MaskOutputs {
@@ -127,8 +127,9 @@ const isList = (value: unknown): value is readonly RawImageInput[] => Array.isAr
  * Mirrors transformers' `MaskGenerationPipeline`; `pipeline('mask-generation')` makes one. Call it with a picture
  * (whatever RawImage.read takes) or a list of pictures: `await generator('photo.jpg', { points_per_batch: 64 })`.
  *
- * The work is native and off the JavaScript thread, one batch of points a job, and no mask is ever held at full size:
- * memory does not grow with the picture, and `masks` of a result unpack when their `data` is read.
+ * The work is native and off the JavaScript thread, one batch of points a job. On the CPU no mask is ever held at full
+ * size, so that memory does not grow with the picture; on a GPU masks of up to 67 million pixels together (at least one)
+ * are stretched at a time. `masks` of a result unpack when their `data` is read.
  *
  * A call rejects with TypeError and RangeError for arguments, with transformers' message for points_per_batch; with the
  * signal's reason (an AbortError) once `signal` is aborted; with what RawImage.read, the image processor and the model
@@ -289,27 +290,4 @@ function newProgress(): MaskGenerationProgress {
 function outputOf({ mask }: FoundMask, mode: MaskOutputMode): MaskOutputs[MaskOutputMode] {
   if (mode === 'coco_rle') return mask.coco_rle;
   return mode === 'polygons' ? mask_to_polygons(mask) : mask;
-}
-
-async function readImage(
-  input: RawImageInput,
-  { timeout, signal }: MaskGenerationSettings,
-): Promise<RawImage> {
-  signal?.throwIfAborted();
-  // Only what is fetched can keep one waiting.
-  if (typeof input !== 'string' && !(input instanceof URL)) return abortable(RawImage.read(input), signal);
-  const end = new AbortController();
-  const onAbort = (): void => end.abort(signal?.reason);
-  signal?.addEventListener('abort', onAbort);
-  const failure = new Sam3TrackerError(
-    'DOWNLOAD_FAILED',
-    `The image ${String(input).slice(0, 100)} could not be fetched within the timeout of ${timeout} seconds.`,
-  );
-  const timer = timeout === null ? undefined : setTimeout(() => end.abort(failure), 1000 * timeout);
-  try {
-    return await abortable(RawImage.read(input, { signal: end.signal }), end.signal);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
-  }
 }

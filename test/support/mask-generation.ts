@@ -5,6 +5,7 @@ import {
   RawImage,
   Sam3ImageProcessor,
   type MaskBatch,
+  type MaskBatchResult,
   type MaskGenerationOptions,
   type Sam3TrackerModel,
 } from '../../lib/index';
@@ -28,6 +29,8 @@ export function picture(width: number, height: number): RawImage {
 /** Stands for a model: notes what it is asked, and finds nothing. */
 export class ModelStub {
   readonly batches: MaskBatch[] = [];
+  /** What the encoder gives. */
+  embeddings: Tensor[] = [];
   encoded = 0;
   disposed = false;
   readonly config = {
@@ -39,10 +42,10 @@ export class ModelStub {
   get_image_embeddings(pixels: Tensor): Promise<Tensor[]> {
     assert.deepEqual(pixels.dims, [1, 3, BUNDLED_SIDE, BUNDLED_SIDE]);
     this.encoded++;
-    return Promise.resolve([]);
+    return Promise.resolve(this.embeddings);
   }
 
-  generate_masks(batch: MaskBatch): Promise<{ masks: []; decode_seconds: number; filter_seconds: number }> {
+  generate_masks(batch: MaskBatch): Promise<MaskBatchResult> {
     this.batches.push(batch);
     return Promise.resolve({ masks: [], decode_seconds: 0, filter_seconds: 0 });
   }
@@ -67,13 +70,14 @@ export const image_processor = new Sam3ImageProcessor({
   size: { height: BUNDLED_SIDE, width: BUNDLED_SIDE },
 });
 
+/** A pipeline around a stub. */
+export function pipelineOf(stub: ModelStub): MaskGenerationPipeline {
+  return new MaskGenerationPipeline({ model: stub as unknown as Sam3TrackerModel, image_processor });
+}
+
 /** Lets a stub answer a call of the pipeline. */
 export async function ask(image: RawImage, options: MaskGenerationOptions): Promise<ModelStub> {
   const stub = new ModelStub();
-  const generator = new MaskGenerationPipeline({
-    model: stub as unknown as Sam3TrackerModel,
-    image_processor,
-  });
-  await generator(image, options);
+  await pipelineOf(stub)(image, options);
   return stub;
 }
