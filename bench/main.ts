@@ -14,12 +14,14 @@ import type { BenchOptions } from './options';
 import type { Description } from './peer';
 import { pictures } from './pictures';
 import { caseJson, partText, shown, toMarkdown, type PartResult } from './report';
+import { rle } from './rle';
 import { withSides } from './sides';
 import { small } from './small';
 
 const PARTS: Record<string, (options: BenchOptions) => Promise<PartResult>> = {
   small,
   pictures,
+  rle,
   'event-loop': eventLoop,
   memory,
   everything,

@@ -68,9 +68,14 @@ export class Peer {
   static start(side: Side, threads: number): Peer {
     const env = { OMP_NUM_THREADS: String(threads) };
     if (side !== 'transformers') return Peer.startNode(`${side}_worker.ts`, env, side);
+    return Peer.startPython('transformers_worker.py', env);
+  }
+
+  /** Starts a worker of this directory in transformers' Python. @throws Error where there is none. */
+  static startPython(script: string, env: NodeJS.ProcessEnv = {}, side: Side = 'transformers'): Peer {
     const { python, reason } = findPython();
-    if (python === null) throw new Error(`transformers cannot be run: ${reason}`);
-    return new Peer(side, python, [path.join(__dirname, 'transformers_worker.py')], {
+    if (python === null) throw new Error(`${side} cannot be run: ${reason}`);
+    return new Peer(side, python, [path.join(__dirname, script)], {
       ...env,
       PYTHONPATH: path.join(ROOT, 'test', 'support'),
       PYTHONDONTWRITEBYTECODE: '1',

@@ -4,6 +4,7 @@ Calls come from peer.ts, one JSON object a line. Arrays are raw files with a dty
 """
 
 import platform
+import re
 import time
 from functools import cache
 from pathlib import Path
@@ -67,19 +68,28 @@ def run(call: str, args: dict, save: str | None) -> dict:
 
 
 @reference.register
-def everything(directory: str, file: str, options: dict) -> dict:
-    """Segments everything in a picture; returns the seconds of each stage, and the scores."""
+def load_everything(directory: str) -> None:
+    """Loads a model and makes a pipeline for `everything` of it."""
     import torchvision
     from transformers import Sam3ImageProcessor, pipeline
 
     # The compiled form does not load beside a CPU torch; 3,072 boxes in plain torch take no time that counts.
     torchvision.ops.boxes._assert_has_ops = lambda: None
-    if "nms" not in _loaded:
-        reference._torchvision.impl("nms", _nms, "CPU")
-        _loaded["nms"] = _nms
+    reference._torchvision.impl("nms", _nms, "CPU")
     model = Sam3TrackerModel.from_pretrained(directory, dtype=torch.float32).eval()
     processor = Sam3ImageProcessor()
     generator = pipeline("mask-generation", model=model, image_processor=processor, device="cpu")
+    _loaded.update(generator=generator, model=model, image_processor=processor)
+
+
+@reference.register
+def everything(file: str, options: dict) -> dict:
+    """Segments everything in a picture.
+
+    Returns the seconds of each stage, the scores, and the peak memory up to the end of the encoder, after which it
+    begins anew.
+    """
+    model, processor = _loaded["model"], _loaded["image_processor"]
     seconds: dict[str, float] = {}
     timed = [
         (model, "get_image_embeddings", "encode"),
@@ -90,10 +100,28 @@ def everything(directory: str, file: str, options: dict) -> dict:
     ]
     for owner, method, stage in timed:
         setattr(owner, method, _timed(getattr(owner, method), stage, seconds))
+    peaks: list[int | None] = []
+    encode = model.get_image_embeddings
+
+    def encode_and_look(*args: Any, **kwargs: Any) -> Any:
+        embeddings = encode(*args, **kwargs)
+        peaks.append(_restart_peak_memory())
+        return embeddings
+
+    model.get_image_embeddings = encode_and_look
     start = time.perf_counter()
-    output = generator(file, **options)
+    output = _loaded["generator"](file, **options)
     seconds["all"] = time.perf_counter() - start
-    return {"seconds": seconds, "scores": output["scores"].tolist()}
+    return {"seconds": seconds, "scores": output["scores"].tolist(), "encodePeak": peaks[0]}
+
+
+def _restart_peak_memory() -> int | None:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)
+    Path("/proc/self/clear_refs").write_text("5")
+    return found and int(found[1]) * 1024
 
 
 def _timed(function: Any, stage: str, seconds: dict[str, float]) -> Any:
