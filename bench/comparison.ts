@@ -16,13 +16,27 @@ export interface Agreement {
   difference: string;
 }
 
-function withinLimits(dtype: ArrayFile['dtype'], found: Difference): boolean {
-  if (dtype === 'bool') return found.equal >= LIMITS.agreement;
-  return found.largest <= LIMITS.relative * found.scale;
+/** How far two sides may be apart. */
+export interface Limits {
+  /** Of floating outputs, as a part of their scale. */
+  relative: number;
+  /** The part of a mask's pixels that must be equal. */
+  equal: number;
+}
+
+const FLOAT32_LIMITS: Limits = { relative: LIMITS.relative, equal: LIMITS.agreement };
+
+function withinLimits(dtype: ArrayFile['dtype'], found: Difference, limits: Limits): boolean {
+  if (dtype === 'bool') return found.equal >= limits.equal;
+  return found.largest <= limits.relative * found.scale;
 }
 
 /** Compares outputs by name. @throws Error where names, dtypes or dims differ. */
-export async function agreementOf(ours: Timed['outputs'], theirs: Timed['outputs']): Promise<Agreement> {
+export async function agreementOf(
+  ours: Timed['outputs'],
+  theirs: Timed['outputs'],
+  limits = FLOAT32_LIMITS,
+): Promise<Agreement> {
   const names = Object.keys(ours).sort();
   if (names.join() !== Object.keys(theirs).sort().join())
     throw new Error(`ours gave ${names.join(', ')}; the other side ${Object.keys(theirs).join(', ')}`);
@@ -31,7 +45,7 @@ export async function agreementOf(ours: Timed['outputs'], theirs: Timed['outputs
   for (const name of names) {
     const { dtype } = ours[name];
     const found = await differenceOf(ours[name], theirs[name]);
-    agree &&= withinLimits(dtype, found);
+    agree &&= withinLimits(dtype, found, limits);
     const what =
       dtype === 'bool'
         ? `${shown((1 - found.equal) * 1e6)} pixels in a million`
@@ -46,11 +60,13 @@ export async function agreementOf(ours: Timed['outputs'], theirs: Timed['outputs
  *
  * @param sides ours first, then those to agree with; ONNX Runtime is left out of what it cannot do.
  * @param scratch a directory for outputs.
+ * @param limits how far they may be apart; default those of float32 on the CPU.
  */
 export async function compareCase(
   sides: Sides,
   { name, call, args, runs, warmUp, onnxruntime }: Case,
   scratch: string,
+  limits = FLOAT32_LIMITS,
 ): Promise<CaseResult> {
   const peers = sides.filter(({ side }) => side !== 'onnxruntime' || onnxruntime);
   const times = peers.map((): number[] => []);
@@ -70,7 +86,7 @@ export async function compareCase(
   const differences: string[] = [];
   for (const [index, { side }] of peers.entries()) {
     if (index === 0) continue;
-    const found = await agreementOf(outputs[0], outputs[index]);
+    const found = await agreementOf(outputs[0], outputs[index], limits);
     agree &&= found.agree;
     differences.push(peers.length > 2 ? `${side}: ${found.difference}` : found.difference);
   }

@@ -6,7 +6,9 @@ import path from 'node:path';
 import { Argument, Command, InvalidArgumentError } from 'commander';
 import { eventLoop } from './event-loop';
 import { everything } from './everything';
+import { native } from '../lib/native';
 import { fullSize } from './full-size';
+import { gpu } from './gpu';
 import { load } from './load';
 import { busyCores, describeMachine } from './machine';
 import { memory } from './memory';
@@ -27,10 +29,14 @@ const PARTS: Record<string, (options: BenchOptions) => Promise<PartResult>> = {
   everything,
   load,
   'full-size': fullSize,
+  gpu,
 };
 
 /** What `--quick` runs where no part is named. */
 const QUICK_PARTS = ['small', 'pictures', 'event-loop', 'memory'];
+
+/** Whether this machine has what a part needs: it runs all the same where it is named. */
+const canRun = (part: string): boolean => part !== 'gpu' || native.runtimeInfo().cudaDevices > 0;
 
 /** Cores that others may keep busy before times count as disturbed. */
 const QUIET_CORES = 0.2;
@@ -72,7 +78,7 @@ async function run(
   names: readonly string[],
   flags: { quick: boolean; runs?: number; threads: number; json?: string },
 ): Promise<boolean> {
-  const parts = names.length ? names : flags.quick ? QUICK_PARTS : Object.keys(PARTS);
+  const parts = names.length ? names : flags.quick ? QUICK_PARTS : Object.keys(PARTS).filter(canRun);
   const machine = describeMachine();
   const sides = await withSides(flags.threads, (_, descriptions) => Promise.resolve(descriptions), [
     'onnxruntime',

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { RawImage, Sam3TrackerModel, Sam3TrackerProcessor, Tensor } from '../lib/index';
 import { native } from '../lib/native';
+import type { DeviceOption } from '../lib/types';
 import { version } from '../package.json';
 import { readArray, writeArray, type ArrayFile } from './arrays';
 import type { Description, Timed } from './peer';
@@ -15,6 +16,8 @@ interface Loaded {
   /** null after load_processor. */
   model: Sam3TrackerModel | null;
   processor: Sam3TrackerProcessor;
+  /** Where pictures become tensors, and tensors but prompts lie. */
+  device: DeviceOption;
 }
 
 let loaded: Loaded | null = null;
@@ -43,20 +46,22 @@ function describe({ threads }: { threads: number }): Description {
 async function load({
   directory,
   dtype = 'float32',
+  device = 'cpu',
 }: {
   directory: string;
   dtype?: 'float32' | 'bfloat16';
+  device?: DeviceOption;
 }): Promise<{ seconds: number }> {
   const start = performance.now();
-  const model = await Sam3TrackerModel.from_pretrained(directory, { device: 'cpu', dtype });
+  const model = await Sam3TrackerModel.from_pretrained(directory, { device, dtype });
   const seconds = (performance.now() - start) / 1000;
-  loaded = { model, processor: await Sam3TrackerProcessor.from_pretrained(directory) };
+  loaded = { model, processor: await Sam3TrackerProcessor.from_pretrained(directory), device };
   return { seconds };
 }
 
 /** Loads no model: preprocessing and post-processing need none. */
 async function load_processor({ directory }: { directory: string }): Promise<void> {
-  loaded = { model: null, processor: await Sam3TrackerProcessor.from_pretrained(directory) };
+  loaded = { model: null, processor: await Sam3TrackerProcessor.from_pretrained(directory), device: 'cpu' };
 }
 
 const CALLS: Record<string, (inputs: never) => Promise<Outputs>> = {
@@ -67,7 +72,7 @@ const CALLS: Record<string, (inputs: never) => Promise<Outputs>> = {
 };
 
 async function preprocess({ picture }: { picture: RawImage }): Promise<Outputs> {
-  const { pixel_values } = await currentProcessor()({ images: picture });
+  const { pixel_values } = await currentProcessor()({ images: picture, device: loaded?.device });
   return { pixel_values };
 }
 
@@ -110,14 +115,27 @@ async function run({
   if (arrays.size > known) globalThis.gc?.();
   const start = performance.now();
   const outputs = await CALLS[call](inputs);
+  await waitForDevice(outputs);
   const seconds = (performance.now() - start) / 1000;
   const saved: Timed['outputs'] = {};
   for (const [name, tensor] of Object.entries(outputs)) {
-    if (save !== null)
-      saved[name] = await writeArray(save, name, tensor.type as ArrayFile['dtype'], tensor.data, tensor.dims);
+    if (save !== null) {
+      const { type, data, dims } = await tensor.to(
+        'cpu',
+        tensor.type === 'bfloat16' ? 'float32' : tensor.type,
+      );
+      saved[name] = await writeArray(save, name, type as ArrayFile['dtype'], data, dims);
+    }
     tensor.dispose();
   }
   return { seconds, outputs: saved };
+}
+
+/** A device works on after a call has returned: reading a few numbers waits for it. */
+async function waitForDevice(outputs: Outputs): Promise<void> {
+  if (loaded?.device === 'cpu') return;
+  const sizes = Object.values(outputs).sort((a, b) => a.size - b.size);
+  await sizes[0].slice(0).to('cpu');
 }
 
 /** Reads a call's arrays before its memory is measured. */
@@ -144,6 +162,12 @@ async function resolveArrays(value: unknown): Promise<unknown> {
   return Object.fromEntries((await Promise.all(entries)) as [string, unknown][]);
 }
 
+/** Where a program has a tensor: prompts on the CPU, the rest where the model computes, embeddings in its dtype. */
+function placed(tensor: Tensor, name: string): Tensor | Promise<Tensor> {
+  if (!loaded?.model || loaded.device === 'cpu' || /^input_(points|labels|boxes)/.test(name)) return tensor;
+  return tensor.to(loaded.device, name.startsWith('image_embeddings') ? loaded.model.dtype : tensor.type);
+}
+
 async function arrayOf(array: ArrayFile): Promise<Tensor | RawImage> {
   const key = path.resolve(array.file);
   let found = arrays.get(key);
@@ -152,7 +176,7 @@ async function arrayOf(array: ArrayFile): Promise<Tensor | RawImage> {
     found =
       array.dtype === 'uint8'
         ? new RawImage(data as Uint8Array, array.dims[1], array.dims[0], 3)
-        : new Tensor(array.dtype, data, array.dims);
+        : await placed(new Tensor(array.dtype, data, array.dims), path.basename(key));
     arrays.set(key, found);
   }
   return found;

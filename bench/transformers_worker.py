@@ -34,10 +34,12 @@ def describe(threads: int) -> dict:
 
 
 @reference.register
-def load(directory: str, dtype: str = "float32") -> dict:
-    """Loads model and processor, in float32 unless told; the time is the model's alone."""
+def load(directory: str, dtype: str = "float32", device: str = "cpu") -> dict:
+    """Loads model and processor, in float32 and on the CPU unless told; the time is the model's alone."""
     start = time.perf_counter()
     model = Sam3TrackerModel.from_pretrained(directory, dtype=getattr(torch, dtype), attn_implementation="sdpa")
+    model = model.to(device)
+    _wait_for_device()
     seconds = time.perf_counter() - start
     _loaded.update(model=model, processor=Sam3TrackerProcessor.from_pretrained(directory))
     return {"seconds": seconds}
@@ -61,10 +63,18 @@ def run(call: str, args: dict, save: str | None) -> dict:
     """Runs one call on the arrays that `args` names; returns its seconds, and its outputs in the directory `save`."""
     arguments = {name: _argument(value) for name, value in args.items()}
     with torch.inference_mode():
+        _wait_for_device()
         start = time.perf_counter()
         outputs = CALLS[call](**arguments)
+        _wait_for_device()
         seconds = time.perf_counter() - start
     return {"seconds": seconds, "outputs": _write(outputs, Path(save)) if save else {}}
+
+
+def _wait_for_device() -> None:
+    """A device works on after a call has returned."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 @reference.register
@@ -149,7 +159,8 @@ def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
 def preprocess(picture: Image.Image) -> dict[str, Tensor]:
     """A decoded picture to pixel_values."""
-    return {"pixel_values": _loaded["processor"](images=picture, return_tensors="pt").pixel_values}
+    device = _loaded["model"].device if "model" in _loaded else "cpu"
+    return {"pixel_values": _loaded["processor"](images=picture, return_tensors="pt", device=device).pixel_values}
 
 
 def encode(pixel_values: Tensor) -> dict[str, Tensor]:
@@ -190,13 +201,19 @@ def _array(file: str, dtype: str, dims: tuple[int, ...]) -> Tensor | Image.Image
     if dtype == "uint8":
         # Users have a decoded picture, not a tensor.
         return Image.frombytes("RGB", (dims[1], dims[0]), bytes(data))
-    return torch.frombuffer(data, dtype=getattr(torch, dtype)).reshape(dims)
+    tensor = torch.frombuffer(data, dtype=getattr(torch, dtype)).reshape(dims)
+    model = _loaded.get("model")
+    if model is None or model.device.type == "cpu":
+        return tensor
+    is_embedding = Path(file).name.startswith("image_embeddings")
+    return tensor.to(model.device, model.dtype if is_embedding else tensor.dtype)
 
 
 def _write(outputs: dict[str, Tensor], folder: Path) -> dict[str, dict]:
     described = {}
     for name, tensor in outputs.items():
         file = folder / f"{name}.raw"
+        tensor = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu()
         file.write_bytes(tensor.contiguous().numpy().tobytes())
         dtype = str(tensor.dtype).removeprefix("torch.")
         described[name] = {"file": str(file), "dtype": dtype, "dims": list(tensor.shape)}

@@ -3,7 +3,9 @@
 #include <ATen/Functions.h>
 #include <ATen/ops/ones.h>
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <map>
 #include <utility>
 
@@ -13,6 +15,10 @@
 
 namespace sam3_tracker {
 namespace {
+
+// Beyond these the kernels of a decoding take longer than their launches, and a recording would keep all of
+// its memory: about 40 MB an object of facebook/sam3's size in bfloat16.
+constexpr int64_t kMostRecordedObjects = 4;
 
 std::vector<at::Tensor> TensorList(const c10::IValue& value) { return value.toTensorVector(); }
 
@@ -50,7 +56,9 @@ TrackerModel::TrackerModel(const c10::Device& device, c10::ScalarType dtype,
       vision_encoder_(std::move(components.vision_encoder)),
       prompt_encoder_(std::move(components.prompt_encoder)),
       mask_decoder_(std::move(components.mask_decoder)),
-      object_decoder_(&mask_decoder_) {}
+      object_decoder_(&mask_decoder_) {
+  if (RecordedCalls::IsPossibleOn(device_)) recorded_calls_.emplace(device_);
+}
 
 std::shared_ptr<TrackerModel> TrackerModel::ConvertedTo(const c10::Device& device,
                                                         c10::ScalarType dtype) const {
@@ -137,7 +145,6 @@ void TrackerModel::CheckPrompts(const Prompts& prompts) const {
 }
 
 std::optional<at::Tensor> TrackerModel::EmbedSparse(const Prompts& prompts) {
-  CheckPrompts(prompts);
   if (prompts.points) {
     const at::Tensor points = Coordinates(*prompts.points);
     const at::Tensor labels = OnDevice(*prompts.labels);
@@ -154,6 +161,7 @@ at::Tensor TrackerModel::EachMaskAlone(const at::Tensor& masks) const {
 }
 
 PromptEmbeddings TrackerModel::GetPromptEmbeddings(const Prompts& prompts) {
+  CheckPrompts(prompts);
   int64_t images = 1;
   if (prompts.points) images = prompts.points->size(0);
   if (prompts.boxes) images = prompts.boxes->size(0);
@@ -188,28 +196,68 @@ ForwardResult TrackerModel::Forward(const ForwardInput& input) {
     result.image_embeddings = GetImageEmbeddings(*input.pixel_values, input.attention.eager);
   }
 
-  const int64_t images = result.image_embeddings.back().size(0);
   Prompts prompts = input.prompts;
   if (prompts.points && !prompts.labels) {
     // The reference's ones, for padding points too.
     prompts.labels = at::ones(prompts.points->sizes().slice(0, 3), prompts.points->options().dtype(at::kInt));
   }
-  std::optional<at::Tensor> sparse = EmbedSparse(prompts);
-  if (!sparse) {
-    sparse = prompt_encoder_.Run("embed_no_prompt", {images}).toTensor();
-    // Masks alone: an object for each.
-    if (prompts.masks) sparse = sparse->repeat({1, prompts.masks->size(1), 1, 1});
+  CheckPrompts(prompts);
+  if (IsRecordable(input, prompts, result.image_embeddings.back().size(0))) {
+    DecodeRecorded(input, prompts, &result);
+  } else {
+    Decode(input, prompts, &result);
   }
-  Decode(input, *sparse, &result);
   if (input.pictures) result.masks = PostProcessMasks(result.selected.masks.unbind(), *input.pictures);
   return result;
 }
 
-void TrackerModel::Decode(const ForwardInput& input, const at::Tensor& sparse, ForwardResult* result) {
+bool TrackerModel::IsRecordable(const ForwardInput& input, const Prompts& prompts, int64_t images) const {
+  int64_t objects = 1;
+  if (prompts.masks) objects = prompts.masks->size(1);
+  if (prompts.boxes) objects = prompts.boxes->size(1);
+  if (prompts.points) objects = prompts.points->size(1);
+  return recorded_calls_ && images * objects <= kMostRecordedObjects && !input.attention_similarity &&
+         !input.target_embedding && !input.attention.attentions;
+}
+
+void TrackerModel::DecodeRecorded(const ForwardInput& input, const Prompts& prompts, ForwardResult* result) {
+  PositionalEmbeddings();  // Not while recording: it would be kept in the recording's memory.
+  std::vector<at::Tensor> inputs = result->image_embeddings;
+  const size_t levels = inputs.size();
+  std::string name = input.multimask_output ? "masks" : "mask";
+  if (input.attention.eager) name += " eager";
+  const auto parts = [](auto& of) { return std::array{&of.points, &of.labels, &of.boxes, &of.masks}; };
+  for (const std::optional<at::Tensor>* part : parts(prompts)) {
+    name += *part ? " 1" : " 0";
+    if (*part) inputs.push_back(**part);
+  }
+  const std::vector<at::Tensor> outputs =
+      recorded_calls_->Run(name, inputs, [&](const std::vector<at::Tensor>& given) {
+        ForwardResult decoded;
+        decoded.image_embeddings.assign(given.begin(), given.begin() + static_cast<std::ptrdiff_t>(levels));
+        Prompts moved = prompts;
+        auto next = given.begin() + static_cast<std::ptrdiff_t>(levels);
+        for (std::optional<at::Tensor>* part : parts(moved)) {
+          if (*part) *part = *next++;
+        }
+        Decode(input, moved, &decoded);
+        return std::vector{decoded.selected.masks, decoded.selected.iou_scores, decoded.object_score_logits};
+      });
+  result->selected = {outputs[0], outputs[1]};
+  result->object_score_logits = outputs[2];
+}
+
+void TrackerModel::Decode(const ForwardInput& input, const Prompts& prompts, ForwardResult* result) {
   const std::vector<at::Tensor>& embeddings = result->image_embeddings;
+  std::optional<at::Tensor> sparse = EmbedSparse(prompts);
+  if (!sparse) {
+    sparse = prompt_encoder_.Run("embed_no_prompt", {embeddings.back().size(0)}).toTensor();
+    // Masks alone: an object for each.
+    if (prompts.masks) sparse = sparse->repeat({1, prompts.masks->size(1), 1, 1});
+  }
   std::optional<at::Tensor> mask;
-  if (input.prompts.masks) {
-    mask = prompt_encoder_.Run("embed_masks", {EachMaskAlone(*input.prompts.masks)}).toTensor();
+  if (prompts.masks) {
+    mask = prompt_encoder_.Run("embed_masks", {EachMaskAlone(*prompts.masks)}).toTensor();
   }
   const auto embed_no_mask = [&](int64_t images) {
     return prompt_encoder_.Run("embed_no_mask", {images}).toTensor();
@@ -222,7 +270,7 @@ void TrackerModel::Decode(const ForwardInput& input, const at::Tensor& sparse, F
                         !input.attention.attentions && !input.attention.eager;
   if (is_plain && device_.is_cpu() && dtype_ == at::kFloat) {
     const DecodedObjects decoded =
-        object_decoder_.Decode(embeddings, PositionalEmbeddings(), sparse, embed_no_mask(1), mask);
+        object_decoder_.Decode(embeddings, PositionalEmbeddings(), *sparse, embed_no_mask(1), mask);
     result->selected = SelectMasks(decoded.all, input.multimask_output, stability_);
     result->object_score_logits = decoded.object_score_logits;
     return;
@@ -230,7 +278,7 @@ void TrackerModel::Decode(const ForwardInput& input, const at::Tensor& sparse, F
   std::string method = input.attention.attentions ? "decode_with_attentions" : "decode";
   if (input.attention.eager) method += "_eager";
   const c10::IValue output = mask_decoder_.Run(
-      method, {embeddings.back(), PositionalEmbeddings(), sparse,
+      method, {embeddings.back(), PositionalEmbeddings(), *sparse,
                mask ? *mask : embed_no_mask(embeddings.back().size(0)), embeddings[0], embeddings[1],
                on_device(input.attention_similarity), on_device(input.target_embedding)});
   const auto& elements = output.toTupleRef().elements();

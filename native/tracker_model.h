@@ -11,6 +11,7 @@
 #include "mask_ops.h"
 #include "mask_selection.h"
 #include "object_decoder.h"
+#include "recorded_calls.h"
 #include "script_component.h"
 
 namespace sam3_tracker {
@@ -133,11 +134,16 @@ class TrackerModel {
   // Throws kInvalidArgument for labels that have no embedding (on CUDA the lookup would end every later call
   // of the process) and for coordinates that are no finite numbers.
   void CheckPrompts(const Prompts& prompts) const;
+  // Null where there are neither points nor boxes.
   std::optional<at::Tensor> EmbedSparse(const Prompts& prompts);
   // Masks in the form that the prompt encoder takes: (masks of all images, 1, height, width).
   at::Tensor EachMaskAlone(const at::Tensor& masks) const;
-  // Masks, scores and attentions for the image embeddings that `result` has.
-  void Decode(const ForwardInput& input, const at::Tensor& sparse, ForwardResult* result);
+  // Masks, scores and attentions for `prompts`, which are checked, on the image embeddings that `result` has;
+  // of `input` only what its other fields say counts.
+  void Decode(const ForwardInput& input, const Prompts& prompts, ForwardResult* result);
+  // Whether `Decode` is to be recorded and replayed: on a GPU, for the few objects of a click.
+  bool IsRecordable(const ForwardInput& input, const Prompts& prompts, int64_t images) const;
+  void DecodeRecorded(const ForwardInput& input, const Prompts& prompts, ForwardResult* result);
 
   c10::Device device_;
   c10::ScalarType dtype_;
@@ -149,6 +155,8 @@ class TrackerModel {
   ObjectDecoder object_decoder_;
   // Depends on the weights alone, so it is computed with the first click.
   std::optional<at::Tensor> positional_embeddings_;
+  // Where libtorch can record. Last: recordings read the weights.
+  std::optional<RecordedCalls> recorded_calls_;
 };
 
 }  // namespace sam3_tracker

@@ -5,6 +5,7 @@ A case is described in cases.ts. Its inputs are drawn here; inputs and outputs g
 """
 
 import json
+import os
 import platform
 import sys
 from pathlib import Path
@@ -45,13 +46,22 @@ OUTPUTS = {
     "get_image_wide_positional_embeddings": ["image_wide_positional_embeddings"],
 }
 
+# As subject.ts has it.
+DEVICE = os.environ.get("SAM3_TRACKER_PARITY_DEVICE", "cpu")
+
 _models: dict[tuple[str, str, str], Sam3TrackerModel] = {}
 
 
 @reference.register
 def versions() -> dict:
     """What the reference runs on."""
-    return {"transformers": transformers.__version__, "torch": torch.__version__, "python": platform.python_version()}
+    device = DEVICE if DEVICE == "cpu" else torch.cuda.get_device_name(DEVICE)
+    return {
+        "transformers": transformers.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": device,
+    }
 
 
 @reference.register
@@ -102,7 +112,7 @@ def run(checkpoint: str, dtype: str, attention: str, case: dict, seed: int, file
         processor = Sam3TrackerProcessor(Sam3ImageProcessor())
         outputs["post_processed"] = processor.post_process_masks(outputs["pred_masks"].float(), sizes)
     tensors = {**_flat("inputs", inputs), **_flat("outputs", outputs)}
-    save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, file)
+    _save(tensors, file)
     return {
         "kinds": {name: _kind(value) for name, value in outputs.items()},
         "stable": [bool(flag) for flags in stable for flag in flags.flatten()],
@@ -117,7 +127,11 @@ def write_inputs(checkpoint: str, dtype: str, attention: str, case: dict, seed: 
     _embed(model, case, inputs)
     # A file without tensors is no safetensors file to every reader.
     tensors = _flat("inputs", inputs) or {"none": torch.zeros(1)}
-    save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, file)
+    _save(tensors, file)
+
+
+def _save(tensors: dict[str, Tensor], file: str) -> None:
+    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, file)
 
 
 def _embed(model: Sam3TrackerModel, case: dict, inputs: dict[str, Tensor]) -> None:
@@ -131,9 +145,8 @@ def _embed(model: Sam3TrackerModel, case: dict, inputs: dict[str, Tensor]) -> No
 def _model(checkpoint: str, dtype: str, attention: str) -> Sam3TrackerModel:
     key = (checkpoint, dtype, attention)
     if key not in _models:
-        model = Sam3TrackerModel.from_pretrained(
-            checkpoint, dtype=getattr(torch, dtype), attn_implementation=attention
-        ).eval()
+        model = Sam3TrackerModel.from_pretrained(checkpoint, dtype=getattr(torch, dtype), attn_implementation=attention)
+        model = model.to(DEVICE).eval()
         _install_capturing_hooks(model)
         _models[key] = model
     return _models[key]
@@ -240,7 +253,7 @@ def _inputs(model: Sam3TrackerModel, case: dict, seed: int) -> dict[str, Tensor]
         inputs["attention_similarity"] = normal(images * objects, 1, tokens, grid[0] * grid[1])
     if case.get("target"):
         inputs["target_embedding"] = normal(images, objects, tokens, model.config.mask_decoder_config.hidden_size)
-    return inputs
+    return {name: tensor.to(model.device) for name, tensor in inputs.items()}
 
 
 def _picture_sizes(images: int) -> list[tuple[int, int]]:

@@ -8,12 +8,15 @@ import { Sam3TrackerModel } from '../../lib/modeling-sam3-tracker';
 import type { AttentionImplementation } from '../../lib/modeling-sam3-tracker';
 import { Sam3TrackerProcessor } from '../../lib/processing-sam3-tracker';
 import { Tensor } from '../../lib/tensor';
-import type { ImageSize } from '../../lib/types';
+import type { DeviceOption, ImageSize } from '../../lib/types';
 import type { Reference } from '../support/python';
 import type { ParityCase } from './cases';
 import { flatten } from './compare';
 import type { Outputs } from './compare';
 import { readTensors } from '../support/safetensors';
+
+/** Where either side computes: 'cpu', or what SAM3_TRACKER_PARITY_DEVICE names, such as cuda:0. */
+export const PARITY_DEVICE = (process.env.SAM3_TRACKER_PARITY_DEVICE ?? 'cpu') as DeviceOption;
 
 /** The dtypes that the tests compute in. */
 export type ComputeDtype = 'float32' | 'float16' | 'bfloat16';
@@ -100,7 +103,8 @@ export class Subject {
       }),
     );
     assert.deepEqual(ownKinds, kinds);
-    return flatten(outputs);
+    const flat = [...flatten(outputs)].map(async ([name, tensor]) => [name, await tensor.cpu()] as const);
+    return new Map(await Promise.all(flat));
   }
 
   /** Lets go of the models. */
@@ -115,7 +119,7 @@ export class Subject {
     let model = this.#models.get(key);
     if (!model) {
       model = Sam3TrackerModel.from_pretrained(this.files.model, {
-        device: 'cpu',
+        device: PARITY_DEVICE,
         dtype,
         attn_implementation,
       });

@@ -16,10 +16,11 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 import torch
 
 torch.set_num_threads(1)
-# torchvision's compiled operators do not load beside a CPU torch; transformers needs its Python code only.
-_torchvision = torch.library.Library("torchvision", "DEF")
-for _name in ("nms", "qnms"):
-    _torchvision.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+if torch.version.cuda is None:
+    # torchvision's compiled operators do not load beside a CPU torch; transformers needs its Python code only.
+    _torchvision = torch.library.Library("torchvision", "DEF")
+    for _name in ("nms", "qnms"):
+        _torchvision.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 _methods: dict[str, Callable[..., Any]] = {}
 
