@@ -1,9 +1,10 @@
 """Makes a model whose decoder has facebook/sam3's size and whose vision encoder is small, with random weights.
 
-Usage: make_decoder_model.py DIRECTORY. What is there is kept. For segment-everything, where the decoder runs for every
+Usage: make_decoder_model.py DIRECTORY. What is there and still right is kept. For segment-everything, where the decoder runs for every
 point and the encoder once.
 """
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "test" / "python")]
 import export_model  # noqa: E402
 import random_models  # noqa: E402
 
+# Arguments of random_models.random_model.
+WEIGHTS = {"seed": 3, "sharp": False}
 BACKBONE = {
     "model_type": "sam3_vit_model",
     "hidden_size": 64,
@@ -31,18 +34,20 @@ BACKBONE = {
 
 def main(model: Path) -> None:
     """Makes the model unless it is there."""
-    if (model / "torchscript" / "manifest.json").is_file():
+    stamp = model / "bench.json"
+    if stamp.is_file() and json.loads(stamp.read_text()) == WEIGHTS:
         return
     config = random_models.config_dict("default-like")
     config["vision_config"] = {"model_type": "sam3_vision_model", "backbone_config": BACKBONE}
     config["prompt_encoder_config"] = {}
     config["mask_decoder_config"] = {}
     checkpoint = model.with_name(model.name + "-checkpoint")
-    random_models.random_model(config, 3).save_pretrained(checkpoint)
+    random_models.random_model(config, **WEIGHTS).save_pretrained(checkpoint)
     # What a run that was cut short left.
     shutil.rmtree(model, ignore_errors=True)
     if export_model.main(["--checkpoint", str(checkpoint), "--out", str(model), "--verify", "none"]) != 0:
         sys.exit("the model could not be exported")
+    stamp.write_text(json.dumps(WEIGHTS))
 
 
 if __name__ == "__main__":

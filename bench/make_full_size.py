@@ -14,7 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPORTER = ROOT / "scripts" / "export_model.py"
-SEED = 3
+# Arguments of random_models.random_model.
+WEIGHTS = {"seed": 3, "sharp": False}
 
 
 def exporter_hash() -> str:
@@ -33,7 +34,7 @@ def make_weights(model: Path, scratch: Path) -> None:
     import random_models
 
     config = Sam3TrackerConfig().to_dict()
-    random_models.random_model(config, SEED).save_pretrained(scratch)
+    random_models.random_model(config, **WEIGHTS).save_pretrained(scratch)
     (scratch / "model.safetensors").rename(model / "model.safetensors")
     (scratch / "config.json").rename(model / "checkpoint_config.json")
 
@@ -51,9 +52,9 @@ def main(model: Path) -> None:
     """Makes what is missing or stale in `model`."""
     model.mkdir(parents=True, exist_ok=True)
     stamp = model / "bench.json"
-    wanted = {"seed": SEED, "exporter_sha256": exporter_hash()}
+    wanted = {"weights": WEIGHTS, "exporter_sha256": exporter_hash()}
     found = json.loads(stamp.read_text()) if stamp.is_file() else {}
-    has_weights = (model / "model.safetensors").is_file() and found.get("seed") == SEED
+    has_weights = (model / "model.safetensors").is_file() and found.get("weights") == WEIGHTS
     if has_weights and found == wanted:
         return
     # Beside the model, so that a rename moves nothing and a run that is cut short leaves no half-written file in it.
@@ -63,7 +64,7 @@ def main(model: Path) -> None:
             print(f"Making 458 M random weights in {model} (1.8 GB on disk; about a minute)", flush=True)
             make_weights(model, Path(scratch))
         # Until the graphs are there, too: a run that is cut short keeps the weights.
-        stamp.write_text(json.dumps({"seed": SEED}))
+        stamp.write_text(json.dumps({"weights": WEIGHTS}))
         print(f"Exporting the graphs into {model}", flush=True)
         make_graphs(model, Path(scratch))
     stamp.write_text(json.dumps(wanted))

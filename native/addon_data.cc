@@ -5,8 +5,8 @@
 namespace sam3_tracker {
 
 AddonData::AddonData(Napi::Env env)
-    : preprocess_executor_(std::make_shared<Executor>("sam3-preprocess", ParallelThreads::kEndAtOnce)),
-      tensor_executor_(std::make_shared<Executor>("sam3-tensor", ParallelThreads::kEndAtOnce)),
+    : preprocess_executor_(std::make_shared<Executor>("sam3-preprocess", Purpose::kTensorWork)),
+      tensor_executor_(std::make_shared<Executor>("sam3-tensor", Purpose::kTensorWork)),
       completions_(CompletionQueue::New(env, "sam3-tracker", 0, 1, this)) {
   completions_.Unref(env);
   // Hooks run last in, first out: the threads end while the completion queue is still open.
@@ -35,7 +35,7 @@ std::shared_ptr<Executor> AddonData::NewInferenceExecutor() {
   inference_executors_.erase(std::remove_if(inference_executors_.begin(), inference_executors_.end(),
                                             [](const auto& executor) { return executor.expired(); }),
                              inference_executors_.end());
-  auto executor = std::make_shared<Executor>("sam3-inference", ParallelThreads::kKeepAWhile);
+  auto executor = std::make_shared<Executor>("sam3-inference", Purpose::kInference);
   inference_executors_.push_back(executor);
   return executor;
 }

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #endif
 
+#include <ATen/Context.h>
+
 #include <chrono>
 #include <utility>
 
@@ -12,8 +14,7 @@
 
 namespace sam3_tracker {
 
-Executor::Executor(std::string name, ParallelThreads parallel_threads)
-    : name_(std::move(name)), parallel_threads_(parallel_threads) {}
+Executor::Executor(std::string name, Purpose purpose) : name_(std::move(name)), purpose_(purpose) {}
 
 Executor::~Executor() { Stop(); }
 
@@ -22,7 +23,7 @@ void Executor::Submit(Task task) {
     const std::lock_guard<std::mutex> lock(state_->mutex);
     if (!state_->stopping) {
       // First the thread: where the system has none left, nothing must stay queued.
-      if (!thread_.joinable()) thread_ = std::thread(&Executor::Run, state_, name_, parallel_threads_);
+      if (!thread_.joinable()) thread_ = std::thread(&Executor::Run, state_, name_, purpose_);
       state_->tasks.push_back(std::move(task));
       state_->wake.notify_one();
       return;
@@ -50,20 +51,23 @@ void Executor::Stop() {
   }
 }
 
-void Executor::Run(const std::shared_ptr<State>& state, const std::string& name,
-                   ParallelThreads parallel_threads) {
+void Executor::Run(const std::shared_ptr<State>& state, const std::string& name, Purpose purpose) {
 #if defined(__linux__)
   pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
 #else
   (void)name;
 #endif
   const TensorCacheScope cache;
+  // OpenMP's threads inherit it from the one that starts them. The softmax of a sharp attention makes many
+  // such numbers, and some processors take a hundred times as long for each: a click took three times as
+  // long.
+  if (purpose == Purpose::kInference) at::globalContext().setFlushDenormal(true);
   const auto has_news = [&] { return state->stopping || !state->tasks.empty(); };
   // A little later than the cache's own measure, which began with the last task's last tensor.
   constexpr auto idle = std::chrono::milliseconds(kTensorCacheIdleSeconds * 1000 + 100);
   std::unique_lock<std::mutex> lock(state->mutex);
   for (;;) {
-    if (!has_news() && parallel_threads == ParallelThreads::kEndAtOnce) {
+    if (!has_news() && purpose == Purpose::kTensorWork) {
       lock.unlock();
       EndParallelThreads();
       lock.lock();

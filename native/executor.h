@@ -16,13 +16,15 @@ namespace sam3_tracker {
 // only releases what it holds and settles its promise. Tasks must not throw.
 using Task = std::function<void(bool run)>;
 
-// What becomes of OpenMP's threads (see parallel_threads.h) when the queue is empty.
-enum class ParallelThreads { kKeepAWhile, kEndAtOnce };
+// What an executor is for. Inference keeps OpenMP's threads (see parallel_threads.h) for a while when its
+// queue is empty and takes numbers below 1.2e-38 for 0; work on tensors ends those threads at once and
+// changes no number.
+enum class Purpose { kInference, kTensorWork };
 
 class Executor {
  public:
   // `name` is what the thread is called in a debugger, at most 15 characters.
-  Executor(std::string name, ParallelThreads parallel_threads);
+  Executor(std::string name, Purpose purpose);
   ~Executor();
 
   Executor(const Executor&) = delete;
@@ -43,11 +45,10 @@ class Executor {
     bool stopping = false;
   };
 
-  static void Run(const std::shared_ptr<State>& state, const std::string& name,
-                  ParallelThreads parallel_threads);
+  static void Run(const std::shared_ptr<State>& state, const std::string& name, Purpose purpose);
 
   std::string name_;
-  ParallelThreads parallel_threads_;
+  Purpose purpose_;
   // Shared with the thread: the last reference to an Executor may be dropped by a task on that very thread.
   std::shared_ptr<State> state_ = std::make_shared<State>();
   std::thread thread_;

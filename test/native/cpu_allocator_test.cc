@@ -22,7 +22,7 @@ namespace {
 
 using sam3_tracker::Executor;
 using sam3_tracker::GetTensorCacheInfo;
-using sam3_tracker::ParallelThreads;
+using sam3_tracker::Purpose;
 using sam3_tracker::ReleaseIdleTensorCache;
 using sam3_tracker::ReleaseTensorCache;
 using sam3_tracker::TensorCacheScope;
@@ -140,11 +140,11 @@ void RunParallel(Executor& executor) {
 void TestIdleExecutor() {
   at::set_num_threads(4);
   const int64_t before = ThreadCount();
-  Executor guest("guest", ParallelThreads::kEndAtOnce);
+  Executor guest("guest", Purpose::kTensorWork);
   RunParallel(guest);
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   Check(ThreadCount() == before + 1, "an executor that is a guest keeps no OpenMP threads");
-  Executor owner("owner", ParallelThreads::kKeepAWhile);
+  Executor owner("owner", Purpose::kInference);
   RunParallel(owner);
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   Check(ThreadCount() == before + 5, "one that computes often keeps them");

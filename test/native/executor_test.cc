@@ -13,7 +13,7 @@
 namespace {
 
 using sam3_tracker::Executor;
-using sam3_tracker::ParallelThreads;
+using sam3_tracker::Purpose;
 
 int failures = 0;
 
@@ -26,7 +26,7 @@ void Check(bool ok, const std::string& what) {
 void TestOrder() {
   std::vector<int> order;
   {
-    Executor executor("order", ParallelThreads::kKeepAWhile);
+    Executor executor("order", Purpose::kInference);
     std::promise<void> last;
     for (int i = 0; i < 100; ++i) {
       executor.Submit([&order, &last, i](bool run) {
@@ -42,7 +42,7 @@ void TestOrder() {
 }
 
 void TestStop() {
-  Executor executor("stop", ParallelThreads::kKeepAWhile);
+  Executor executor("stop", Purpose::kInference);
   std::promise<void> started;
   std::promise<void> release;
   std::shared_future<void> released = release.get_future().share();
@@ -70,7 +70,7 @@ void TestStop() {
 }
 
 void TestLastReferenceInTask() {
-  auto executor = std::make_shared<Executor>("last", ParallelThreads::kKeepAWhile);
+  auto executor = std::make_shared<Executor>("last", Purpose::kInference);
   std::weak_ptr<Executor> weak = executor;
   std::promise<void> submitted;
   std::promise<void> done;
@@ -87,7 +87,7 @@ void TestLastReferenceInTask() {
 }
 
 void TestManySubmitters() {
-  Executor executor("many", ParallelThreads::kKeepAWhile);
+  Executor executor("many", Purpose::kInference);
   std::atomic<int> ran{0};
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {

@@ -161,11 +161,13 @@ def config_dict(config: str | dict) -> dict:
     return copy.deepcopy(CONFIGS[config] if isinstance(config, str) else config)
 
 
-def random_weights(config: str | dict, seed: int = 0) -> Dict[str, Tensor]:
+def random_weights(config: str | dict, seed: int = 0, sharp: bool = True) -> Dict[str, Tensor]:
     """Every parameter and persistent buffer under its plain module name, float32, the same for the same seed.
 
     Normal with standard deviation 0.3 (norms around 1), matrices scaled so that signals keep their size: nothing is 0
-    or 1 as after initialisation, so that no term of the computation can go missing unseen.
+    or 1 as after initialisation, so that no term of the computation can go missing unseen. `sharp` leaves those of the
+    attention between tokens and image unscaled: it is then far sharper than a trained model's and magnifies every
+    difference, which is good for tests; many of its weights are denormal numbers, which is bad for measuring speed.
     """
     shapes: Dict[str, list] = {}
     for component in build_components(GraphConfig.from_json(config_dict(config))).values():
@@ -178,11 +180,15 @@ def random_weights(config: str | dict, seed: int = 0) -> Dict[str, Tensor]:
             weights[name] = values
         elif "norm" in name and name.endswith("weight"):
             weights[name] = 1 + 0.3 * values
-        elif len(shape) > 1 and name.endswith("weight") and "embed" not in name and "token" not in name:
+        elif len(shape) > 1 and name.endswith("weight") and not _is_table(name) and not (sharp and "_attn_" in name):
             weights[name] = values * (1.5 / values[0].numel() ** 0.5)
         else:
             weights[name] = 0.3 * values
     return weights
+
+
+def _is_table(name: str) -> bool:
+    return "embed" in name or name.endswith(("_token.weight", "_tokens.weight"))
 
 
 def random_model(
@@ -190,10 +196,11 @@ def random_model(
     seed: int = 0,
     attention: str = "sdpa",
     dtype: torch.dtype = torch.float32,
+    sharp: bool = True,
 ) -> torch.nn.Module:
     """transformers' `Sam3TrackerModel` with `random_weights` in `dtype`, in evaluation mode on the CPU.
 
-    `attention` is 'sdpa' or 'eager'.
+    `attention` is 'sdpa' or 'eager'; `sharp` is as in `random_weights`.
     """
-    weights = {name: tensor.to(dtype) for name, tensor in random_weights(config, seed).items()}
+    weights = {name: tensor.to(dtype) for name, tensor in random_weights(config, seed, sharp).items()}
     return reference_model(config_dict(config), weights, attention)
