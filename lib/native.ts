@@ -35,7 +35,8 @@ export interface NativeWeightInfo {
   name: string;
   /** The tracker's plain module name for it; null for a weight of another part of a SAM3 checkpoint. */
   trackerName: string | null;
-  dtype: DType;
+  /** A DType, or the file's own name of one that is not ours. */
+  dtype: string;
   shape: number[];
   bytes: number;
   file: string;
@@ -131,6 +132,8 @@ export interface NativeMaskBatchOptions {
   imageEmbeddings: NativeTensor[];
   /** (points, 2), x and y in pixels of the model's square input. */
   points: NativeTensor;
+  /** How many are decoded before their masks are encoded and let go. */
+  pointsAtOnce: number;
   multimaskOutput: boolean;
   eagerAttention: boolean;
   predIouThresh: number;

@@ -181,7 +181,8 @@ Napi::Value ReadWeightInfoJob(const Napi::CallbackInfo& info) {
               const std::optional<std::string> tracker_name = TrackerWeightName(entry.name);
               weight.Set("trackerName", tracker_name ? Napi::Value(Napi::String::New(job_env, *tracker_name))
                                                      : job_env.Null());
-              weight.Set("dtype", FindSafetensorsDType(entry.dtype)->name);
+              const DTypeEntry* dtype = FindSafetensorsDType(entry.dtype);
+              weight.Set("dtype", dtype == nullptr ? entry.dtype : dtype->name);
               Napi::Array shape = Napi::Array::New(job_env, entry.shape.size());
               for (size_t i = 0; i < entry.shape.size(); ++i) {
                 shape.Set(static_cast<uint32_t>(i), static_cast<double>(entry.shape[i]));

@@ -84,7 +84,15 @@ SafetensorsFile::~SafetensorsFile() {
   if (mapping_ != nullptr) ::munmap(mapping_, mapped_bytes_);
 }
 
+void SafetensorsFile::CheckDType(const SafetensorsEntry& entry) const {
+  if (FindSafetensorsDType(entry.dtype) != nullptr) return;
+  throw Sam3Error(ErrorCode::kFileInvalid, "The weight " + entry.name + " in " + path_ + " has the dtype " +
+                                               entry.dtype +
+                                               ", which cannot be read here: save it as F32, F16 or BF16.");
+}
+
 at::Tensor SafetensorsFile::Tensor(const SafetensorsEntry& entry) const {
+  CheckDType(entry);
   const DTypeEntry& dtype = *FindSafetensorsDType(entry.dtype);
   const auto options = at::TensorOptions().dtype(dtype.scalar_type);
   if (entry.begin == entry.end) return at::empty(entry.shape, options);

@@ -23,8 +23,11 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
   const std::string& path() const { return path_; }
   const std::vector<SafetensorsEntry>& entries() const { return entries_; }
 
+  // Throws Sam3Error kFileInvalid, which names the weight, where this package has no such dtype.
+  void CheckDType(const SafetensorsEntry& entry) const;
+
   // A CPU tensor over the mapped bytes, which it keeps mapped; read only. A copy only where the bytes are not
-  // aligned.
+  // aligned. Throws as CheckDType.
   at::Tensor Tensor(const SafetensorsEntry& entry) const;
 
   // Whether a tensor of the CPU lies in the mapping.

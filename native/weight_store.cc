@@ -19,6 +19,7 @@ WeightStore::WeightStore(const std::vector<std::string>& paths, const c10::Devic
     for (const SafetensorsEntry& entry : file->entries()) {
       const std::optional<std::string> name = TrackerWeightName(entry.name);
       if (!name) continue;
+      file->CheckDType(entry);
       const auto [position, inserted] = weights_.emplace(*name, Location{file, &entry});
       if (!inserted) {
         throw Sam3Error(ErrorCode::kWeightsUnexpected, "The weight " + *name + " is there twice: as " +

@@ -5,6 +5,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Sam3TrackerConfig } from '../configuration-sam3-tracker';
+import { DTYPES } from '../dtype';
 import { Sam3TrackerError } from '../errors';
 import { config_hash } from '../graph-config';
 import { graph_parameters } from '../graph-files';
@@ -52,6 +53,8 @@ export interface ModelRecord {
   duplicates: string[];
   /** Weights of another shape than the graphs': name, and both shapes. */
   misshapen: { name: string; found: number[]; expected: number[] }[];
+  /** Weights of a dtype that cannot be read: name, and the file's name of the dtype. */
+  unreadable: { name: string; dtype: string }[];
   /** Why the model cannot be loaded; null where it can. */
   problem: string | null;
 }
@@ -69,7 +72,10 @@ const elements = (shape: readonly number[]): number => shape.reduce((product, si
 function compareWeights(
   weights: readonly NativeWeightInfo[],
   expected: Record<string, number[]> | null,
-): Pick<ModelRecord, 'loaded' | 'ignored' | 'missing' | 'unexpected' | 'duplicates' | 'misshapen'> {
+): Pick<
+  ModelRecord,
+  'loaded' | 'ignored' | 'missing' | 'unexpected' | 'duplicates' | 'misshapen' | 'unreadable'
+> {
   const own = weights.filter(({ trackerName }) => trackerName !== null);
   const foreign = weights.filter(({ trackerName }) => trackerName === null);
   const names = own.map(({ trackerName }) => trackerName as string);
@@ -95,14 +101,19 @@ function compareWeights(
         right === undefined || (right.length === shape.length && right.every((n, i) => n === shape[i]));
       return fits ? [] : [{ name: trackerName as string, found: shape, expected: right }];
     }),
+    unreadable: own
+      .filter(({ dtype }) => !(dtype in DTYPES))
+      .map(({ trackerName, dtype }) => ({ name: trackerName as string, dtype })),
   };
 }
 
 function problemOf(record: ModelRecord): string | null {
-  const { missing, unexpected, duplicates, misshapen, weights } = record;
+  const { missing, unexpected, duplicates, misshapen, unreadable, weights } = record;
   const some = (names: readonly string[]): string =>
     names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : '');
   if (weights.length === 0) return 'it has no weights';
+  if (unreadable.length > 0)
+    return `${unreadable.length} weights have a dtype that cannot be read (${unreadable[0].dtype}): ${some(unreadable.map(({ name }) => name))}`;
   if (missing.length > 0) return `${missing.length} weights are missing: ${some(missing)}`;
   if (duplicates.length > 0) return `${duplicates.length} weights are there twice: ${some(duplicates)}`;
   if (unexpected.length > 0) return `${unexpected.length} weights fit no graph: ${some(unexpected)}`;

@@ -76,9 +76,9 @@ function verifyCommand({ output, finish }: CommandContext): Command {
     .addOption(new Option('--dtype <dtype>', 'what to compute in').choices(MODEL_DTYPES).default('float32'))
     .option(
       '--tolerance <number>',
-      'largest difference of a score; of a logit, times its size',
+      "largest difference: this, and as much of the value's size; that of transformers' tests",
       parseArea,
-      1e-3,
+      1e-4,
     )
     .option('--debug', 'print the stack of an error', false)
     .action(async (model: string, options: Parameters<typeof runVerify>[1]) => {

@@ -5,15 +5,18 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
+#include <memory>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "native_error.h"
 #include "safetensors_writer.h"
@@ -59,6 +62,9 @@ void TestHeaders() {
   Check(entries[0].shape == std::vector<int64_t>({1, 2}) && entries[1].begin == 8 && entries[1].end == 12,
         "shapes and offsets are read");
   Check(ParseSafetensorsHeader("{}  ", 0).empty(), "an empty header with trailing spaces is valid");
+  Check(ParseSafetensorsHeader(R"({"a":{"dtype":"F4","shape":[8],"data_offsets":[0,4]}})", 4).at(0).dtype ==
+            "F4",
+        "a dtype of another part of the checkpoint is left to it");
   Check(
       ParseSafetensorsHeader(R"({"\u00e9\ud83d\ude00\n":{"dtype":"U8","shape":[],"data_offsets":[0,1]}})", 1)
               .at(0)
@@ -83,7 +89,9 @@ void TestHeaders() {
   CheckRefused(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}})", 4,
                "overflows");
   CheckRefused(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4, "its shape needs 8");
-  CheckRefused(R"({"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}})", 4, "unknown dtype");
+  CheckRefused(R"({"a":{"dtype":"F31","shape":[4294967296,4294967296],"data_offsets":[0,4]}})", 4,
+               "overflows");
+  CheckRefused(R"({"a":{"dtype":"F31","shape":[1],"data_offsets":[0,5]}})", 4, "lie outside");
   CheckRefused(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}})", 4, "two numbers");
   CheckRefused(R"({"a":{"dtype":"F32","shape":[1]}})", 4, "all needed");
   CheckRefused(R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4, "stands twice");
@@ -129,16 +137,69 @@ void Write(const std::filesystem::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
-std::string GoodFile() {
+std::string GoodHeader() {
   std::string header = kGood;
   while (header.size() % 8 != 0) header.push_back(' ');
+  return header;
+}
+
+std::string GoodFile() {
+  const std::string header = GoodHeader();
   uint64_t size = header.size();
   std::string file(reinterpret_cast<const char*>(&size), sizeof(size));
   return file + header + std::string(12, '\1');
 }
 
+// One to four random edits.
+std::string Mutated(std::string bytes, std::mt19937& random) {
+  const int edits = 1 + static_cast<int>(random() % 4);
+  for (int edit = 0; edit < edits && !bytes.empty(); ++edit) {
+    const size_t at = random() % bytes.size();
+    switch (random() % 6) {
+      case 0:
+        bytes[at] = static_cast<char>(random());
+        break;
+      case 1:
+        bytes.erase(at, 1 + random() % 9);
+        break;
+      case 2:
+        bytes.insert(at, 1 + random() % 9, static_cast<char>(random()));
+        break;
+      case 3:
+        bytes.resize(at);
+        break;
+      case 4:
+        bytes.insert(random() % bytes.size(), bytes.substr(at, random() % 40));
+        break;
+      default:
+        bytes[at] = "{}[]\",:0123456789\\eE.-"[random() % 22];
+    }
+  }
+  return bytes;
+}
+
+// Whatever the text, it is read or refused with an error. It lies in memory of exactly its size, so that
+// AddressSanitizer sees the first byte that is read behind its end.
+void TestMutatedHeaders(int count, unsigned seed) {
+  const std::string good = GoodHeader();
+  std::mt19937 random(seed);
+  int accepted = 0;
+  for (int i = 0; i < count; ++i) {
+    const std::string text = Mutated(good, random);
+    const auto exact = std::make_unique<char[]>(text.size());
+    std::copy(text.begin(), text.end(), exact.get());
+    try {
+      ParseSafetensorsHeader(std::string_view(exact.get(), text.size()), 12);
+      ++accepted;
+    } catch (const std::runtime_error& error) {
+      Check(error.what()[0] != '\0', "an error says what is wrong");
+    }
+  }
+  std::printf("%d mutated headers: %d still valid, %d refused\n", count, accepted, count - accepted);
+}
+
 // Whatever the bytes, the file is read or refused with an error; a file that is read gives its tensors.
-void TestMutations(int count, unsigned seed) {
+void TestMutatedFiles(int count, unsigned seed) {
   const auto folder = std::filesystem::temp_directory_path() / ("safetensors_test_" + std::to_string(seed));
   std::filesystem::create_directories(folder);
   const auto path = folder / "weights.safetensors";
@@ -148,28 +209,7 @@ void TestMutations(int count, unsigned seed) {
   std::mt19937 random(seed);
   int accepted = 0;
   for (int i = 0; i < count; ++i) {
-    std::string bytes = good;
-    const int edits = 1 + static_cast<int>(random() % 4);
-    for (int edit = 0; edit < edits && !bytes.empty(); ++edit) {
-      const size_t at = random() % bytes.size();
-      switch (random() % 5) {
-        case 0:
-          bytes[at] = static_cast<char>(random());
-          break;
-        case 1:
-          bytes.erase(at, 1 + random() % 9);
-          break;
-        case 2:
-          bytes.insert(at, 1 + random() % 9, static_cast<char>(random()));
-          break;
-        case 3:
-          bytes.resize(at);
-          break;
-        default:
-          bytes[at] = "{}[]\",:0123456789\\eE.-"[random() % 22];
-      }
-    }
-    Write(path, bytes);
+    Write(path, Mutated(good, random));
     try {
       const auto file = SafetensorsFile::Open(path.string());
       for (const auto& entry : file->entries()) file->Tensor(entry).clone();
@@ -222,8 +262,10 @@ int main(int argc, char** argv) {
   TestHeaders();
   TestWeightNames();
   TestWriter();
-  TestMutations(argc > 1 ? std::atoi(argv[1]) : 5000,
-                argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1);
+  const int count = argc > 1 ? std::atoi(argv[1]) : 5000;
+  const unsigned seed = argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1;
+  TestMutatedHeaders(count, seed);
+  TestMutatedFiles(count, seed);
   std::printf("%s\n", failures == 0 ? "safetensors: all passed" : "safetensors: FAILED");
   return failures == 0 ? 0 : 1;
 }
