@@ -72,15 +72,25 @@ function notLoaded(reason: string, cause?: unknown): Sam3TrackerError {
 function checkHashes(directory: string): void {
   const list = path.join(directory, 'build.json');
   if (!existsSync(list)) return;
-  const { files } = JSON.parse(readFileSync(list, 'utf8')) as { files: Record<string, string> };
-  for (const [name, sha256] of Object.entries(files)) {
-    const file = path.join(directory, name);
-    if (existsSync(file) && createHash('sha256').update(readFileSync(file)).digest('hex') === sha256)
-      continue;
+  const refuse = (file: string, cause?: unknown): never => {
     throw notLoaded(
       `${file} is ${existsSync(file) ? 'damaged' : 'missing'}. ` +
         'Install the package again: remove node_modules/sam3-tracker and run "npm install".',
+      cause,
     );
+  };
+  let hashes: [string, string][] = [];
+  try {
+    hashes = Object.entries(
+      (JSON.parse(readFileSync(list, 'utf8')) as { files: Record<string, string> }).files,
+    );
+  } catch (cause) {
+    refuse(list, cause);
+  }
+  for (const [name, sha256] of hashes) {
+    const file = path.join(directory, name);
+    if (!existsSync(file) || createHash('sha256').update(readFileSync(file)).digest('hex') !== sha256)
+      refuse(file);
   }
 }
 

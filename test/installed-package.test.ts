@@ -140,6 +140,10 @@ describe('an installed package', function () {
     assert.match(damaged.text, /sam3-tracker\.node is damaged\. Install the package again/);
     putPrebuilt({ 'build.json': JSON.stringify({ files: { 'libtorch_loader.so': 'abc' } }) });
     assert.match(failure(LOAD).text, /libtorch_loader\.so is missing\. Install the package again/);
+    putPrebuilt({ 'build.json': '{' });
+    const { code, text } = failure(LOAD);
+    assert.equal(code, 'ADDON_NOT_LOADED');
+    assert.match(text, /build\.json is damaged\. Install the package again/);
   });
 
   it('tells a damaged prebuilt binary without hashes by what the linker says', () => {
