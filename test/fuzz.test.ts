@@ -17,6 +17,7 @@ describe('damaged model directories', () => {
     const bad: Partial<Outcome>[] = [
       { result: 'died: SIGSEGV' },
       { altersArchive: true },
+      { altersArchive: true, result: 'Sam3TrackerError FILE_INVALID', message: 'unexpected pos 64 vs 48' },
       { result: 'Error', message: 'std::bad_alloc' },
       { result: 'Sam3TrackerError NATIVE_ERROR', message: 'x' },
       { result: 'RangeError', message: '' },
