@@ -1,8 +1,11 @@
 /** The hash that ties graphs to a configuration: the exporter's, from the same config.json. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { Sam3TrackerConfig, type ConfigDict } from '../lib/configuration-sam3-tracker';
 import { canonicalJson, config_hash, graph_config } from '../lib/graph-config';
-import { reference, type Reference } from './support/python';
+import { find_graphs } from '../lib/graph-files';
+import { ROOT, reference, type Reference } from './support/python';
 
 const BACKBONE = {
   hidden_size: 64,
@@ -69,6 +72,31 @@ describe('graph_config', () => {
   });
 });
 
+describe("config_hash of transformers 5.23.0's form", () => {
+  it("is that of the package's graphs for the defaults, alone and in a sam3_video configuration", () => {
+    const file = path.join(__dirname, 'fixtures', 'configurations-5.23.0.json');
+    const { configurations } = JSON.parse(readFileSync(file, 'utf8')) as {
+      configurations: { name: string; fields: string; diff: string; full: string }[];
+    };
+    const { diff, full } = configurations.find(
+      ({ name, fields }) => name === 'Sam3TrackerConfig' && fields === '{}',
+    )!;
+    for (const text of [diff, full]) {
+      assert.match(text, /"rope_parameters"/);
+      const tracker = JSON.parse(text) as ConfigDict;
+      const video = {
+        model_type: 'sam3_video',
+        tracker_config: { ...tracker, model_type: 'sam3_tracker_video' },
+      };
+      for (const config of [tracker, video])
+        assert.match(
+          find_graphs(Sam3TrackerConfig.from_dict(config)).vision_encoder,
+          /models.sam3.torchscript/,
+        );
+    }
+  });
+});
+
 describe('config_hash beside the exporter', function () {
   this.timeout(60_000);
   let python: Reference;
@@ -100,6 +128,29 @@ describe('config_hash beside the exporter', function () {
         assert.equal(config_hash(ours), theirs.hash);
       }
     });
+
+  it("is that of the package's graphs for a default Sam3VideoConfig, whatever else it holds", async () => {
+    const manifest = path.join(ROOT, 'models', 'sam3', 'torchscript', 'manifest.json');
+    const shipped = (JSON.parse(readFileSync(manifest, 'utf8')) as { config_hash: string }).config_hash;
+    const texts = (await python.result('video_configurations')) as Record<string, string>;
+    assert.deepEqual(Object.keys(texts), ['whole', 'saved']);
+    for (const text of Object.values(texts)) {
+      const video = JSON.parse(text) as ConfigDict;
+      assert.equal(video.model_type, 'sam3_video');
+      assert.ok('detector_config' in video && Object.keys(video).length > 20);
+      // Every object of it with a field that no version has yet.
+      const more = JSON.parse(text, (_, value: unknown) =>
+        typeof value === 'object' && value !== null && !Array.isArray(value)
+          ? { ...value, of_a_later_version: [1, { x: null }] }
+          : value,
+      ) as ConfigDict;
+      for (const config of [video, more])
+        assert.equal(config_hash(Sam3TrackerConfig.from_dict(config)), shipped);
+      const other = structuredClone(video) as { tracker_config: { vision_config: object } };
+      Object.assign(other.tracker_config.vision_config, { fpn_hidden_size: 128 });
+      assert.notEqual(config_hash(Sam3TrackerConfig.from_dict(other)), shipped);
+    }
+  });
 
   it('writes numbers alike', async () => {
     const numbers = [

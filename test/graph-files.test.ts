@@ -1,6 +1,6 @@
 /** Which graphs a configuration gets: the package's own by its content, else an error that says how to make them. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Sam3TrackerConfig } from '../lib/configuration-sam3-tracker';
 import { find_graphs, find_model_graphs } from '../lib/graph-files';
@@ -21,6 +21,11 @@ const graphsOf = (id: string): object =>
 describe('graphs of a configuration', () => {
   it("are the package's for the default configuration, which is facebook/sam3's", () => {
     assert.deepEqual(find_graphs(new Sam3TrackerConfig()), graphsOf('sam3'));
+  });
+
+  it('of facebook/sam3 are small, as the package is', () => {
+    const files = Object.values(graphsOf('sam3')) as string[];
+    assert.ok(files.reduce((sum, file) => sum + statSync(file).size, 0) < 10e6);
   });
 
   it('are chosen by content: nested, renamed, and with fields that shape no graph', async () => {

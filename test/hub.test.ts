@@ -1,6 +1,6 @@
 /** Models from the Hugging Face hub: what is asked for, where it goes, with whose token, and what is refused. */
 import assert from 'node:assert/strict';
-import { lstatSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Sam3TrackerConfig } from '../lib/configuration-sam3-tracker';
 import { Sam3ImageProcessor } from '../lib/image-processing-sam3';
@@ -105,6 +105,31 @@ describe('a model on the hub', () => {
     delete process.env.HUB_TEST_HOME;
     assert.ok(cached(two));
     assert.throws(() => cached(path.join(hub.home, 'hub')), { code: 'ENOENT' });
+  });
+
+  it('is read from caches that others and other versions made: copies for links, notes on what is missing, a ref of no use', async () => {
+    const commit = hub.server.commit(ID);
+    const content = hub.server.repositories.get(ID)!.files;
+    const snapshot = path.join(hub.folder(), 'snapshots', commit);
+    mkdirSync(path.join(hub.folder(), '.no_exist', commit), { recursive: true });
+    writeFileSync(path.join(hub.folder(), '.no_exist', commit, WEIGHTS), '');
+    writeFileSync(path.join(hub.home, 'hub', 'version.txt'), '1');
+    mkdirSync(snapshot, { recursive: true });
+    // As huggingface_hub does where the file system has no links.
+    writeFileSync(path.join(snapshot, 'config.json'), content.get('config.json')!);
+    mkdirSync(path.join(hub.folder(), 'refs'));
+    writeFileSync(path.join(hub.folder(), 'refs', 'main'), `${commit}\n`);
+    await Sam3TrackerConfig.from_pretrained(ID, { local_files_only: true });
+    assert.deepEqual(hub.server.seen, []);
+    (await Sam3TrackerModel.from_pretrained(ID, { device: 'cpu' })).dispose();
+    assert.deepEqual(filesAsked(hub), [WEIGHTS]);
+    writeFileSync(path.join(hub.folder(), 'refs', 'main'), 'of another form');
+    await assert.rejects(Sam3TrackerConfig.from_pretrained(ID, { local_files_only: true }), {
+      code: 'FILE_NOT_FOUND',
+      message: /Revision main of tests\/tiny is not in the cache/,
+    });
+    await Sam3TrackerConfig.from_pretrained(ID);
+    await Sam3TrackerConfig.from_pretrained(ID, { local_files_only: true });
   });
 
   it('is downloaded again where that is asked for', async () => {

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import unittest
+import unittest.mock
 
 from random_models import CONFIGS, config_dict
 from sam3_tracker_export.config import GraphConfig, canonical_json
@@ -23,6 +24,67 @@ class DefaultsTest(unittest.TestCase):
         config = config_dict("default-like")
         config["mask_decoder_config"]["num_multimask_outputs"] = None
         self.assertEqual(GraphConfig.from_json(config).mask_decoder.num_multimask_outputs, 3)
+
+
+#: What transformers reads and no graph depends on: dropout and drawing of weights, which play no part once they are
+#: there; the thresholds of the choice of masks, which the addon applies; the width of the random positional embedding,
+#: which is a weight.
+READ_ELSEWHERE = {
+    "attention_dropout",
+    "hidden_dropout",
+    "initializer_range",
+    "dynamic_multimask_via_stability",
+    "dynamic_multimask_stability_delta",
+    "dynamic_multimask_stability_thresh",
+    "scale",
+}
+
+
+class FieldsTest(unittest.TestCase):
+    def test_the_fields_that_shape_graphs_are_those_that_transformers_reads(self):
+        declare_torchvision_operators()
+        import torch
+        from transformers import PreTrainedConfig, Sam3TrackerConfig, Sam3TrackerModel
+
+        given = config_dict("relu-two-scales")
+        config = Sam3TrackerConfig(**given)
+        vision = config.vision_config
+        sections = [vision.backbone_config, vision, config.prompt_encoder_config, config.mask_decoder_config]
+        reads = {type(section): set() for section in sections}
+        for kind, names in reads.items():
+
+            def get(section, name, original=kind.__getattribute__, names=names):
+                names.add(name)
+                return original(section, name)
+
+            patch = unittest.mock.patch.object(kind, "__getattribute__", get)
+            patch.start()
+            self.addCleanup(patch.stop)
+        model = Sam3TrackerModel(config).eval()
+        side = given["prompt_encoder_config"]["image_size"]
+        with torch.inference_mode():
+            for multimask_output in (False, True):
+                model(
+                    pixel_values=torch.zeros(1, 3, side, side),
+                    input_points=torch.ones(1, 1, 2, 2),
+                    input_labels=torch.ones(1, 1, 2, dtype=torch.int),
+                    input_boxes=torch.tensor([[[1.0, 2.0, 9.0, 9.0]]]),
+                    input_masks=torch.zeros(1, 1, 8, 8),
+                    multimask_output=multimask_output,
+                )
+        # to_dict reads every field.
+        seen = {kind: set(names) for kind, names in reads.items()}
+        # Those that every configuration of transformers has say how to compute, not what.
+        general = set(PreTrainedConfig().to_dict()) | set(dir(PreTrainedConfig))
+        backbone, neck, prompt, decoder = (
+            (seen[type(section)] & set(section.to_dict())) - general - READ_ELSEWHERE for section in sections
+        )
+        hashed = GraphConfig.from_json(given).to_json()
+        # 5.8 reads rope_theta, later versions rope_parameters.
+        backbone = {"rope_theta" if name == "rope_parameters" else name for name in backbone}
+        self.assertEqual(backbone | neck - {"backbone_config"}, set(hashed["vision"]))
+        self.assertEqual(prompt, set(hashed["prompt_encoder"]))
+        self.assertEqual(decoder, set(hashed["mask_decoder"]))
 
 
 class FormsTest(unittest.TestCase):

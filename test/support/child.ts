@@ -12,13 +12,17 @@ export interface ChildResult {
 /** The library's entry file, for imports in the child. */
 export const LIBRARY = path.join(__dirname, '..', '..', 'lib', 'index');
 
-/** Runs `source` (an ES module body; top-level await is fine) and waits for its end, at most `seconds`. */
-export function runChild(source: string, seconds = 40): Promise<ChildResult> {
+/**
+ * Runs `source` (an ES module body; top-level await is fine) and waits for its end, at most `seconds`; `env` is added to the
+ * environment.
+ */
+export function runChild(source: string, seconds = 40, env: NodeJS.ProcessEnv = {}): Promise<ChildResult> {
   const code = `(async () => { ${source} })();`;
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--import', 'tsx', '--expose-gc', '-e', code], {
       cwd: path.join(__dirname, '..', '..'),
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
     });
     const result = { stdout: '', stderr: '' };
     child.stdout.setEncoding('utf8').on('data', (text: string) => (result.stdout += text));

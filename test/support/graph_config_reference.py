@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import reference
@@ -14,6 +15,18 @@ from sam3_tracker_export.config import GraphConfig, canonical_json
 def graph_config(text: str) -> dict:
     config = GraphConfig.from_json(json.loads(text))
     return {"json": canonical_json(config.to_json()), "hash": config.hash()}
+
+
+@reference.register
+def video_configurations() -> dict:
+    """A default Sam3VideoConfig, which is what transformers' converter gives facebook/sam3: all of it, and as saved."""
+    from transformers import Sam3VideoConfig
+
+    config = Sam3VideoConfig(architectures=["Sam3VideoModel"], dtype="float32")
+    with tempfile.TemporaryDirectory() as directory:
+        config.save_pretrained(directory)
+        saved = Path(directory, "config.json").read_text()
+    return {"whole": json.dumps(config.to_dict()), "saved": saved}
 
 
 @reference.register
