@@ -89,20 +89,17 @@ describe('the binary', function () {
         source,
         `const char* f(void) { return "${path.posix.join('/', 'home', 'someone/a.c')}"; }\n`,
       );
-      const { status } = spawnSync('cc', [
-        '-shared',
-        '-fPIC',
-        '-Wl,-rpath,/somewhere',
-        '-o',
-        library,
-        source,
-      ]);
-      assert.equal(status, 0);
-      const [searchPath, buildPath, symbolTable, ...others] = symbols.faultsOf(
+      const other = path.join(directory, 'libother.so.1');
+      const shared = ['-shared', '-fPIC', '-Wl,--no-as-needed', '-Wl,-soname,libother.so.1'];
+      assert.equal(spawnSync('cc', [...shared, '-o', other, source]).status, 0);
+      const options = ['-shared', '-fPIC', '-Wl,--no-as-needed', '-Wl,-rpath,/somewhere'];
+      assert.equal(spawnSync('cc', [...options, '-o', library, source, other]).status, 0);
+      const [searchPath, needed, buildPath, symbolTable, ...others] = symbols.faultsOf(
         library,
         symbols.declaredFloor(root),
       );
       assert.match(searchPath, /a\.so looks for libraries in \/somewhere/);
+      assert.match(needed, /a\.so needs libother\.so\.1, which not every server has/);
       assert.match(buildPath, /a\.so holds a path of the build machine: \/home\/someone\/a\.c/);
       assert.match(symbolTable, /a\.so is not stripped/);
       assert.deepEqual(others, []);

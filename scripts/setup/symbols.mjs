@@ -4,6 +4,21 @@ import path from 'node:path';
 import { outputOf, SetupError } from './process.mjs';
 import { isAtLeast } from './tools.mjs';
 
+/** Libraries that a binary may need by name: libtorch's, libgomp that comes with it, and what Node itself needs. */
+const expectedLibraries = new Set([
+  'ld-linux-x86-64.so.2',
+  'ld-linux-aarch64.so.1',
+  'libc.so.6',
+  'libc10.so',
+  'libdl.so.2',
+  'libgcc_s.so.1',
+  'libgomp.so.1',
+  'libm.so.6',
+  'libstdc++.so.6',
+  'libtorch.so',
+  'libtorch_cpu.so',
+]);
+
 /** Needed libraries, search paths, the newest version of each kind of symbol that a binary binds, whether it is stripped. */
 export function readNeeds(file) {
   const [dynamic, versions, sections] = ['--dynamic', '--version-info', '--sections'].map((part) =>
@@ -37,8 +52,10 @@ export function declaredFloor(root) {
 
 /** What keeps a binary from being shipped to systems that have the declared floor, one line each. */
 export function faultsOf(file, floor) {
-  const { paths, symbols, isStripped } = readNeeds(file);
+  const { libraries, paths, symbols, isStripped } = readNeeds(file);
   const faults = paths.map((entry) => `${path.basename(file)} looks for libraries in ${entry}`);
+  for (const name of libraries.filter((library) => !expectedLibraries.has(library)))
+    faults.push(`${path.basename(file)} needs ${name}, which not every server has`);
   for (const [kind, version] of Object.entries(symbols)) {
     if (!isAtLeast(floor[kind], version)) {
       faults.push(
