@@ -80,9 +80,8 @@ async function run(
 ): Promise<boolean> {
   const parts = names.length ? names : flags.quick ? QUICK_PARTS : Object.keys(PARTS).filter(canRun);
   const machine = describeMachine();
-  const sides = await withSides(flags.threads, (_, descriptions) => Promise.resolve(descriptions), [
-    'onnxruntime',
-  ]);
+  const others = parts.some((part) => part !== 'gpu') ? (['onnxruntime'] as const) : [];
+  const sides = await withSides(flags.threads, (_, found) => Promise.resolve(found), others);
   printHead(machine, sides);
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-bench-'));
   // Also where a signal ends a run that takes minutes; the sides end when their input does.

@@ -1,7 +1,7 @@
 """Makes a model whose decoder has facebook/sam3's size and whose vision encoder is small, with random weights.
 
-Usage: make_decoder_model.py DIRECTORY. What is there and still right is kept. For segment-everything, where the decoder runs for every
-point and the encoder once.
+Usage: make_decoder_model.py DIRECTORY. What is there and still right is kept. For segment-everything, where the
+decoder runs for every point and the encoder once.
 """
 
 import json

@@ -2,7 +2,6 @@
 import path from 'node:path';
 import { RawImage, Sam3TrackerModel, Sam3TrackerProcessor, Tensor } from '../lib/index';
 import { native } from '../lib/native';
-import type { DeviceOption } from '../lib/types';
 import { version } from '../package.json';
 import { readArray, writeArray, type ArrayFile } from './arrays';
 import type { Description, Timed } from './peer';
@@ -11,13 +10,14 @@ import { timerGaps, type TimerGaps } from './timer';
 
 type Outputs = Record<string, Tensor>;
 type Inputs = Record<string, unknown>;
+type BenchDevice = 'cpu' | `cuda:${number}`;
 
 interface Loaded {
   /** null after load_processor. */
   model: Sam3TrackerModel | null;
   processor: Sam3TrackerProcessor;
   /** Where pictures become tensors, and tensors but prompts lie. */
-  device: DeviceOption;
+  device: BenchDevice;
 }
 
 let loaded: Loaded | null = null;
@@ -50,7 +50,7 @@ async function load({
 }: {
   directory: string;
   dtype?: 'float32' | 'bfloat16';
-  device?: DeviceOption;
+  device?: BenchDevice;
 }): Promise<{ seconds: number }> {
   const start = performance.now();
   const model = await Sam3TrackerModel.from_pretrained(directory, { device, dtype });

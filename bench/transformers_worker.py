@@ -84,8 +84,9 @@ def load_everything(directory: str) -> None:
     from transformers import Sam3ImageProcessor, pipeline
 
     # The compiled form does not load beside a CPU torch; 3,072 boxes in plain torch take no time that counts.
-    torchvision.ops.boxes._assert_has_ops = lambda: None
-    reference._torchvision.impl("nms", _nms, "CPU")
+    if reference.torchvision_operators:
+        torchvision.ops.boxes._assert_has_ops = lambda: None
+        reference.torchvision_operators.impl("nms", _nms, "CPU")
     model = Sam3TrackerModel.from_pretrained(directory, dtype=torch.float32).eval()
     processor = Sam3ImageProcessor()
     generator = pipeline("mask-generation", model=model, image_processor=processor, device="cpu")

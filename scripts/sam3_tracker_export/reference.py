@@ -1,6 +1,8 @@
 """transformers' own model, the judge of every export."""
 
 import importlib.metadata
+import importlib.util
+from pathlib import Path
 from typing import Dict, Optional
 
 import torch
@@ -21,18 +23,34 @@ def transformers_version() -> Optional[str]:
         return None
 
 
-def declare_torchvision_operators() -> None:
+def declare_torchvision_operators() -> Optional[torch.library.Library]:
     """Lets torchvision import beside a torch whose device it was not compiled for.
 
-    transformers imports torchvision for Python code alone, and that import fails where its compiled operators did not
-    load and no schema of them is known.
+    transformers imports torchvision for Python code alone, and that import fails where its compiled operators do not
+    load and no schema of them is known. Returns what holds the schemas, None where the compiled operators do load:
+    declaring what they declare ends the process.
     """
     global _declared
-    if _declared is not None or hasattr(torch.ops.torchvision, "nms"):
-        return
-    _declared = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        _declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    if _declared is None and not _has_compiled_operators():
+        _declared = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            _declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return _declared
+
+
+def _has_compiled_operators() -> bool:
+    if hasattr(torch.ops.torchvision, "nms"):
+        return True
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        return False
+    try:
+        # As torchvision itself does at its import, which finds them loaded then.
+        for library in Path(spec.origin).parent.glob("_C*.so"):
+            torch.ops.load_library(str(library))
+    except OSError:
+        return False
+    return hasattr(torch.ops.torchvision, "nms")
 
 
 def reference_model(config: dict, weights: Dict[str, Tensor], attention: str = "sdpa") -> torch.nn.Module:

@@ -49,8 +49,9 @@ def _nms(dets: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torc
     return torch.tensor(keep, dtype=torch.long)
 
 
-reference._torchvision.impl("nms", _nms, "CPU")
-torchvision.ops.boxes._assert_has_ops = lambda: None
+if reference.torchvision_operators:
+    reference.torchvision_operators.impl("nms", _nms, "CPU")
+    torchvision.ops.boxes._assert_has_ops = lambda: None
 
 
 @reference.register

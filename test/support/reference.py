@@ -9,6 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -16,11 +17,12 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 import torch
 
 torch.set_num_threads(1)
-if torch.version.cuda is None:
-    # torchvision's compiled operators do not load beside a CPU torch; transformers needs its Python code only.
-    _torchvision = torch.library.Library("torchvision", "DEF")
-    for _name in ("nms", "qnms"):
-        _torchvision.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from sam3_tracker_export.reference import declare_torchvision_operators  # noqa: E402
+
+#: The schemas of torchvision's operators, for scripts that implement one; None where the compiled ones load.
+torchvision_operators = declare_torchvision_operators()
 
 _methods: dict[str, Callable[..., Any]] = {}
 
