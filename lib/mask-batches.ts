@@ -3,7 +3,7 @@ import type { Sam3TrackerConfig } from './configuration-sam3-tracker';
 import type { DType } from './dtype';
 import type { Box } from './mask-types';
 import { checkImageEmbeddings } from './model-inputs';
-import { callNative, type NativeTrackerModel } from './native';
+import { callNative, native, type NativeTrackerModel } from './native';
 import { RLEMask } from './rle';
 import { Tensor } from './tensor';
 import type { ImageSize } from './types';
@@ -79,12 +79,15 @@ export async function generateMaskBatch(
 ): Promise<MaskBatchResult> {
   const embeddings = checkImageEmbeddings(batch.image_embeddings, model.config, model.dtype);
   using points = new Tensor('float32', batch.points, [batch.points.length / 2, 2]);
+  const eager = model.attn_implementation === 'eager';
   const found = await callNative(() =>
     handle.generateMasks({
       imageEmbeddings: embeddings.map((tensor) => tensor.handle),
       points: points.handle,
       multimaskOutput: batch.multimask_output,
-      eagerAttention: model.attn_implementation === 'eager',
+      pointsAtOnce:
+        pointsAtOnce({ device: handle.device, dtype: handle.dtype, eager }) ?? batch.points.length / 2,
+      eagerAttention: eager,
       predIouThresh: batch.pred_iou_thresh,
       stabilityScoreThresh: batch.stability_score_thresh,
       stabilityScoreOffset: batch.stability_score_offset,
@@ -110,23 +113,107 @@ export async function generateMaskBatch(
   };
 }
 
-/** Maps of the decoder taken to be alive at once for every point of a batch: an estimate from its graph, never measured. */
-const LIVE_MAPS = { keys: 8, half: 4, full: 3, masks: 3 };
+/** Points whose masks are held as logits at the same time, where the decoder takes points one by one anyway. */
+const POINTS_AT_ONCE = 16;
+
+/** What decides how a batch is decoded; of a model or of its handle. */
+interface Decoding {
+  readonly device: string;
+  readonly dtype: string;
+  /** Whether attention is computed as transformers' 'eager' does. */
+  readonly eager: boolean;
+}
 
 /**
- * Bytes that one point takes in a batch, about: the decoder's maps of the image for it, and its masks.
+ * How many points are decoded before their masks are encoded and let go; null where the decoder takes a batch as one,
+ * whose size is the caller's choice then.
+ */
+function pointsAtOnce({ device, dtype, eager }: Decoding): number | null {
+  if (device !== 'cpu' || dtype !== 'float32' || eager) return null;
+  // Points are shared out among the threads: whole multiples of these as they would be all at once.
+  const { threads } = native.runtimeInfo();
+  return Math.ceil(POINTS_AT_ONCE / threads) * threads;
+}
+
+/** Elements of a model's maps, finest first, and of a mask. */
+interface MapSizes {
+  full: number;
+  half: number;
+  keys: number;
+  mask: number;
+}
+
+function mapSizes({ vision_config, mask_decoder_config }: Sam3TrackerConfig): MapSizes {
+  const { hidden_size } = mask_decoder_config;
+  const [full, half, keys] = vision_config.backbone_feature_sizes
+    .slice(-3)
+    .map(([height, width]) => height * width);
+  return {
+    full: full * (hidden_size / 8),
+    half: half * (hidden_size / 4),
+    keys: keys * hidden_size,
+    mask: full,
+  };
+}
+
+/** How many of each map are alive at once. */
+type LiveMaps = Record<keyof MapSizes, number>;
+
+/**
+ * From measured peaks of the resident set, in the size of facebook/sam3 on the CPU. Points one by one (float32): 36 to 59
+ * MiB for one, 87 to 98 MiB for 16 and for 64 with one thread, 101 to 124 MiB with two, where these make 54, 101 and 126.
+ * Batches of 12 and 24 decoded as one: 43 MiB a point in float32 with eager attention and 25 MiB in bfloat16, where
+ * these make 49 and 24.
+ */
+const LIVE = {
+  /** Kept for all points of a picture. */
+  picture: { full: 1, half: 1, keys: 2, mask: 0 },
+  /** Of an object, while it is decoded by itself. */
+  object: { full: 1, half: 1, keys: 2, mask: 0 },
+  /** Of an object in a batch that is decoded as one. */
+  ofBatch: { full: 2, half: 1, keys: 4, mask: 0 },
+  /** Of an object once it is decoded, for each of its masks. */
+  decoded: { full: 0, half: 0, keys: 0, mask: 2.5 },
+} satisfies Record<string, LiveMaps>;
+
+/** How much memory the batches of a model take. */
+export interface BatchMemory {
+  /** Bytes that one point takes, about. */
+  least: number;
+  /** The most points that a batch may have to take about so many bytes; Infinity where more take no more. */
+  pointsWithin: (bytes: number) => number;
+}
+
+/**
+ * What batches take beside the model and the embeddings, about: the decoder's maps, and masks before they are encoded.
  *
  * @param model whose configuration says how large they are.
  */
-export function bytesPerPoint(model: Pick<ModelOfBatch, 'config' | 'dtype'>): number {
-  const { config, dtype } = model;
-  const { hidden_size, num_multimask_outputs } = config.mask_decoder_config;
-  const sizes = config.vision_config.backbone_feature_sizes.slice(-3);
-  const [full, half, keys] = sizes.map(([height, width]) => height * width);
-  const elements =
-    LIVE_MAPS.keys * keys * hidden_size +
-    LIVE_MAPS.half * half * (hidden_size / 4) +
-    LIVE_MAPS.full * full * (hidden_size / 8) +
-    LIVE_MAPS.masks * full * (num_multimask_outputs + 1);
-  return elements * (dtype === 'float32' ? 4 : 2);
+export function memoryOfBatches(model: ModelOfBatch & Pick<Decoding, 'device'>): BatchMemory {
+  const sizes = mapSizes(model.config);
+  const bytesOf = (live: LiveMaps): number =>
+    (Object.keys(sizes) as (keyof MapSizes)[]).reduce((sum, map) => sum + live[map] * sizes[map], 0) *
+    (model.dtype === 'float32' ? 4 : 2);
+  const masks = bytesOf(LIVE.decoded) * (model.config.mask_decoder_config.num_multimask_outputs + 1);
+  const atOnce = pointsAtOnce({
+    device: model.device,
+    dtype: model.dtype,
+    eager: model.attn_implementation === 'eager',
+  });
+  if (atOnce === null) {
+    const point = bytesOf(LIVE.ofBatch) + masks;
+    return { least: point, pointsWithin: (bytes) => Math.floor(bytes / point) };
+  }
+  const [picture, object] = [bytesOf(LIVE.picture), bytesOf(LIVE.object)];
+  const { threads } = native.runtimeInfo();
+  return {
+    least: picture + object + masks,
+    pointsWithin: (bytes) => {
+      const left = bytes - picture;
+      if (left >= threads * object + atOnce * masks) return Infinity;
+      // Each thread has one object under way.
+      const few = Math.floor(left / (object + masks));
+      return few < threads ? few : Math.floor((left - threads * object) / masks);
+    },
+  };
 }

@@ -1,7 +1,5 @@
 #include "mask_jobs.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -48,19 +46,6 @@ double SecondsSince(std::chrono::steady_clock::time_point began) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
 }
 
-/// Points whose masks are held as logits at the same time, where the decoder takes points one by one anyway.
-constexpr int64_t kPointsAtOnce = 16;
-
-/// How many points to decode before their masks are encoded and let go.
-int64_t PointsAtOnce(const TrackerModel& model, const MaskBatchOptions& options) {
-  // Otherwise the decoder takes them as one batch, whose size is the caller's choice.
-  const bool one_by_one = model.device().is_cpu() && model.dtype() == at::kFloat && !options.eager;
-  if (!one_by_one) return options.points.size(0);
-  // ObjectDecoder shares whole multiples of the threads out as it would all points.
-  const int64_t threads = at::get_num_threads();
-  return (kPointsAtOnce + threads - 1) / threads * threads;
-}
-
 /// Gives memory back that the encoder or another job has left for its next tensors: those of the decoder have
 /// other sizes, and would come on top of it. What the thread's last batch has left it takes up again.
 class BatchMemory {
@@ -91,6 +76,7 @@ MaskBatchOptions ReadMaskBatchOptions(const Napi::Object& options) {
   const std::array<int64_t, 2> size = AsSize(options.Get("pictureSize"), "pictureSize");
   MaskBatchOptions batch{AsTensorList(options.Get("imageEmbeddings"), "image_embeddings"),
                          TensorObject::FromValue(options.Get("points"), "points"),
+                         AsInt64(options.Get("pointsAtOnce"), "pointsAtOnce"),
                          AsBool(options.Get("multimaskOutput"), "multimask_output"),
                          AsBool(options.Get("eagerAttention"), "eager_attention"),
                          {AsDouble(options.Get("predIouThresh"), "pred_iou_thresh"),
@@ -112,11 +98,11 @@ MaskBatch GenerateMaskBatch(TrackerModel& model, const MaskBatchOptions& options
   input.attention = {false, false, options.eager};
   MaskBatch batch{};
   const int64_t points = options.points.size(0);
-  const int64_t at_once = PointsAtOnce(model, options);
-  for (int64_t begin = 0; begin < points; begin += at_once) {
+  for (int64_t begin = 0; begin < points; begin += options.points_at_once) {
     const auto began = std::chrono::steady_clock::now();
-    input.prompts.points =
-        options.points.slice(0, begin, std::min(begin + at_once, points)).unsqueeze(1).unsqueeze(0);
+    input.prompts.points = options.points.slice(0, begin, std::min(begin + options.points_at_once, points))
+                               .unsqueeze(1)
+                               .unsqueeze(0);
     const ScoredMasks predicted = model.Forward(input).selected;
     batch.decode_seconds += SecondsSince(began);
     const auto decoded = std::chrono::steady_clock::now();

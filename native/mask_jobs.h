@@ -13,6 +13,8 @@ struct MaskBatchOptions {
   std::vector<at::Tensor> image_embeddings;
   /// (points, 2), x and y in pixels of the model's square input.
   at::Tensor points;
+  /// How many are decoded before their masks are encoded and let go; above 0.
+  int64_t points_at_once;
   bool multimask_output;
   bool eager;
   MaskFilterOptions filter;
@@ -27,8 +29,7 @@ struct MaskBatch {
 };
 
 MaskBatchOptions ReadMaskBatchOptions(const Napi::Object& options);
-/// Decodes the points and filters their masks: one job of the model's thread. On the CPU in float32 a few
-/// points at a time, so that memory does not grow with their number.
+/// Decodes the points and filters their masks: one job of the model's thread.
 MaskBatch GenerateMaskBatch(TrackerModel& model, const MaskBatchOptions& options);
 Napi::Value ConvertMaskBatch(Napi::Env env, const MaskBatch& batch);
 

@@ -57,8 +57,11 @@ describe('mask generation', () => {
       assert.deepEqual(await sizes({ points_per_batch: 10 }), [10, 10, 5]);
       assert.deepEqual(await sizes({}), [25]);
       assert.deepEqual(await sizes({ points_per_batch: null }), [25]);
-      const some = await sizes({ max_memory: 30e6 });
+      const some = await sizes({ max_memory: 5e6 });
       assert.ok(some.length > 1 && some[0] < 25, `batches of ${some.join(', ')}`);
+      // One by one, and with room for all that a decoder takes at once.
+      assert.deepEqual(new Set(await sizes({ max_memory: 2e6 })), new Set([1]));
+      assert.deepEqual(await sizes({ max_memory: 1e9 }), [25]);
     });
 
     it('may be given', async () => {

@@ -2,7 +2,7 @@
 import { Callable } from '../callable';
 import { wrongType, wrongValue } from '../errors';
 import { Sam3ImageProcessor } from '../image-processing-sam3';
-import { bytesPerPoint } from '../mask-batches';
+import { memoryOfBatches } from '../mask-batches';
 import type { Box, CocoRLE, RLE } from '../mask-types';
 import type { Sam3TrackerModel } from '../modeling-sam3-tracker';
 import { mask_to_polygons, type Polygon } from '../polygons';
@@ -271,10 +271,10 @@ export class MaskGenerationPipeline extends UntypedCallable {
 
   #pointLimit({ max_memory }: MaskGenerationSettings): number {
     if (max_memory === null) return Infinity;
-    const perPoint = bytesPerPoint(this.model);
-    if (max_memory < perPoint)
-      throw wrongValue(`at least ${perPoint} bytes, what one point takes,`, 'max_memory', max_memory);
-    return Math.floor(max_memory / perPoint);
+    const { least, pointsWithin } = memoryOfBatches(this.model);
+    if (max_memory < least)
+      throw wrongValue(`at least ${Math.ceil(least)} bytes, what one point takes,`, 'max_memory', max_memory);
+    return pointsWithin(max_memory);
   }
 }
 

@@ -38,6 +38,8 @@ export class ModelStub {
     vision_config: { backbone_feature_sizes: [[96, 96], [48, 48], [24, 24]] }, // prettier-ignore
   };
   readonly dtype = 'float32';
+  readonly device = 'cpu';
+  readonly attn_implementation = 'sdpa';
 
   get_image_embeddings(pixels: Tensor): Promise<Tensor[]> {
     assert.deepEqual(pixels.dims, [1, 3, BUNDLED_SIDE, BUNDLED_SIDE]);
