@@ -117,7 +117,7 @@ export async function rle({ quick, runs, scratch, progress }: BenchOptions): Pro
     const apart: string[] = [];
     for (const kind of KINDS) {
       progress(kind.name);
-      const found = await compare(sides, kind, runs ?? (quick ? 3 : 15), scratch);
+      const found = await compare(sides, kind, runs ?? (quick ? 3 : 9), scratch);
       rows.push(...found.rows);
       if (!found.agree) apart.push(kind.name);
     }

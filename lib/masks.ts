@@ -36,29 +36,58 @@ export function maskPlanes(masks: MaskLike): Mask[] {
   }));
 }
 
+/** A list of whole numbers that grows. */
+class Positions {
+  list = new Uint32Array(1024);
+  length = 0;
+
+  push(position: number): void {
+    if (this.length === this.list.length) {
+      const longer = new Uint32Array(2 * this.length);
+      longer.set(this.list);
+      this.list = longer;
+    }
+    this.list[this.length++] = position;
+  }
+}
+
+/** Row-major positions, from the second row on, of pixels that differ from the one above; ascending. */
+function changesDown(data: Uint8Array | Uint8ClampedArray, width: number): Positions {
+  const changes = new Positions();
+  const look = (begin: number, end: number): void => {
+    for (let at = begin; at < end; at++) if ((data[at] !== 0) !== (data[at - width] !== 0)) changes.push(at);
+  };
+  if (width % 4 !== 0 || data.byteOffset % 4 !== 0) {
+    look(width, data.length);
+    return changes;
+  }
+  // Most of a mask is like the row above: four pixels are compared at once.
+  const cells = new Uint32Array(data.buffer, data.byteOffset, data.length / 4);
+  const row = width / 4;
+  for (let cell = row; cell < cells.length; cell++)
+    if (cells[cell] !== cells[cell - row]) look(4 * cell, 4 * cell + 4);
+  return changes;
+}
+
 /** Column-major positions at which a pixel differs from the one before it (outside, before the first), ascending. */
 function changesOf(data: Uint8Array | Uint8ClampedArray, [height, width]: ImageSize): Uint32Array {
   // Rows are read in memory order and the changes put in order by column afterwards: walking down the columns of a
   // large row-major mask misses the cache at every pixel.
-  const columns: number[] = [];
-  const positions: number[] = [];
-  const starts = new Uint32Array(width + 1);
-  for (let y = 0; y < height; y++) {
-    const row = y * width;
-    // The pixel before the first of a column is the last of the column to its left.
-    const before = y === 0 ? (height - 1) * width - 1 : row - width;
-    for (let x = 0; x < width; x++) {
-      const inside = data[row + x] !== 0;
-      const insideBefore = (y > 0 || x > 0) && data[before + x] !== 0;
-      if (inside === insideBefore) continue;
-      columns.push(x);
-      positions.push(x * height + y);
-      starts[x + 1]++;
-    }
+  const { list, length } = changesDown(data, width);
+  // The pixel before the first of a column is the last of the column to its left.
+  const last = (height - 1) * width;
+  const changesAtTop = (x: number): boolean => (data[x] !== 0) !== (x > 0 && data[last + x - 1] !== 0);
+  // Where each column's next change goes.
+  const next = new Uint32Array(width + 1);
+  for (let x = 0; x < width; x++) if (changesAtTop(x)) next[x + 1]++;
+  for (let index = 0; index < length; index++) next[(list[index] % width) + 1]++;
+  for (let x = 0; x < width; x++) next[x + 1] += next[x];
+  const changes = new Uint32Array(next[width]);
+  for (let x = 0; x < width; x++) if (changesAtTop(x)) changes[next[x]++] = x * height;
+  for (let index = 0; index < length; index++) {
+    const x = list[index] % width;
+    changes[next[x]++] = x * height + (list[index] - x) / width;
   }
-  for (let x = 0; x < width; x++) starts[x + 1] += starts[x];
-  const changes = new Uint32Array(positions.length);
-  positions.forEach((position, index) => (changes[starts[columns[index]]++] = position));
   return changes;
 }
 
@@ -71,13 +100,14 @@ function changesOf(data: Uint8Array | Uint8ClampedArray, [height, width]: ImageS
 export function mask_to_rle(mask: MaskLike): RLE {
   if (mask instanceof RLEMask) return mask.rle;
   const { data, size } = checkMask(mask, 'mask');
-  const counts: number[] = [];
+  const changes = changesOf(data, size);
+  const counts = new Array<number>(changes.length + 1);
   let previous = 0;
-  for (const change of changesOf(data, size)) {
-    counts.push(change - previous);
-    previous = change;
+  for (let index = 0; index < changes.length; index++) {
+    counts[index] = changes[index] - previous;
+    previous = changes[index];
   }
-  counts.push(size[0] * size[1] - previous);
+  counts[changes.length] = size[0] * size[1] - previous;
   return { size, counts };
 }
 

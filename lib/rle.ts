@@ -42,20 +42,29 @@ function checkRuns({ size, counts }: Runs, name?: string): void {
     throw wrongValue(`runs of ${size[0] * size[1]} pixels (${size[0]} x ${size[1]})`, where, total);
 }
 
+/** Groups of 5 bits that any difference of two counts fits in, its sign included. */
+const MOST_GROUPS = 7;
+
 /** COCO's text form: each count, from the fourth on as its difference from the last but one, in groups of 5 bits. */
 function encodeCounts(counts: ArrayLike<number>): string {
-  let text = '';
+  let letters = Buffer.allocUnsafe(counts.length + 64);
+  let length = 0;
   for (let index = 0; index < counts.length; index++) {
+    if (length + MOST_GROUPS > letters.length) {
+      const longer = Buffer.allocUnsafe(2 * letters.length);
+      letters.copy(longer, 0, 0, length);
+      letters = longer;
+    }
     let rest = index > 2 ? counts[index] - counts[index - 2] : counts[index];
     for (let more = true; more;) {
       const bits = rest & 0x1f;
       rest >>= 5;
       // Done when what is left is only the sign that the group's top bit already shows.
       more = bits & 0x10 ? rest !== -1 : rest !== 0;
-      text += String.fromCharCode((more ? bits | 0x20 : bits) + 48);
+      letters[length++] = (more ? bits | 0x20 : bits) + 48;
     }
   }
-  return text;
+  return letters.toString('latin1', 0, length);
 }
 
 function decodeCounts(text: string, name: string): number[] {
@@ -63,14 +72,17 @@ function decodeCounts(text: string, name: string): number[] {
   let position = 0;
   while (position < text.length) {
     let value = 0;
-    let scale = 1;
-    for (let more = true; more; scale *= 32) {
+    let shift = 0;
+    for (let more = true; more; shift += 5) {
       const group = text.charCodeAt(position++) - 48;
-      if (!(group >= 0 && group < 64) || scale > 32 ** 6)
+      if (!(group >= 0 && group < 64) || shift >= 5 * MOST_GROUPS)
         throw wrongValue("a complete string in COCO's text form", name, text);
-      value += (group & 0x1f) * scale;
+      const bits = group & 0x1f;
+      // The last of as many groups as there may be goes beyond 32 bits.
+      if (shift < 30) value |= bits << shift;
+      else value += bits * 2 ** shift;
       more = (group & 0x20) !== 0;
-      if (!more && group & 0x10) value -= 32 * scale;
+      if (!more && group & 0x10) value -= 32 * 2 ** shift;
     }
     counts.push(counts.length > 2 ? value + counts[counts.length - 2] : value);
   }
@@ -113,13 +125,18 @@ export function* insideRuns({ counts }: Runs): Generator<[start: number, end: nu
  * @param runs whose counts fill their size.
  */
 export function decodeRuns(runs: Runs): Uint8Array<ArrayBuffer> {
+  const { counts } = runs;
   const [height, width] = runs.size;
   const data = new Uint8Array(height * width);
   // First only where columns change, then each row from the one above: walking down columns of a large row-major mask
   // misses the cache at every pixel.
-  for (const [start, end] of insideRuns(runs)) {
+  let position = 0;
+  for (let index = 0; index < counts.length; index++) {
+    const start = position;
+    position += counts[index];
+    if (index % 2 === 0) continue;
     let top = start % height;
-    for (let x = Math.floor(start / height), left = end - start; left > 0; x++, top = 0) {
+    for (let x = (start - top) / height, left = position - start; left > 0; x++, top = 0) {
       const bottom = Math.min(top + left, height);
       data[top * width + x] ^= 1;
       if (bottom < height) data[bottom * width + x] ^= 1;
@@ -133,6 +150,42 @@ export function decodeRuns(runs: Runs): Uint8Array<ArrayBuffer> {
   return data;
 }
 
+/** Bytes that a count takes when packed: 7 bits in each, the last of them below 128. */
+function packedLength(count: number): number {
+  if (count < 2 ** 7) return 1;
+  if (count < 2 ** 14) return 2;
+  if (count < 2 ** 21) return 3;
+  return count < 2 ** 28 ? 4 : 5;
+}
+
+function packCounts(counts: Uint32Array): Uint8Array {
+  let length = 0;
+  for (let index = 0; index < counts.length; index++) length += packedLength(counts[index]);
+  const packed = new Uint8Array(length);
+  let position = 0;
+  for (let index = 0; index < counts.length; index++) {
+    let rest = counts[index];
+    for (; rest >= 128; rest >>>= 7) packed[position++] = (rest & 127) | 128;
+    packed[position++] = rest;
+  }
+  return packed;
+}
+
+function unpackCounts(packed: Uint8Array, length: number): Uint32Array {
+  const counts = new Uint32Array(length);
+  let position = 0;
+  for (let index = 0; index < length; index++) {
+    let count = 0;
+    for (let shift = 0, more = true; more; shift += 7) {
+      const byte = packed[position++];
+      count |= (byte & 127) << shift;
+      more = byte >= 128;
+    }
+    counts[index] = count;
+  }
+  return counts;
+}
+
 /**
  * A binary mask that is held as runs and unpacked when `data` is read: a photo's masks take kilobytes instead of
  * megabytes each. Every function of this package that takes a mask takes it.
@@ -142,12 +195,14 @@ export class RLEMask implements Mask {
   readonly type = 'bool';
   /** [height, width] in pixels. */
   readonly dims: ImageSize;
-  /** Lengths of runs in column-major order, outside and inside by turns; the first may be 0. */
-  readonly counts: Uint32Array;
+  // Most runs are short: a byte each is a fourth of what the numbers take.
+  readonly #packed: Uint8Array;
+  readonly #length: number;
+  #counts: WeakRef<Uint32Array> | null = null;
   #data: WeakRef<Uint8Array> | null = null;
 
   /**
-   * A mask over runs, which are kept, not copied.
+   * A mask over runs, which are copied.
    *
    * @param size [height, width] in pixels.
    * @param counts as in RLE.
@@ -157,12 +212,25 @@ export class RLEMask implements Mask {
     if (!(counts instanceof Uint32Array)) throw wrongType('a Uint32Array', 'counts', counts);
     checkRuns({ size: checkSize(size, 'size'), counts });
     this.dims = size;
-    this.counts = counts;
+    this.#packed = packCounts(counts);
+    this.#length = counts.length;
   }
 
   /** [height, width] in pixels: `dims` under the encoding's name. */
   get size(): ImageSize {
     return this.dims;
+  }
+
+  /**
+   * Lengths of runs in column-major order, outside and inside by turns; the first may be 0. Unpacked when it is read,
+   * and kept as long as somebody holds it.
+   */
+  get counts(): Uint32Array {
+    const held = this.#counts?.deref();
+    if (held) return held;
+    const counts = unpackCounts(this.#packed, this.#length);
+    this.#counts = new WeakRef(counts);
+    return counts;
   }
 
   /** (H, W), row-major: 1 inside, 0 outside. Unpacked when it is read, and kept as long as somebody holds it. */

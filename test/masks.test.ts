@@ -213,6 +213,17 @@ describe('masks', () => {
       assert.deepEqual(maskPlanes(held)[0].data, mask.data);
     });
 
+    it('give back runs of every length, and do not follow the array that they were made of', () => {
+      const lengths = [0, 1, 127, 128, 2 ** 14 - 1, 2 ** 14, 2 ** 21 - 1, 2 ** 21, 2 ** 28 - 1, 2 ** 28];
+      const pixels = lengths.reduce((sum, length) => sum + length);
+      const counts = Uint32Array.from(lengths);
+      const mask = new RLEMask([1, pixels], counts);
+      counts.fill(7);
+      assert.deepEqual([...mask.counts], lengths);
+      assert.deepEqual(mask.rle.counts, lengths);
+      assert.equal(mask.counts, mask.counts);
+    });
+
     it('refuse runs that do not fill them', () => {
       assert.throws(() => new RLEMask([3, 4], Uint32Array.of(5)), /^RangeError: Expected runs of 12 pixels/);
       assert.throws(() => new RLEMask([3, 4], [12] as never), /^TypeError: Expected a Uint32Array/);
