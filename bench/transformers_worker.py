@@ -206,8 +206,9 @@ def _array(file: str, dtype: str, dims: tuple[int, ...]) -> Tensor | Image.Image
     model = _loaded.get("model")
     if model is None or model.device.type == "cpu":
         return tensor
-    is_embedding = Path(file).name.startswith("image_embeddings")
-    return tensor.to(model.device, model.dtype if is_embedding else tensor.dtype)
+    # Its prompt encoder takes masks in the model's dtype only.
+    in_model_dtype = Path(file).name.startswith(("image_embeddings", "input_masks"))
+    return tensor.to(model.device, model.dtype if in_model_dtype else tensor.dtype)
 
 
 def _write(outputs: dict[str, Tensor], folder: Path) -> dict[str, dict]:

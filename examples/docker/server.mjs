@@ -15,8 +15,10 @@ async function segment(bytes, x, y) {
   const inputs = await processor({ images: image, input_points: [[[[x, y]]]], input_labels: [[[1]]] });
   const outputs = await model({ ...inputs, multimask_output: false });
   const [masks] = await processor.post_process_masks(outputs.pred_masks, inputs.original_sizes);
+  const { data } = await masks.cpu();
   outputs.dispose();
-  const pixels = masks.data.map((inside) => (inside ? 255 : 0));
+  masks.dispose();
+  const pixels = data.map((inside) => (inside ? 255 : 0));
   return sharp(pixels, { raw: { width: image.width, height: image.height, channels: 1 } })
     .png()
     .toBuffer();
