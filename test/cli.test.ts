@@ -244,6 +244,39 @@ describe('sam3-tracker', () => {
       assert.match(stderr, /^sam3-tracker: missing\.png: .*\n$/);
     });
 
+    it('takes points and boxes on the edges of the picture', async () => {
+      const prompts = [
+        '--point',
+        '0,0',
+        '--object',
+        '--point',
+        '600,400',
+        '--object',
+        '--box',
+        '0,0,600,400',
+      ];
+      const [{ objects }] = await segment(COFFEE, ...prompts);
+      assert.equal(objects.length, 3);
+    });
+
+    it('holds prompts against each picture by itself', async () => {
+      await new RawImage(new Uint8Array(90 * 80 * 3), 90, 80, 3).save(path.join(directory, 'small.png'));
+      const { code, stdout, stderr } = await run(
+        'segment',
+        'small.png',
+        COFFEE,
+        ...CLICK,
+        '--json',
+        '--quiet',
+      );
+      assert.equal(code, 1);
+      assert.deepEqual(
+        (JSON.parse(stdout) as ImageRecord[]).map(({ image }) => image),
+        [COFFEE],
+      );
+      assert.match(stderr, /^sam3-tracker: small\.png: .*90x80 pixels.*\n$/);
+    });
+
     it('ends with 1 for a model that is not there, with the stack only where it is asked for', async () => {
       const { code, stderr } = await run('segment', COFFEE, ...CLICK, '--model', 'none');
       assert.equal(code, 1);

@@ -22,7 +22,7 @@ const EXIT_USAGE = 2;
 const SEGMENT_HELP = `
 Prompts are pixels of the picture, x to the right and y down. --point and --box describe one object; --object, or a
 second --box, begins the next. A point's label is 1 on the object (the default) or 0 beside it. The same prompts are
-used for every IMAGE; --mask is given once for each.
+used for every IMAGE, and must lie inside each; --mask is given once for each.
 
 Examples:
   sam3-tracker segment coffee.png --point 235,215

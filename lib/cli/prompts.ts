@@ -1,5 +1,6 @@
 /** Prompts as they are written on the command line. */
 import { InvalidArgumentError } from 'commander';
+import { wrongValue } from '../errors';
 import type { Box } from '../masks';
 
 /** What is asked of one object, in pixels of the picture. */
@@ -9,6 +10,26 @@ export interface ObjectPrompt {
   /** One for each click: 1 on the object, 0 beside it. */
   labels: number[];
   box: Box | null;
+}
+
+/**
+ * Holds prompts against the picture that they are for, its edges included. The model itself takes any coordinates, as
+ * transformers' does; on the command line one outside is a slip of the hand.
+ *
+ * @throws RangeError that names the first prompt outside, and the picture's size.
+ */
+export function checkInside(
+  objects: readonly ObjectPrompt[],
+  { width, height }: { width: number; height: number },
+): void {
+  const size = `${width}x${height} pixels (width x height)`;
+  const isInside = ([x, y]: readonly number[]): boolean => x >= 0 && x <= width && y >= 0 && y <= height;
+  for (const { points, box } of objects) {
+    const point = points.find((one) => !isInside(one));
+    if (point) throw wrongValue(`a point in the picture of ${size}`, '--point', point.join(','));
+    if (box && !(isInside(box.slice(0, 2)) && isInside(box.slice(2))))
+      throw wrongValue(`a box in the picture of ${size}`, '--box', box.join(','));
+  }
 }
 
 function parseNumbers(text: string, form: string): number[] {

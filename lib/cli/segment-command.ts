@@ -4,7 +4,7 @@ import { Sam3TrackerProcessor } from '../processing-sam3-tracker';
 import { RawImage } from '../raw-image';
 import type { DeviceOption, DTypeOption } from '../types';
 import type { Output } from './output';
-import type { ObjectPrompt } from './prompts';
+import { checkInside, type ObjectPrompt } from './prompts';
 import { segmentImage } from './segment';
 import { resultName } from './usage';
 import { describeResult, writeResult, type ImageRecord } from './write-result';
@@ -72,6 +72,7 @@ export async function runSegment(
   for (const [index, name] of images.entries()) {
     try {
       const image = await RawImage.read(name);
+      checkInside(objects, image);
       const mask = options.mask.length > 0 ? await RawImage.read(options.mask[index]) : null;
       const found = await segmentImage(model, processor, { ...options, image, objects, mask });
       const record = describeResult(name, image, modelName, found);
