@@ -307,4 +307,39 @@ describe('files of a model', () => {
       );
     }
   });
+
+  describe('that failed to load', () => {
+    const failures: [what: string, change: (copy: ModelCopy) => void, code: string][] = [
+      [
+        'a weight is missing',
+        (copy) => editWeights(copy, (weights) => weights.delete(SOME_WEIGHT)),
+        'WEIGHTS_MISSING',
+      ],
+      [
+        'a sha256 is wrong',
+        (copy) => truncateSync(copy.file('torchscript/vision_encoder.pt'), 1000),
+        'HASH_MISMATCH',
+      ],
+      ['the weights are truncated', (copy) => truncateSync(copy.file(WEIGHTS), 100_000), 'FILE_INVALID'],
+    ];
+
+    before(function () {
+      if (process.platform === 'linux') return;
+      process.stdout.write('    (skipped: only Linux tells what is mapped, in /proc/self/maps)\n');
+      this.skip();
+    });
+
+    for (const [what, change, code] of failures) {
+      it(`are mapped no longer after 20 times: ${what}`, () =>
+        withModelCopy(async (copy) => {
+          const isMapped = (): boolean => readFileSync('/proc/self/maps', 'utf8').includes(copy.directory);
+          // In the file's own dtype the weights stay mapped: what is looked for is there where a load succeeds.
+          await withModel(copy.directory, () => assert.ok(isMapped()), { dtype: 'float16' });
+          change(copy);
+          for (let time = 0; time < 20; time++)
+            await assert.rejects(load(copy.directory, { dtype: 'float16' }), { code });
+          assert.ok(!isMapped());
+        }));
+    }
+  });
 });

@@ -188,6 +188,36 @@ describe('inputs of Sam3TrackerModel', () => {
       /multimask_output/,
     ],
     ['a list for the inputs', () => [pixels()], TypeError, /./],
+    ...([NaN, Infinity, -Infinity] as const).flatMap((number): (typeof refusals)[number][] => [
+      [
+        `${number} among points`,
+        () => ({
+          image_embeddings: embeddings,
+          input_points: new Tensor('float32', [5, 6, 7, number], [1, 1, 2, 2]),
+        }),
+        RangeError,
+        'Expected finite coordinates for input_points but received NaN or an infinity.',
+      ],
+      [
+        `${number} among boxes`,
+        () => ({
+          image_embeddings: embeddings,
+          input_boxes: new Tensor('float32', [20, number, 120, 150], [1, 1, 4]),
+        }),
+        RangeError,
+        'Expected finite coordinates for input_boxes but received NaN or an infinity.',
+      ],
+    ]),
+    ...[-11, -9, -2, 4, 7].map((label): (typeof refusals)[number] => [
+      `the label ${label}, which has no embedding`,
+      () => ({
+        image_embeddings: embeddings,
+        input_points: points(),
+        input_labels: labels([1, 1, 1], label),
+      }),
+      RangeError,
+      'Expected labels -10, -1 or 0 to 3 for input_labels but received others.',
+    ]),
     [
       'an object that only looks like a Tensor',
       () => ({ pixel_values: { ...pixels() } }),
@@ -242,6 +272,21 @@ describe('inputs of Sam3TrackerModel', () => {
       name: 'RangeError',
       message: 'If points are provided, labels must also be provided.',
     });
+  });
+
+  it('refuses coordinates and labels in get_prompt_embeddings as in forward', async () => {
+    const input_points = new Tensor('float32', [NaN, 1], [1, 1, 1, 2]);
+    await assert.rejects(model.get_prompt_embeddings({ input_points, input_labels: labels([1, 1, 1]) }), {
+      name: 'RangeError',
+      message: 'Expected finite coordinates for input_points but received NaN or an infinity.',
+    });
+    await assert.rejects(
+      model.get_prompt_embeddings({ input_points: points(), input_labels: labels([1, 1, 1], 7) }),
+      {
+        name: 'RangeError',
+        message: 'Expected labels -10, -1 or 0 to 3 for input_labels but received others.',
+      },
+    );
   });
 
   it('refuses unknown options in the other methods', async () => {
