@@ -14,7 +14,8 @@ export function checkNodeVersion(version: string): void {
   if (isAtLeast(version, oldest)) return;
   throw new Sam3TrackerError(
     'NODE_TOO_OLD',
-    `sam3-tracker needs Node ${oldest} or later and this is Node ${version}. Get a newer one: https://nodejs.org`,
+    `sam3-tracker needs Node ${oldest} or later, as its HTTP client undici does, and this is Node ${version}. ` +
+      'Get a newer one: https://nodejs.org',
   );
 }
 

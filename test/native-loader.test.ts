@@ -240,7 +240,7 @@ describe('loading the addon', function () {
     const preload = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.4' } });`;
     const { code, text } = run({}, preload, path.join(__dirname, '..', 'lib', 'node-version'));
     assert.equal(code, 'NODE_TOO_OLD');
-    assert.match(text, /needs Node 20[\d.]* or later and this is Node 18\.20\.4/);
+    assert.match(text, /needs Node 20[\d.]* or later, as .*undici does, and this is Node 18\.20\.4/);
     for (const version of ['20.20.2', '22.1.0', '100.0.0']) checkNodeVersion(version);
   });
 });

@@ -20,7 +20,8 @@ function installHint(debian, brew) {
 export function checkNode(version = process.versions.node) {
   if (isAtLeast(version, '20.18.1')) return;
   throw new SetupError(
-    `Node.js 20.18.1 or later is needed and this is ${version}. Install one: https://nodejs.org`,
+    `Node.js 20.18.1 or later is needed (undici, which downloads, asks for it) and this is ${version}. ` +
+      'Install one: https://nodejs.org',
   );
 }
 
