@@ -149,10 +149,13 @@ export async function loadModelSource(
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
   const { graphs, weights } = await find_model_files(files, config);
   const device = resolveDevice(wantedDevice);
-  const dtype =
-    wantedDtype === 'auto' ? await automaticDtype(config, { graphs, weights }, device) : wantedDtype;
-  const load = loadOptions(config, graphs, { weightFiles: weights, randomWeights: null, device, dtype });
-  const handle = await callNative(() => native.loadTrackerModel(load));
+  const { dtype, handle } = await files.read(async () => {
+    const found =
+      wantedDtype === 'auto' ? await automaticDtype(config, { graphs, weights }, device) : wantedDtype;
+    const rest = { weightFiles: weights, randomWeights: null, device, dtype: found };
+    const load = loadOptions(config, graphs, rest);
+    return { dtype: found, handle: await callNative(() => native.loadTrackerModel(load)) };
+  });
   const attention = attentionOf(options.attn_implementation, config);
   const { parameterCount } = handle;
   const source = new ModelSource({ graphs, device, dtype, attention, parameterCount, model: handle });

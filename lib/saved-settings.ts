@@ -4,9 +4,13 @@ import type { PretrainedFiles } from './hub/pretrained-files';
 import { decodeSpecialFloats } from './python-json';
 import { isPlainObject } from './validate';
 
+function readJson(source: PretrainedFiles, file: string): Promise<Record<string, unknown>> {
+  return source.read(() => read_json_file(file));
+}
+
 /** The content of config.json. @throws Sam3TrackerError as `PretrainedFiles.need` and `read_json_file`. */
 export async function readConfigDict(source: PretrainedFiles): Promise<Record<string, unknown>> {
-  return decodeSpecialFloats(await read_json_file(await source.need('config.json'))) as Record<
+  return decodeSpecialFloats(await readJson(source, await source.need('config.json'))) as Record<
     string,
     unknown
   >;
@@ -15,7 +19,7 @@ export async function readConfigDict(source: PretrainedFiles): Promise<Record<st
 /** The content of processor_config.json; an empty object for a model without one. @throws as `readConfigDict`. */
 export async function readProcessorConfig(source: PretrainedFiles): Promise<Record<string, unknown>> {
   const file = await source.find('processor_config.json');
-  return file === null ? {} : read_json_file(file);
+  return file === null ? {} : readJson(source, file);
 }
 
 /**
@@ -26,5 +30,5 @@ export async function readProcessorConfig(source: PretrainedFiles): Promise<Reco
  */
 export async function readImageProcessorConfig(source: PretrainedFiles): Promise<Record<string, unknown>> {
   const nested = (await readProcessorConfig(source)).image_processor;
-  return isPlainObject(nested) ? nested : read_json_file(await source.need('preprocessor_config.json'));
+  return isPlainObject(nested) ? nested : readJson(source, await source.need('preprocessor_config.json'));
 }

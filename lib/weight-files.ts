@@ -16,7 +16,7 @@ export async function find_weight_files(files: PretrainedFiles): Promise<string[
   if (single !== null) return [single];
   const index = await files.find('model.safetensors.index.json');
   if (index === null) return null;
-  const map = objectField((await read_json_file(index)).weight_map, index, 'weight_map');
+  const map = objectField((await files.read(() => read_json_file(index))).weight_map, index, 'weight_map');
   const found: string[] = [];
   for (const shard of [...new Set(Object.values(map))].sort()) {
     // A shard is a file of this model: an index from elsewhere must not lead out of it.

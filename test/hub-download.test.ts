@@ -125,12 +125,19 @@ describe('a download', () => {
     assertWhole(blob);
   });
 
-  it('replaces a blob that is too short', async () => {
+  it('replaces a blob that is too short, or too long', async () => {
     const file = await download();
-    writeFileSync(blob, content.subarray(0, 1000));
-    assert.equal(await download(), file);
-    assert.equal(readFileSync(file).length, 1000, 'a file of the cache is trusted while it is linked');
-    assertWhole(await download(true));
+    for (const damaged of [content.subarray(0, 1000), Buffer.concat([content, Buffer.from('x')])]) {
+      writeFileSync(blob, damaged);
+      assert.equal(await download(), file);
+      assertWhole(file);
+    }
+    // Of the right size it counts as what was downloaded.
+    hub.server.reset();
+    await download();
+    assert.deepEqual(hub.server.storeRequests, []);
+    await download(true);
+    assert.equal(hub.server.storeRequests.length, 1);
   });
 
   it('to a full disk says so, keeps what has arrived, and goes on later', async () => {

@@ -29,12 +29,26 @@ export abstract class PretrainedFiles {
   /** The path of a file, downloaded first where it has to be; null where the model has none of this name. */
   abstract find(filename: string): Promise<string | null>;
 
+  /** How a damaged file can be had anew, in words; null where only the caller knows. */
+  protected readonly remedy: string | null = null;
+
   /** Where a missing file was looked for, in words. */
   protected abstract readonly lookedIn: string;
 
   /** As `find`. @throws Sam3TrackerError FILE_NOT_FOUND where there is none, and what `find` throws. */
   async need(filename: string): Promise<string> {
     return (await this.find(filename)) ?? this.fail(filename);
+  }
+
+  /** Reads files of the model: the error for a damaged one says how it can be had anew. @throws what `read` throws. */
+  async read<T>(read: () => T | Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      const isDamaged = error instanceof Sam3TrackerError && error.code === 'FILE_INVALID';
+      if (!isDamaged || this.remedy === null) throw error;
+      throw new Sam3TrackerError('FILE_INVALID', `${error.message} ${this.remedy}`, { cause: error });
+    }
   }
 
   /** Ends with the error for what is missing (a file or several), saying where it was looked for. @throws Sam3TrackerError FILE_NOT_FOUND. */
@@ -90,6 +104,9 @@ class FileSource extends PretrainedFiles {
 
 class HubSource extends PretrainedFiles {
   readonly directory = null;
+  protected override readonly remedy =
+    'It lies in the hub\'s cache: with a network, { force_download: true } or "sam3-tracker download --force" ' +
+    'fetches it again.';
   readonly snapshot: RepositorySnapshot;
 
   constructor(snapshot: RepositorySnapshot) {
@@ -119,15 +136,18 @@ class HubSource extends PretrainedFiles {
  *
  * @param name_or_path a directory, an id, or the one file that is wanted.
  * @param options of the hub; a directory needs none.
+ * @param offline why nothing is to be downloaded, whatever the options say; null where they decide.
  * @throws TypeError and RangeError for options; Sam3TrackerError FILE_NOT_FOUND, saying where it looked; and as
  *   `RepositorySnapshot.open`.
  */
 export async function open_pretrained(
   name_or_path: string,
   options: HubOptions = {},
+  offline: string | null = null,
 ): Promise<PretrainedFiles> {
   checkString(name_or_path, 'pretrained_model_name_or_path');
   const settings = await readHubSettings(options);
+  settings.offline = offline ?? settings.offline;
   const kind = await kindOf(name_or_path);
   if (kind === 'directory') return new DirectorySource(name_or_path, path.resolve(name_or_path));
   if (kind === 'file') return new FileSource(name_or_path);

@@ -103,7 +103,8 @@ export class RepositorySnapshot {
   }
 
   /**
-   * The path of a file at the top of the repository, downloaded first where the cache does not have it.
+   * The path of a file at the top of the repository, downloaded first where the cache does not have it, or has it in
+   * another size than the hub names.
    *
    * @returns null where the repository has no such file, or the cache while nothing is downloaded.
    * @throws Sam3TrackerError FILE_INVALID for a link that leads out of the cache; as `downloadFile`, and as `open`.
@@ -120,7 +121,7 @@ export class RepositorySnapshot {
     const { forceDownload, revision } = this.#settings;
     const cached = await this.#cache.find(this.commit, file);
     if (this.#client === null) return cached;
-    if (cached !== null && !forceDownload) {
+    if (cached !== null && !forceDownload && (await this.#isWhole(this.#client, file, cached))) {
       // A cache that others filled may be one that cannot be written.
       await this.#cache.writeRef(revision, this.commit).catch(unlessReadOnly);
       return cached;
@@ -130,6 +131,20 @@ export class RepositorySnapshot {
     await this.#download(this.#client, file, remote);
     await this.#cache.writeRef(revision, this.commit);
     return this.#cache.find(this.commit, file);
+  }
+
+  /** Whether a file of the cache has the size that the hub names, as far as the hub says. */
+  async #isWhole(client: HubClient, file: string, cached: string): Promise<boolean> {
+    // Whoever names a commit asks the hub for nothing that the cache has, as in Python.
+    if (this.#settings.revision === this.commit) return true;
+    try {
+      const remote = (await this.#files(client)).get(file);
+      return remote === undefined || remote.size === (await sizeOf(cached));
+    } catch (error) {
+      // What is here was whole when it came: a hub that gives no list is no reason to fail.
+      if (error instanceof Sam3TrackerError) return true;
+      throw error;
+    }
   }
 
   #files(client: HubClient): Promise<Map<string, RemoteFile>> {

@@ -12,8 +12,8 @@ export interface Faults {
   ignoresRanges: boolean;
   /** What the store sends instead of a file. */
   corrupt: ((content: Buffer) => Buffer) | null;
-  /** Statuses of the next answers, first to last: for hub and store. */
-  statuses: number[];
+  /** Statuses of the next answers, first to last: for hub and store; null for one as it should be. */
+  statuses: (number | null)[];
   /** The store sends the headers and then nothing. */
   stalls: boolean;
 }
@@ -118,8 +118,8 @@ export class HubServer {
     const { authorization, range } = request.headers;
     const url = new URL(request.url ?? '/', this.endpoint);
     this.seen.push({ to, path: url.pathname, authorization, range });
-    const status = this.faults.statuses.shift();
-    if (status !== undefined) {
+    const status = this.faults.statuses.shift() ?? null;
+    if (status !== null) {
       response.writeHead(status, { 'retry-after': '0' }).end('in trouble');
       return;
     }
