@@ -73,10 +73,12 @@ function checkHash(graph: string, expected: string, found: string): void {
  * The graphs that this package ships for a configuration, chosen by its content (`config_hash`) and checked against
  * their manifest. Returns at once: the files are small.
  *
+ * @param config of the model.
+ * @param checkpoint the directory or id that the configuration is of, for the command in the error; null for none.
  * @throws Sam3TrackerError GRAPHS_NOT_FOUND, with the command that makes them, for a configuration that the package has
  *   no graphs for; FILE_NOT_FOUND and HASH_MISMATCH for a damaged installation; RangeError as `graph_config`.
  */
-export function find_graphs(config: Sam3TrackerConfig): GraphFiles {
+export function find_graphs(config: Sam3TrackerConfig, checkpoint: string | null = null): GraphFiles {
   const wanted = config_hash(config);
   if (!existsSync(BUNDLED_MODELS))
     throw new Sam3TrackerError(
@@ -99,9 +101,9 @@ export function find_graphs(config: Sam3TrackerConfig): GraphFiles {
   throw new Sam3TrackerError(
     'GRAPHS_NOT_FOUND',
     `This package has no graphs for this configuration (config_hash ${wanted}); it has those of facebook/sam3. ` +
-      'Make them once, where there is a Python with torch: "npx sam3-tracker export --checkpoint <directory of the ' +
-      'checkpoint> --out <directory>" (or --config-only <config.json>, without weights), and load the directory that ' +
-      'it writes.',
+      'Make them once, where there is a Python with torch: "npx sam3-tracker export --checkpoint ' +
+      `${checkpoint ?? '<directory of the checkpoint>'} --out <directory>" (or --config-only <config.json>, without ` +
+      'weights), and load the directory that it writes.',
   );
 }
 
@@ -139,7 +141,7 @@ export function manifestOf(graphs: GraphFiles): string {
  */
 export async function find_model_graphs(directory: string, config: Sam3TrackerConfig): Promise<Graphs> {
   const folder = path.join(directory, 'torchscript');
-  if (!(await kindOf(folder))) return { files: find_graphs(config), holdsWeights: false };
+  if (!(await kindOf(folder))) return { files: find_graphs(config, directory), holdsWeights: false };
   const files = graphFilesOf(folder);
   for (const graph of Object.values(files)) {
     if (!(await isFile(graph)))

@@ -26,7 +26,7 @@ export async function find_model_graphs_of(
   config: Sam3TrackerConfig,
 ): Promise<Graphs> {
   return source.directory === null
-    ? { files: find_graphs(config), holdsWeights: false }
+    ? { files: find_graphs(config, source.name), holdsWeights: false }
     : find_model_graphs(source.directory, config);
 }
 

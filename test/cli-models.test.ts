@@ -40,6 +40,9 @@ describe('sam3-tracker download', () => {
     assert.match(stderr, /^Downloading config\.json[^]*Downloading model\.safetensors \(4\.0 MB\)\n$/);
     for (const name of [folder, ID]) assert.equal((await inspect(name)).problem, null);
     hub.server.reset();
+    // It only looks.
+    for (const revision of ['main', 'v9']) await run('inspect', ID, '--revision', revision);
+    assert.deepEqual(hub.server.seen, []);
     const again = await run('download', ID, '--quiet');
     assert.deepEqual(again, { code: 0, stdout, stderr: '' });
     assert.deepEqual(hub.server.storeRequests, []);
@@ -66,6 +69,20 @@ describe('sam3-tracker download', () => {
     const { code, stderr } = await run('download', ID);
     assert.equal(code, 0);
     assert.match(stderr, /Note: This package has no graphs for this configuration/);
+    const folder = path.join(hub.folder(), 'snapshots', hub.server.commit(ID));
+    assert.ok(stderr.includes(`sam3-tracker export --checkpoint ${folder} --out `));
+  });
+});
+
+describe('sam3-tracker inspect of a model on the hub', () => {
+  const hub = new HubFixture();
+
+  it('that is not in the cache names the command that fetches it', async () => {
+    const { code, stderr } = await run('inspect', ID);
+    assert.equal(code, 1);
+    assert.match(stderr, /only looks \("sam3-tracker download tests\/tiny" fetches it\)/);
+    assert.doesNotMatch(stderr, /local_files_only/);
+    assert.deepEqual(hub.server.seen, []);
   });
 });
 
@@ -193,6 +210,10 @@ describe('sam3-tracker export', () => {
       const { code, stderr } = await run('export', '--help');
       assert.equal(code, 1);
       assert.match(stderr, /needs Python 3\.10 or later.*SAM3_TRACKER_PYTHON/);
+      assert.match(
+        stderr,
+        /pip install -r .*requirements\.txt" \(torch==.*, transformers==.*, safetensors==/,
+      );
     } finally {
       delete process.env.SAM3_TRACKER_PYTHON;
     }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Sam3TrackerConfig } from '../lib/configuration-sam3-tracker';
+import type { Sam3TrackerError } from '../lib/errors';
 import { find_graphs, find_model_graphs } from '../lib/graph-files';
 import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
 import { Sam3TrackerProcessor } from '../lib/processing-sam3-tracker';
@@ -77,7 +78,12 @@ describe('a checkpoint without graphs', () => {
       copy.editJson<{ mask_decoder_config: { mlp_dim: number } }>('config.json', (config) => {
         config.mask_decoder_config.mlp_dim = 128;
       });
-      await assert.rejects(Sam3TrackerModel.from_pretrained(copy.directory), { code: 'GRAPHS_NOT_FOUND' });
+      await assert.rejects(Sam3TrackerModel.from_pretrained(copy.directory), (error: Error) => {
+        assert.equal((error as Sam3TrackerError).code, 'GRAPHS_NOT_FOUND');
+        // The command is one that can be pasted.
+        assert.ok(error.message.includes(`sam3-tracker export --checkpoint ${copy.directory} --out `));
+        return true;
+      });
     }));
 });
 

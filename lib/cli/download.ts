@@ -61,7 +61,7 @@ export async function runDownload(model: string, options: DownloadOptions, outpu
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
   for (const name of ['processor_config.json', 'preprocessor_config.json']) await files.find(name);
   try {
-    if (files.directory === null) find_graphs(config);
+    if (files.directory === null) find_graphs(config, files.folder);
   } catch (error) {
     if (!(error instanceof Sam3TrackerError) || error.code !== 'GRAPHS_NOT_FOUND') throw error;
     output.stderr.write(`Note: ${error.message}\n`);

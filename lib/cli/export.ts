@@ -1,7 +1,7 @@
 /** `sam3-tracker export`: runs the Python exporter that comes with the package. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Sam3TrackerError } from '../errors';
 import { PACKAGE_ROOT } from '../package-root';
@@ -12,6 +12,14 @@ function findPython(): string {
   if (named) return named;
   const own = path.join(PACKAGE_ROOT, '.venv', 'bin', 'python');
   return existsSync(own) ? own : 'python3';
+}
+
+const REQUIREMENTS = path.join(PACKAGE_ROOT, 'scripts', 'requirements.txt');
+
+/** The packages that the exporter needs. */
+function packages(): string {
+  const lines = readFileSync(REQUIREMENTS, 'utf8').split('\n');
+  return lines.filter((line) => line !== '' && !line.startsWith('#')).join(', ');
 }
 
 /**
@@ -33,7 +41,7 @@ export async function runExport(args: readonly string[], output: Output): Promis
     throw new Sam3TrackerError(
       'FILE_NOT_FOUND',
       `The exporter needs Python 3.10 or later, and ${python} cannot be run: ${(cause as Error).message}. Install it, ` +
-        'or set SAM3_TRACKER_PYTHON.',
+        `or set SAM3_TRACKER_PYTHON; then "pip install -r ${REQUIREMENTS}" (${packages()}).`,
       { cause },
     );
   }

@@ -124,14 +124,14 @@ function problemOf(record: ModelRecord): string | null {
 
 /** Describes a model; nothing is downloaded. @throws as `from_pretrained` for what cannot be described at all. */
 async function describeModel(name: string, options: InspectOptions): Promise<ModelRecord> {
-  const files = await open_pretrained(name, {
-    revision: options.revision,
-    cache_dir: options.cacheDir,
-    local_files_only: true,
-  });
+  const files = await open_pretrained(
+    name,
+    { revision: options.revision, cache_dir: options.cacheDir },
+    `"sam3-tracker inspect" only looks ("sam3-tracker download ${name}" fetches it)`,
+  );
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
   const weightFiles = (await find_weight_files(files)) ?? [];
-  const weights = await callNative(() => native.readWeightInfo(weightFiles));
+  const weights = await files.read(() => callNative(() => native.readWeightInfo(weightFiles)));
   let graphs: string[] = [];
   let expected: Record<string, number[]> | null = null;
   let problem: string | null = null;
