@@ -46,9 +46,15 @@ torch::jit::Module LoadGraph(const std::string& path) {
 
 void BindingProblems::Throw() const {
   if (!missing.empty()) {
-    throw Sam3Error(ErrorCode::kWeightsMissing, "The checkpoint misses " + std::to_string(missing.size()) +
-                                                    " weights that the graphs need: " + NameList(missing) +
-                                                    ".");
+    std::string message = "The checkpoint misses " + std::to_string(missing.size()) +
+                          " weights that the graphs need: " + NameList(missing) + ".";
+    if (is_without_decoder) {
+      message +=
+          " It has nothing of the tracker's mask decoder, so it is another model's, or SAM3's detector "
+          "alone; "
+          "facebook/sam3's model.safetensors holds the tracker beside the detector.";
+    }
+    throw Sam3Error(ErrorCode::kWeightsMissing, message);
   }
   if (!misshapen.empty()) {
     throw Sam3Error(ErrorCode::kWeightsShape,

@@ -16,6 +16,8 @@ struct BindingProblems {
   std::vector<std::string> missing;
   // With the shapes of either side.
   std::vector<std::string> misshapen;
+  // Whether the files have nothing of the tracker's mask decoder: then they are another model's.
+  bool is_without_decoder = false;
 
   // Throws Sam3Error kWeightsMissing or kWeightsShape that names the weights; returns where there are none.
   void Throw() const;

@@ -33,6 +33,7 @@ TrackerModel::Components TrackerModel::LoadComponents(const LoadOptions& options
   // A braced list is evaluated in its order, which random weights depend on.
   Components components{load(options.vision_encoder), load(options.prompt_encoder),
                         load(options.mask_decoder)};
+  problems.is_without_decoder = !options.weight_files.empty() && components.mask_decoder.weights().empty();
   problems.Throw();
   const std::vector<std::string> unused = store.Unused();
   if (unused.empty()) return components;
