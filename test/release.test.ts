@@ -141,6 +141,9 @@ describe('a release', function () {
     const faults = checks.tarballFaults(others);
     for (const name of strangers) assert.ok(faults.includes(`the tarball holds ${name}`), name);
     assert.ok(faults.includes('the tarball lacks dist/index.d.ts'));
+    // Without these there is no facebook/sam3.
+    for (const name of ['config.json', 'torchscript/vision_encoder.pt', 'torchscript/manifest.json'])
+      assert.ok(faults.includes(`the tarball lacks models/sam3/${name}`), name);
     assert.ok(faults.includes('the tarball has 41.0 MB, more than 40'));
   });
 

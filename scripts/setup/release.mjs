@@ -22,13 +22,15 @@ const required = [
   ...platforms.flatMap((platform) =>
     ['build.json', 'sam3-tracker.node', 'libtorch_loader.so'].map((name) => `prebuilds/${platform}/${name}`),
   ),
-  ...['README.md', 'config.json', 'model.safetensors', 'processor_config.json'].map(
-    (name) => `models/sam3-tracker-tiny/${name}`,
-  ),
+  'models/sam3-tracker-tiny/model.safetensors',
+  'scripts/requirements.txt',
   ...['sam3', 'sam3-tracker-tiny'].flatMap((model) =>
-    ['vision_encoder.pt', 'prompt_encoder.pt', 'mask_decoder.pt', 'manifest.json'].map(
-      (name) => `models/${model}/torchscript/${name}`,
-    ),
+    [
+      ...['README.md', 'config.json', 'processor_config.json'],
+      ...['vision_encoder.pt', 'prompt_encoder.pt', 'mask_decoder.pt', 'manifest.json'].map(
+        (name) => `torchscript/${name}`,
+      ),
+    ].map((name) => `models/${model}/${name}`),
   ),
 ];
 /** What a tarball may hold (the exporter is for `sam3-tracker export`); binding.gyp would make npm build at install. */
