@@ -15,6 +15,18 @@ export async function makeFullSizeModel(): Promise<string> {
   return FULL_SIZE_MODEL;
 }
 
+/**
+ * Makes, of the full-size model (`fullSize`, its directory), a checkpoint as facebook/sam3's file is: its weights under the names of sam3_video,
+ * among 1.6 GB of other parts' weights (3.4 GB in `.cache/bench`).
+ *
+ * @throws Error where that fails.
+ */
+export async function makeVideoCheckpoint(fullSize: string): Promise<string> {
+  const directory = path.join(ROOT, '.cache', 'bench', 'sam3-video');
+  await runPython('make_video_checkpoint.py', directory, fullSize);
+  return directory;
+}
+
 /** Makes what is missing or stale of a model's ONNX graphs; returns their directory. @throws Error where that fails. */
 export async function makeOnnxGraphs(directory: string): Promise<string> {
   const graphs = path.join(ROOT, '.cache', 'bench', 'onnx', path.basename(directory));
