@@ -1,6 +1,7 @@
 /** Runs one case on every side in turn, and lets it count only where the sides agree. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { LIMITS } from '../test/parity/compare';
 import { differenceOf, type ArrayFile, type Difference } from './arrays';
 import type { Case } from './cases';
@@ -15,6 +16,9 @@ export interface Agreement {
   /** For people. */
   difference: string;
 }
+
+/** Pools of threads wait awake for a while after their work, ONNX Runtime's longest: not beside the next side's call. */
+const PAUSE_MS = 100;
 
 /** How far two sides may be apart. */
 export interface Limits {
@@ -76,6 +80,7 @@ export async function compareCase(
     for (const [index, peer] of peers.entries()) {
       const save = isFirst ? path.join(scratch, peer.side) : null;
       if (save) await mkdir(save, { recursive: true });
+      await setTimeout(PAUSE_MS);
       const timed = await peer.call<Timed>('run', { call, args, save });
       if (isFirst) outputs.push(timed.outputs);
       if (round >= 0) times[index].push(1000 * timed.seconds);

@@ -56,6 +56,9 @@ DecodedObjects ObjectDecoder::Decode(const std::vector<at::Tensor>& image_embedd
     kept->image = component_->Run("prepare_image", {embedding, positions, no_mask}).toTensorVector();
   }
   cache_.Trim();
+  if (prepared_positions_.empty()) {
+    prepared_positions_ = component_->Run("prepare_positions", {positions}).toTensorVector();
+  }
 
   const int64_t images = sparse.size(0);
   const int64_t objects = sparse.size(1);
@@ -89,7 +92,8 @@ void ObjectDecoder::DecodeObjects(const std::function<c10::List<at::Tensor>(int6
     const TensorCacheScope tensor_cache;
     for (int64_t object = begin; object < end; ++object) {
       const at::Tensor tokens = sparse.narrow(0, image, 1).narrow(1, object, 1);
-      const c10::IValue output = component_->Run("decode_prepared", {image_of(object), features, tokens});
+      const c10::IValue output =
+          component_->Run("decode_prepared", {image_of(object), prepared_positions_, features, tokens});
       const auto& elements = output.toTupleRef().elements();
       size_t index = 0;
       for (at::Tensor* all : {&decoded->all.masks, &decoded->all.iou_scores, &decoded->object_score_logits}) {

@@ -20,9 +20,9 @@ struct DecodedObjects {
   at::Tensor object_score_logits;  // (images, objects, 1)
 };
 
-// Runs the decoder's methods prepare_image, prepare_features and decode_prepared: equal to its method decode
-// but for rounding. What depends on the image alone is computed once for each image, and objects are shared
-// out among the threads one by one, so that what they compute on stays in the caches.
+// Runs the decoder's methods prepare_image, prepare_positions, prepare_features and decode_prepared: equal to
+// its method decode but for rounding. What depends on the image alone is computed once for each image, and
+// objects are shared out among the threads one by one, so that what they compute on stays in the caches.
 class ObjectDecoder {
  public:
   // `component` is the mask decoder and outlives this.
@@ -45,6 +45,8 @@ class ObjectDecoder {
 
   ScriptComponent* component_;
   PreparedImagesCache cache_;
+  // What prepare_positions gives: depends on the weights alone, so it is computed with the first click.
+  std::vector<at::Tensor> prepared_positions_;
 };
 
 }  // namespace sam3_tracker

@@ -71,15 +71,18 @@ class Attention(nn.Module):
         weights = torch.softmax(torch.bmm(self._split_tokens(self.q_proj(query)) * self.scaling, keys[0]), dim=-1)
         return self.o_proj(self._join_tokens(torch.bmm(weights, values[0]), query.shape[0]))
 
-    def tokens_to_image(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def tokens_to_image(self, query: Tensor, keys: Tensor, position_keys: Tensor) -> Tensor:
         """`forward` with W_k multiplied into the queries and W_v behind the weighted mean of the positions.
 
-        query (objects, n, channels), key and value (objects, positions, channels).
+        query (objects, n, channels), keys (objects, positions, channels) without the positional embeddings, whose
+        projection comes from project_image_keys: scores are a sum of the two.
         """
         objects, channels = query.shape[0], query.shape[2]
-        query = self._fold(self._split_tokens(self.q_proj(query)) * self.scaling, self.k_proj.weight, objects)
-        weights = torch.softmax(torch.bmm(query, key.transpose(1, 2)), dim=-1)
-        means = torch.bmm(weights, value).view(objects, self.num_attention_heads, -1, channels)
+        query = self._split_tokens(self.q_proj(query)) * self.scaling
+        scores = self._join_scores(torch.bmm(query, position_keys[0]), objects)
+        query = self._fold(query, self.k_proj.weight, objects)
+        weights = torch.softmax(scores.baddbmm_(query, keys.transpose(1, 2)), dim=-1)
+        means = torch.bmm(weights, keys).view(objects, self.num_attention_heads, -1, channels)
         means = means.transpose(0, 1).reshape(self.num_attention_heads, -1, channels)
         attended = torch.bmm(means, self._per_head(self.v_proj.weight).transpose(1, 2))
         return self.o_proj(self._join_tokens(attended, objects) + self.v_proj.bias)
@@ -94,19 +97,18 @@ class Attention(nn.Module):
         weights = torch.softmax(scores.view(self.num_attention_heads, objects, tokens, -1), dim=2)
         return weights.transpose(0, 1).reshape(objects, self.num_attention_heads * tokens, -1)
 
-    def image_to_tokens(self, query: Tensor, key: Tensor) -> Tensor:
+    def image_to_tokens(self, keys: Tensor, position_queries: Tensor, key: Tensor) -> Tensor:
         """Attention weights of every position for the tokens, with W_q multiplied into the keys.
 
-        query (objects, positions, channels), key (objects, n, channels) -> (objects, heads * n, positions).
+        keys (objects, positions, channels) as in tokens_to_image, position_queries from project_image_queries, key
+        (objects, n, channels) -> (objects, heads * n, positions).
         """
         objects, tokens = key.shape[0], key.shape[1]
-        heads = self.num_attention_heads
         key = self._split_tokens(self.k_proj(key)) * self.scaling
-        shifts = torch.bmm(key, self.q_proj.bias.view(heads, self.head_dim, 1)).view(heads, objects, tokens)
-        shifts = shifts.transpose(0, 1).reshape(objects, heads * tokens, 1)
+        scores = self._join_scores(torch.bmm(key, position_queries[0]), objects)
         key = self._fold(key, self.q_proj.weight, objects)
-        scores = torch.baddbmm(shifts, key, query.transpose(1, 2)).view(objects, heads, tokens, -1)
-        return torch.softmax(scores, dim=2).view(objects, heads * tokens, -1)
+        scores = scores.baddbmm_(key, keys.transpose(1, 2)).view(objects, self.num_attention_heads, tokens, -1)
+        return torch.softmax(scores, dim=2).view(objects, self.num_attention_heads * tokens, -1)
 
     def image_update_values(self, value: Tensor) -> Tensor:
         """What each head adds to a position for each token, with W_o multiplied into the values.
@@ -133,6 +135,11 @@ class Attention(nn.Module):
     def _join_tokens(self, attended: Tensor, objects: int) -> Tensor:
         """(heads, objects * n, head_dim) -> (objects, n, heads * head_dim)."""
         return attended.transpose(0, 1).reshape(objects, -1, self.num_attention_heads * self.head_dim)
+
+    def _join_scores(self, scores: Tensor, objects: int) -> Tensor:
+        """(heads, objects * n, positions) -> (objects, heads * n, positions)."""
+        scores = scores.view(self.num_attention_heads, objects, -1, scores.shape[2]).transpose(0, 1)
+        return scores.reshape(objects, -1, scores.shape[3])
 
     def _per_head(self, weight: Tensor) -> Tensor:
         """(heads * head_dim, channels) -> (heads, head_dim, channels)."""

@@ -123,11 +123,15 @@ class DecoderComponent(nn.Module):
         return self.mask_decoder.prepare_image(image_embedding, image_positional_embeddings, dense)
 
     @torch.jit.export
+    def prepare_positions(self, image_positional_embeddings: Tensor) -> List[Tensor]:
+        return self.mask_decoder.prepare_positions(image_positional_embeddings)
+
+    @torch.jit.export
     def prepare_features(self, feat_s0: Tensor, feat_s1: Tensor) -> List[Tensor]:
         return self.mask_decoder.prepare_features(feat_s0, feat_s1)
 
     @torch.jit.export
     def decode_prepared(
-        self, image: List[Tensor], features: List[Tensor], sparse: Tensor
+        self, image: List[Tensor], positions: List[Tensor], features: List[Tensor], sparse: Tensor
     ) -> Tuple[Tensor, Tensor, Tensor]:
-        return self.mask_decoder.forward_prepared(image, features, sparse)
+        return self.mask_decoder.forward_prepared(image, positions, features, sparse)

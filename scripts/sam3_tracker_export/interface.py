@@ -154,7 +154,7 @@ def _decoder_methods(config: GraphConfig) -> List[dict]:
 
 
 def _prepared_methods(config: GraphConfig, decode: List[Value]) -> List[dict]:
-    """`decode` in three steps, of which the first two depend on the image alone, and on a mask prompt.
+    """`decode` in steps, of which all but the last depend on the image alone, on a mask prompt, or on neither.
 
     Without attention_similarity and target_embedding, with one image at a time and the positional embeddings and the
     mask prompt once for all its objects, and with the operations in another order: equal but for rounding.
@@ -167,8 +167,10 @@ def _prepared_methods(config: GraphConfig, decode: List[Value]) -> List[dict]:
 
     def image(batch: object) -> Value:
         projections = [[batch, heads, head_dim, positions], [batch, heads, positions, head_dim]]
-        shapes = [[batch, positions, channels], [1, positions, channels], *projections, projections[0]]
-        return ("image", "List[Tensor]", shapes)
+        return ("image", "List[Tensor]", [[batch, positions, channels], *projections, projections[0]])
+
+    projected = [[1, heads, head_dim, positions]] * (2 * decoder.num_hidden_layers - 1)
+    of_positions: Value = ("positions", "List[Tensor]", projected)
 
     def features(batch: object) -> Value:
         shapes = [[batch, height, width, 4, channels // 2], [batch, height, width, channels]]
@@ -182,10 +184,11 @@ def _prepared_methods(config: GraphConfig, decode: List[Value]) -> List[dict]:
     masks = decoder.num_multimask_outputs + 1
     return [
         _method("prepare_image", [image_embedding, one_for_all, one_per_image], [image("batch")]),
+        _method("prepare_positions", [one_for_all], [of_positions]),
         _method("prepare_features", [feat_s0, feat_s1], [features("batch")]),
         _method(
             "decode_prepared",
-            [image(1), features(1), sparse],
+            [image(1), of_positions, features(1), sparse],
             [
                 ("masks", "Tensor", [1, "objects", masks, height0, width0]),
                 ("iou_scores", "Tensor", [1, "objects", masks]),

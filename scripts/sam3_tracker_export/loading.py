@@ -88,16 +88,17 @@ class ExportedTracker:
         )
 
     def decode_prepared(self, image_embeddings, sparse, dense) -> tuple:
-        """As `decode`, in the three steps that the native addon takes, image by image."""
+        """As `decode`, in the steps that the native addon takes, image by image."""
         feat_s0, feat_s1, image_embedding = image_embeddings
         decoder = self.mask_decoder
         positions = self.prompt_encoder.image_wide_positional_embeddings()
+        prepared = decoder.prepare_positions(positions)
         results = []
         for index in range(len(sparse)):
             one = slice(index, index + 1)
             image = decoder.prepare_image(image_embedding[one], positions, dense[one])
             features = decoder.prepare_features(feat_s0[one], feat_s1[one])
-            results.append(decoder.decode_prepared(image, features, sparse[one]))
+            results.append(decoder.decode_prepared(image, prepared, features, sparse[one]))
         return tuple(torch.cat(values) for values in zip(*results, strict=True))
 
     def decode_in_float64(self, image_embeddings, sparse, dense) -> tuple:

@@ -66,30 +66,35 @@ class TwoWayAttentionBlock(nn.Module):
         """
         queries = self.attend_to_tokens(queries, query_point_embedding, False)
         query = (queries + query_point_embedding)[0]
-        attended = self.cross_attn_token_to_image.tokens_to_shared_image(query, image[2], image[3])
+        attended = self.cross_attn_token_to_image.tokens_to_shared_image(query, image[1], image[2])
         queries = self.feed_forward(queries, attended)
 
         query = (queries + query_point_embedding)[0]
-        weights = self.cross_attn_image_to_token.shared_image_to_tokens(image[4], query)
+        weights = self.cross_attn_image_to_token.shared_image_to_tokens(image[3], query)
         updates = self.cross_attn_image_to_token.image_update_values(queries[0])
         keys = image[0].expand(queries.shape[1], -1, -1)
         return queries, self.layer_norm4(torch.baddbmm(keys, weights.transpose(1, 2), updates))
 
     def forward_folded(
-        self, queries: Tensor, keys: Tensor, query_point_embedding: Tensor, key_point_embedding: Tensor
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        query_point_embedding: Tensor,
+        position_keys: Tensor,
+        position_queries: Tensor,
     ) -> Tuple[Tensor, Tensor]:
         """`forward` with the weights of the image side folded into the tokens; overwrites `keys`.
 
-        queries (1, objects, n, channels), keys (objects, positions, channels) -> the same.
+        queries (1, objects, n, channels), keys (objects, positions, channels) -> the same; the positions' projections are
+        from prepare_positions.
         """
         queries = self.attend_to_tokens(queries, query_point_embedding, False)
         query = (queries + query_point_embedding)[0]
-        key = keys + key_point_embedding
-        attended = self.cross_attn_token_to_image.tokens_to_image(query, key, keys)
+        attended = self.cross_attn_token_to_image.tokens_to_image(query, keys, position_keys)
         queries = self.feed_forward(queries, attended)
 
         query = (queries + query_point_embedding)[0]
-        weights = self.cross_attn_image_to_token.image_to_tokens(key, query)
+        weights = self.cross_attn_image_to_token.image_to_tokens(keys, position_queries, query)
         updates = self.cross_attn_image_to_token.image_update_values(queries[0])
         return queries, self.layer_norm4(keys.baddbmm_(weights.transpose(1, 2), updates))
 
@@ -141,34 +146,51 @@ class TwoWayTransformer(nn.Module):
         queries = queries + self.final_attn_token_to_image(query, key, keys, None, eager)
         return self.layer_norm_final_attn(queries), keys, attentions
 
-    def forward_prepared(self, point_embeddings: Tensor, image: List[Tensor]) -> Tuple[Tensor, Tensor]:
-        """`forward` for the objects of one image from prepare_image: tokens (1, objects, n, channels) -> the same, and
-        keys (objects, positions, channels)."""
-        queries, positions = point_embeddings, image[1]
-        keys = image[0]
+    def forward_prepared(
+        self, point_embeddings: Tensor, image: List[Tensor], positions: List[Tensor]
+    ) -> Tuple[Tensor, Tensor]:
+        """`forward` for the objects of one image from prepare_image and prepare_positions: tokens (1, objects, n,
+        channels) -> the same, and keys (objects, positions, channels)."""
+        queries, keys = point_embeddings, image[0]
         for index, layer in enumerate(self.layers):
             if index == 0:
                 queries, keys = layer.forward_shared(queries, point_embeddings, image)
             else:
-                queries, keys = layer.forward_folded(queries, keys, point_embeddings, positions)
+                place = 2 * (index - 1)
+                queries, keys = layer.forward_folded(
+                    queries, keys, point_embeddings, positions[place], positions[place + 1]
+                )
         query = (queries + point_embeddings)[0]
-        attended = self.final_attn_token_to_image.tokens_to_image(query, keys + positions, keys)
+        attended = self.final_attn_token_to_image.tokens_to_image(query, keys, positions[-1])
         return self.layer_norm_final_attn(queries + attended), keys
 
     def prepare_image(self, keys: Tensor, positions: Tensor) -> List[Tensor]:
         """What the blocks need of images (images, positions, channels) whatever the prompts, in this order.
 
-        The images, their positional embeddings (1, positions, channels), and the first block's projections: keys and
+        The images, and with their positional embeddings (1, positions, channels) the first block's projections: keys and
         values for the tokens' attention, queries for the image's, as decoder_attention.py describes them.
         """
         key = keys + positions
-        image: List[Tensor] = [keys, positions]
+        image: List[Tensor] = [keys]
         for index, layer in enumerate(self.layers):
             if index == 0:
                 image.append(layer.cross_attn_token_to_image.project_image_keys(key))
                 image.append(layer.cross_attn_token_to_image.project_image_values(keys))
                 image.append(layer.cross_attn_image_to_token.project_image_queries(key))
         return image
+
+    def prepare_positions(self, positions: Tensor) -> List[Tensor]:
+        """What the blocks behind the first need of positional embeddings (1, positions, channels), whatever the image.
+
+        For each of them keys for the tokens' attention and queries for the image's; at the end keys for the last one.
+        """
+        prepared: List[Tensor] = []
+        for index, layer in enumerate(self.layers):
+            if index > 0:
+                prepared.append(layer.cross_attn_token_to_image.project_image_keys(positions))
+                prepared.append(layer.cross_attn_image_to_token.project_image_queries(positions))
+        prepared.append(self.final_attn_token_to_image.project_image_keys(positions))
+        return prepared
 
 
 class MaskDecoder(nn.Module):
@@ -262,6 +284,10 @@ class MaskDecoder(nn.Module):
         keys = (image_embedding + dense).flatten(2).transpose(1, 2).contiguous()
         return self.transformer.prepare_image(keys, image_positional_embeddings.flatten(2).transpose(1, 2).contiguous())
 
+    def prepare_positions(self, image_positional_embeddings: Tensor) -> List[Tensor]:
+        """See TwoWayTransformer.prepare_positions."""
+        return self.transformer.prepare_positions(image_positional_embeddings.flatten(2).transpose(1, 2).contiguous())
+
     def prepare_features(self, feat_s0: Tensor, feat_s1: Tensor) -> List[Tensor]:
         """The high-resolution features in the order in which upscale_prepared makes its rows, its biases added.
 
@@ -311,10 +337,10 @@ class MaskDecoder(nn.Module):
         return masks.view(-1, 4 * height, 4 * width)
 
     def forward_prepared(
-        self, image: List[Tensor], features: List[Tensor], sparse: Tensor
+        self, image: List[Tensor], positions: List[Tensor], features: List[Tensor], sparse: Tensor
     ) -> Tuple[Tensor, Tensor, Tensor]:
-        """`forward` for objects (1, objects, n, channels) of one image, from prepare_image and prepare_features."""
-        tokens, keys = self.transformer.forward_prepared(self.make_tokens(sparse), image)
+        """`forward` for objects (1, objects, n, channels) of one image, from what the prepare methods give."""
+        tokens, keys = self.transformer.forward_prepared(self.make_tokens(sparse), image, positions)
         mask_weights = self.mask_weights(tokens)
         masks: List[Tensor] = []
         for index in range(sparse.shape[1]):
