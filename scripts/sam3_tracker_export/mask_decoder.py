@@ -85,8 +85,8 @@ class TwoWayAttentionBlock(nn.Module):
     ) -> Tuple[Tensor, Tensor]:
         """`forward` with the weights of the image side folded into the tokens; overwrites `keys`.
 
-        queries (1, objects, n, channels), keys (objects, positions, channels) -> the same; the positions' projections are
-        from prepare_positions.
+        queries (1, objects, n, channels), keys (objects, positions, channels) -> the same; the projections of the
+        positions are from prepare_positions.
         """
         queries = self.attend_to_tokens(queries, query_point_embedding, False)
         query = (queries + query_point_embedding)[0]
@@ -167,8 +167,8 @@ class TwoWayTransformer(nn.Module):
     def prepare_image(self, keys: Tensor, positions: Tensor) -> List[Tensor]:
         """What the blocks need of images (images, positions, channels) whatever the prompts, in this order.
 
-        The images, and with their positional embeddings (1, positions, channels) the first block's projections: keys and
-        values for the tokens' attention, queries for the image's, as decoder_attention.py describes them.
+        The images, and with their positional embeddings (1, positions, channels) the first block's projections: keys
+        and values for the tokens' attention, queries for the image's, as decoder_attention.py describes them.
         """
         key = keys + positions
         image: List[Tensor] = [keys]
