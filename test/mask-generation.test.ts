@@ -13,10 +13,11 @@ import {
   mask_to_polygons,
   pipeline,
   rle_to_mask,
+  type Box,
   type MaskGenerationOptions,
   type MaskGenerationProgress,
 } from '../lib/index';
-import { FEW, ask, picture } from './support/mask-generation';
+import { FEW, FindingStub, ask, picture, pipelineOf } from './support/mask-generation';
 
 const PHOTO = path.join(__dirname, '..', 'examples', 'images', 'astronaut.png');
 
@@ -122,6 +123,34 @@ describe('mask generation', () => {
         );
       }
       assert.deepEqual(points.slice(0, 4), [[125, 75], [175, 75], [125, 125], [175, 125]]); // prettier-ignore
+    });
+  });
+
+  describe('of two masks that overlap', () => {
+    const HALF: Box = [5, 5, 24, 24];
+    // Of the whole picture, better, and of its first crop; then one in each that overlaps with none.
+    const stub = (): FindingStub =>
+      new FindingStub([[HALF, 0.9], [[40, 5, 50, 30], 0.8]], [[[5, 5, 25, 24], 0.6], [[5, 27, 9, 30], 0.5]]); // prettier-ignore
+    const scoresOf = async (options: MaskGenerationOptions<'binary'>): Promise<number[]> => {
+      const every = { points_per_crop: 2, crops_n_layers: 1 };
+      return (await pipelineOf(stub())(picture(60, 40), { ...every, ...options })).scores;
+    };
+
+    it('the one of the smaller crop stays, though its predicted IoU is lower', async () => {
+      assert.deepEqual(await scoresOf({}), [0.8, 0.6, 0.5]);
+    });
+
+    it("the one with the better predicted IoU stays with reference: 'transformers'", async () => {
+      assert.deepEqual(await scoresOf({ reference: 'transformers' }), [0.9, 0.8, 0.5]);
+    });
+
+    it('both stay where no box overlaps enough for crops_nms_thresh', async () => {
+      assert.deepEqual(await scoresOf({ crops_nms_thresh: 1 }), [0.9, 0.8, 0.6, 0.5]);
+    });
+
+    it('the better one stays within a crop', async () => {
+      const same = new FindingStub([[HALF, 0.7], [HALF, 0.9]], []); // prettier-ignore
+      assert.deepEqual((await pipelineOf(same)(picture(60, 40), { points_per_crop: 2 })).scores, [0.9]);
     });
   });
 

@@ -2,8 +2,13 @@
 import assert from 'node:assert/strict';
 import {
   MaskGenerationPipeline,
+  RLEMask,
   RawImage,
   Sam3ImageProcessor,
+  mask_to_rle,
+  type Box,
+  type GeneratedMask,
+  type ImageSize,
   type MaskBatch,
   type MaskBatchResult,
   type MaskGenerationOptions,
@@ -64,6 +69,36 @@ export class ModelStub {
         y1 + (points[2 * index + 1] / BUNDLED_SIDE) * (y2 - y1),
       ]),
     );
+  }
+}
+
+/** A mask as a model gives it: the rectangle of a box, whose right and bottom are inside. */
+export function rectangle(box: Box, score: number, [height, width]: ImageSize): GeneratedMask {
+  const [x1, y1, x2, y2] = box;
+  const data = new Uint8Array(height * width);
+  for (let y = y1; y <= y2; y++) data.fill(1, y * width + x1, y * width + x2 + 1);
+  const { counts } = mask_to_rle({ type: 'bool', data, dims: [height, width] });
+  const mask = new RLEMask([height, width], Uint32Array.from(counts));
+  return { mask, box, score, stability_score: 1, point: 0 };
+}
+
+/** Finds rectangles: in the picture as a whole, and in its first crop. */
+export class FindingStub extends ModelStub {
+  constructor(
+    private readonly whole: [box: Box, score: number][],
+    private readonly firstCrop: [box: Box, score: number][],
+  ) {
+    super();
+  }
+
+  override async generate_masks(batch: MaskBatch): Promise<MaskBatchResult> {
+    const { masks, ...seconds } = await super.generate_masks(batch);
+    const [x1, y1, x2, y2] = batch.crop_box;
+    const [height, width] = batch.picture_size;
+    const isWhole = x2 - x1 === width && y2 - y1 === height;
+    const found = isWhole ? this.whole : x1 === 0 && y1 === 0 ? this.firstCrop : [];
+    masks.push(...found.map(([box, score]) => rectangle(box, score, batch.picture_size)));
+    return { masks, ...seconds };
   }
 }
 
