@@ -13,8 +13,6 @@ import { summarize } from './statistics';
 
 const MODEL = path.join(ROOT, '.cache', 'bench', 'decoder');
 const STAGES = ['encode', 'decode', 'filter', 'suppress'] as const;
-/** Everything but encoder and decoder. */
-const OWN_STAGES = ['filter', 'suppress'] as const;
 const BARS = { whole: 0.17, faster: 15, memory: 1 / 10 };
 /** Largest difference of a score from transformers'; random weights magnify rounding. */
 const SCORE_LIMIT = 1e-4;
@@ -68,23 +66,28 @@ const peakOf = ({ peaks }: Measured): number => (peaks ? Math.max(peaks.encode, 
 
 const secondsWithoutEncoder = ({ seconds }: Measured): number => seconds.all - (seconds.encode ?? 0);
 
+/** Everything but encoder and decoder: reading the picture, filter, suppression, and what no stage holds. */
 const ownSeconds = ({ seconds }: Measured): number =>
-  OWN_STAGES.reduce((sum, stage) => sum + (seconds[stage] ?? 0), 0);
+  seconds.all - (seconds.encode ?? 0) - (seconds.decode ?? 0);
+
+/** What no stage holds. */
+const otherSeconds = ({ seconds }: Measured): number =>
+  STAGES.reduce((rest, stage) => rest - (seconds[stage] ?? 0), seconds.all);
 
 function rows(sides: Record<string, Measured>): Record<string, string>[] {
-  return Object.entries(sides).map(([side, { seconds, scores, peaks }]) => ({
-    side,
-    ...Object.fromEntries(
-      STAGES.map((stage) => {
-        const own = seconds[stage] ?? 0;
-        return [`${stage}, s`, `${shown(own)} (${shown((100 * own) / seconds.all)} %)`];
-      }),
-    ),
-    'all, s': shown(seconds.all),
-    masks: String(scores.length),
-    'peak up to the encoder, MiB': peaks ? shown(peaks.encode / MIB) : '-',
-    'peak after it, MiB': peaks ? shown(peaks.after / MIB) : '-',
-  }));
+  return Object.entries(sides).map(([side, measured]) => {
+    const { seconds, scores, peaks } = measured;
+    const share = (part: number): string => `${shown(part)} (${shown((100 * part) / seconds.all)} %)`;
+    return {
+      side,
+      ...Object.fromEntries(STAGES.map((stage) => [`${stage}, s`, share(seconds[stage] ?? 0)])),
+      'other, s': share(otherSeconds(measured)),
+      'all, s': shown(seconds.all),
+      masks: String(scores.length),
+      'peak up to the encoder, MiB': peaks ? shown(peaks.encode / MIB) : '-',
+      'peak after it, MiB': peaks ? shown(peaks.after / MIB) : '-',
+    };
+  });
 }
 
 /** Stages side by side; `--quick` asks about 64 points instead of 1,024. */
