@@ -1,13 +1,17 @@
 /** Whether memory stays flat: 200 loads and disposals, 10,000 clicks, 1,000 pictures, on the small model. */
+import path from 'node:path';
 import { makeClick, makePicture } from './cases';
 import type { Sample } from './memory_worker';
 import type { BenchOptions } from './options';
-import { Peer } from './peer';
+import { Peer, ROOT } from './peer';
 import { shown, type Check, type PartResult } from './report';
 import { SMALL_MODEL } from './small';
 import { slope } from './statistics';
 
 const MIB = 2 ** 20;
+
+/** In examples/images. */
+const PHOTOS = ['astronaut.png', 'chelsea.png', 'coffee.png', 'rocket.jpg'];
 
 /** Growth from the end of the first quarter to the end that counts as flat: below either of these. */
 const FLAT = { part: 0.05, bytes: 20e6 };
@@ -63,7 +67,8 @@ export async function memory({ quick, threads, scratch, progress }: BenchOptions
   const loads = { count: quick ? 40 : 200, samples: 40 };
   const clicks = { count: quick ? 1000 : 10_000, samples: 40 };
   const pictures = { count: quick ? 200 : 1000, samples: 40 };
-  const everything = { count: quick ? 20 : 50, samples: 25 };
+  const everything = { count: 50, samples: 25 };
+  const photos = PHOTOS.map((name) => path.join(ROOT, 'examples', 'images', name));
   const files = await makePicture(SMALL_MODEL, scratch);
   const subjects: [string, string, Record<string, unknown>][] = [
     [`${loads.count} loads and disposals`, 'loads', { ...loads, directory, click: null }],
@@ -76,9 +81,9 @@ export async function memory({ quick, threads, scratch, progress }: BenchOptions
       { ...pictures, directory, ...files },
     ],
     [
-      `everything segmented in ${everything.count} pictures`,
+      `everything segmented in ${everything.count} photos of 12 sizes`,
       'everything',
-      { ...everything, directory, picture: files.picture, points_per_crop: 16 },
+      { ...everything, directory, photos, points_per_crop: 16 },
     ],
   ];
   const rows: Record<string, string>[] = [];

@@ -87,15 +87,35 @@ async function pictures(
   });
 }
 
-/** Segment everything in one picture again and again. */
+/** Of the photos' own size; with four photos each is met once in twelve pictures, the first quarter of fifty. */
+const SCALES = [1, 2, 0.6];
+
+/** Photos in turn, each at every scale. */
+async function photosAtScales(files: readonly string[]): Promise<RawImage[]> {
+  const photos = await Promise.all(files.map((file) => RawImage.read(file)));
+  return Promise.all(
+    Array.from({ length: photos.length * SCALES.length }, async (_, index) => {
+      const photo = photos[index % photos.length].rgb();
+      const [width, height] = [photo.width, photo.height].map((side) =>
+        Math.round(side * SCALES[index % SCALES.length]),
+      );
+      const data = await photo.toSharp().resize(width, height, { fit: 'fill' }).raw().toBuffer();
+      return new RawImage(new Uint8Array(data), width, height, 3);
+    }),
+  );
+}
+
+/** Segment everything in photos of several sizes, one after another. */
 async function everything(
-  args: Repeat & { directory: string; picture: ArrayFile; points_per_crop: number },
+  args: Repeat & { directory: string; photos: string[]; points_per_crop: number },
 ): Promise<Sample[]> {
   using generator = await pipeline('mask-generation', args.directory, { device: 'cpu', dtype: 'float32' });
-  const [height, width] = args.picture.dims;
-  const image = new RawImage((await readArray(args.picture)) as Uint8Array, width, height, 3);
+  const images = await photosAtScales(args.photos);
+  let next = 0;
   return await repeat(args, async () => {
-    const { masks } = await generator(image, { points_per_crop: args.points_per_crop });
+    const { masks } = await generator(images[next++ % images.length], {
+      points_per_crop: args.points_per_crop,
+    });
     for (const mask of masks) void mask.data[0];
   });
 }
