@@ -91,7 +91,11 @@ export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputM
   box_of_interest?: readonly number[] | null;
   /** Bytes that a batch may take beside the model, about: fewer points are decoded at once. Default null: no limit. */
   max_memory?: number | null;
-  /** Ends the call early: it rejects with the signal's reason, an AbortError by default. */
+  /**
+   * Ends the call early: it rejects at once with the signal's reason, an AbortError by default. The batch that is being
+   * decoded (or the picture that is being encoded) cannot be stopped: it ends by itself, holds its memory until then,
+   * and calls of the model wait for it.
+   */
   signal?: AbortSignal | null;
   /** Called after each batch, and by a call once more at its end. What it throws ends the call. */
   progress_callback?: ((progress: MaskGenerationProgress) => void) | null;
