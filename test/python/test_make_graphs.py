@@ -1,7 +1,9 @@
 """The graphs in models/ are what the exporter gives for their configurations, and a file that is not is found."""
 
 import contextlib
+import importlib.metadata
 import io
+import json
 import shutil
 import sys
 import tempfile
@@ -60,7 +62,14 @@ class CommandTest(unittest.TestCase):
             self.assertIn(f"{name} is not what the exporter gives", errors)
         self.assertNotIn("vision_encoder.pt", errors)
         self.assertEqual(self.run_command(), (0, ""))
-        self.assertEqual(self.read(), self.before)
+        made, before = self.read(), self.before
+        # The manifest names the transformers that judged; nothing else may depend on it.
+        manifests = [json.loads(files.pop(manifest)) for files in (made, before)]
+        self.assertEqual(manifests[0]["made_with"].pop("transformers"), importlib.metadata.version("transformers"))
+        manifests[1]["made_with"].pop("transformers")
+        self.assertEqual(*manifests)
+        self.assertEqual(sorted(made), sorted(before))
+        self.assertEqual([file.name for file, content in made.items() if content != before[file]], [])
 
     def test_a_configuration_that_no_graph_can_be_made_for(self):
         (self.model / "config.json").write_text('{"model_type": "sam2"}')
