@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
  * Checks what is about to be published: versions that agree, a binary that keeps the declared floor, licences, a tarball
- * with all that must be in it and nothing else, which loads in an empty folder. --before-packing (npm's prepack) checks
- * only what needs no tarball.
+ * with all that must be in it and nothing else, which loads in an empty folder. --undated lets the changelog have no dated
+ * section for the version yet; --before-packing (npm's prepack) does that too, and checks only what needs no tarball.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
@@ -11,7 +11,14 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { provideLibtorch } from './setup/libtorch.mjs';
 import { SetupError } from './setup/process.mjs';
-import { binaryFaults, distFaults, licenceFaults, tarballFaults, versionFaults } from './setup/release.mjs';
+import {
+  binaryFaults,
+  changelogFaults,
+  distFaults,
+  licenceFaults,
+  tarballFaults,
+  versionFaults,
+} from './setup/release.mjs';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
@@ -64,9 +71,11 @@ async function checkTarball() {
 }
 
 try {
-  const faults = [versionFaults, binaryFaults, licenceFaults, distFaults].flatMap((check) => check(root));
-  if (faults.length === 0 && !process.argv.includes('--before-packing'))
-    faults.push(...(await checkTarball()));
+  const isBeforePacking = process.argv.includes('--before-packing');
+  const checks = [versionFaults, binaryFaults, licenceFaults, distFaults];
+  if (!isBeforePacking && !process.argv.includes('--undated')) checks.push(changelogFaults);
+  const faults = checks.flatMap((check) => check(root));
+  if (faults.length === 0 && !isBeforePacking) faults.push(...(await checkTarball()));
   for (const fault of faults) process.stderr.write(`release: ${fault}\n`);
   if (faults.length > 0) process.exitCode = 1;
   else process.stdout.write(`${manifest.name} ${manifest.version} is fit to be packed.\n`);

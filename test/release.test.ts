@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
-  existsSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -15,7 +15,7 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { findAddon } from '../lib/native-loader';
+import { findAddon, openLibtorchLoader } from '../lib/native-loader';
 import { PACKAGE_MANIFEST } from '../lib/package-root';
 
 const ROOT = path.join(__dirname, '..');
@@ -28,6 +28,7 @@ interface Packed {
 type Check = (root: string) => string[];
 interface ReleaseChecks {
   versionFaults: Check;
+  changelogFaults: Check;
   binaryFaults: Check;
   licenceFaults: Check;
   distFaults: Check;
@@ -62,13 +63,16 @@ describe('a release', function () {
   it('needs a dated section in the changelog, one version everywhere, and the pinned libtorch', () => {
     const { version } = PACKAGE_MANIFEST;
     write('CHANGELOG.md', `# Changelog\n\n## ${version} - 2026-12-01\n`);
-    assert.deepEqual(checks.versionFaults(directory), []);
+    assert.deepEqual(checks.changelogFaults(directory), []);
     write('CHANGELOG.md', '# Changelog\n\n## Unreleased\n');
+    const [changelog, ...more] = checks.changelogFaults(directory);
+    assert.match(changelog, /^CHANGELOG\.md has no dated section for version/);
+    assert.deepEqual(more, []);
+    assert.deepEqual(checks.versionFaults(directory), []);
     write('package-lock.json', JSON.stringify({ version: '9.9.9' }));
     write(`${PREBUILDS}/build.json`, JSON.stringify({ libtorch: '1.0.0+cpu', files: {} }));
-    const [lock, changelog, libtorch, ...others] = checks.versionFaults(directory);
+    const [lock, libtorch, ...others] = checks.versionFaults(directory);
     assert.equal(lock, `package-lock.json is of version 9.9.9, package.json of ${version}`);
-    assert.match(changelog, /^CHANGELOG\.md has no dated section for version/);
     assert.match(
       libtorch,
       /^linux-x64 was built against libtorch 1\.0\.0\+cpu, requirements-libtorch\.txt has 2\./,
@@ -79,16 +83,24 @@ describe('a release', function () {
     assert.ok(checks.versionFaults(directory).includes('next is no semantic version'));
   });
 
+  const list = (files: object): void =>
+    write(
+      `${PREBUILDS}/build.json`,
+      JSON.stringify({ libtorch: openLibtorchLoader(findAddon()).builtFor, files }),
+    );
+
+  /** Puts the loader that was built here in the place of a prebuilt one, and lists it. */
+  function prebuild(): void {
+    mkdirSync(file(PREBUILDS), { recursive: true });
+    const library = path.join(file(PREBUILDS), 'libtorch_loader.so');
+    execFileSync('strip', ['--strip-all', '-o', library, findAddon().loader]);
+    list({ 'libtorch_loader.so': createHash('sha256').update(readFileSync(library)).digest('hex') });
+  }
+
   it('needs the prebuilt binary, and the one that its list describes', function () {
     if (process.platform !== 'linux') this.skip();
     assert.deepEqual(checks.binaryFaults(directory), [`${PREBUILDS} is missing: npm run prebuild`]);
-    const { loader } = findAddon();
-    mkdirSync(file(PREBUILDS), { recursive: true });
-    const library = path.join(file(PREBUILDS), 'libtorch_loader.so');
-    execFileSync('strip', ['--strip-all', '-o', library, loader]);
-    const sha256 = createHash('sha256').update(readFileSync(library)).digest('hex');
-    const list = (files: object): void => write(`${PREBUILDS}/build.json`, JSON.stringify({ files }));
-    list({ 'libtorch_loader.so': sha256 });
+    prebuild();
     assert.deepEqual(checks.binaryFaults(directory), []);
     list({ 'libtorch_loader.so': 'another', 'sam3-tracker.node': 'x' });
     assert.deepEqual(checks.binaryFaults(directory), [
@@ -147,18 +159,30 @@ describe('a release', function () {
     assert.ok(faults.includes('the tarball has 41.0 MB, more than 40'));
   });
 
-  it('is refused with the reason by the script that npm pack runs', function () {
+  it('is packed between two releases too, and without a prebuilt binary refused with the reason', function () {
     if (process.platform !== 'linux') this.skip();
-    if (existsSync(path.join(ROOT, 'prebuilds'))) this.skip();
-    const { status, stderr } = spawnSync(
-      process.execPath,
-      ['scripts/check_release.mjs', '--before-packing'],
-      {
-        cwd: ROOT,
-        encoding: 'utf8',
-      },
-    );
+    // A checkout in small: npm runs the script of the real one (prepack).
+    cpSync(path.join(ROOT, 'scripts', 'setup'), file('scripts/setup'), { recursive: true });
+    for (const name of ['scripts/check_release.mjs', 'THIRD_PARTY_LICENSES.md']) copy(name);
+    for (const name of ['sam3', 'sam3-tracker-tiny']) copy(`models/${name}/README.md`);
+    write('CHANGELOG.md', '# Changelog\n\n## Unreleased\n');
+    write('lib/index.ts', '');
+    write('dist/index.js', '');
+    const run = (command: string, ...args: string[]) =>
+      spawnSync(command, args, { cwd: directory, encoding: 'utf8' });
+    const refused = run('npm', 'pack', '--dry-run');
+    assert.notEqual(refused.status, 0);
+    assert.deepEqual(refused.stderr.match(/^release: .*$/gm), [
+      'release: prebuilds/linux-x64 is missing: npm run prebuild',
+    ]);
+    prebuild();
+    const packed = run('npm', 'pack', '--dry-run');
+    assert.equal(packed.status, 0, packed.stderr);
+    assert.match(packed.stderr, /prebuilds\/linux-x64\/libtorch_loader\.so/);
+    // To publish it, the date is needed.
+    const { status, stderr } = run(process.execPath, 'scripts/check_release.mjs');
     assert.equal(status, 1);
-    assert.match(stderr, /^release: prebuilds\/linux-x64 is missing: npm run prebuild$/m);
+    assert.deepEqual(stderr.match(/^release: .*$/gm)?.length, 1, stderr);
+    assert.match(stderr, /^release: CHANGELOG\.md has no dated section for version/);
   });
 });
