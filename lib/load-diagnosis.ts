@@ -84,6 +84,20 @@ const HINTS: [RegExp, string][] = [
   [/: cannot open shared object file/, 'a library that it needs is not installed'],
 ];
 
+/** Whether the linker misses a symbol version that the addon itself binds: no libtorch helps then. */
+export function isAddonTooNew(message: string): boolean {
+  return /version [`'](?:GLIBC|GLIBCXX|CXXABI)_[\d.]+' not found \(required by [^)]*\.node\)/.test(message);
+}
+
+/** The error's words for that case. @param floor what the binary was declared to need. */
+export function floorProblem(floor: SymbolFloor): string {
+  return (
+    "this system's C++ or C library is older than the binary needs, whichever libtorch is there. It needs " +
+    `glibc ${floor.GLIBC} and a libstdc++ with GLIBCXX_${floor.GLIBCXX} and CXXABI_${floor.CXXABI} or later. ` +
+    'Install a newer libstdc++6, use a newer system, or build the package from source.'
+  );
+}
+
 /** The linker's own words, and behind them what helps where that is known. */
 export function explainLinkerMessage(message: string): string {
   const text = message.trim();

@@ -8,10 +8,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import nodeGypBuild from 'node-gyp-build';
 import { Sam3TrackerError } from './errors';
-import { LIBTORCH_CPU, describePlace, inspectLibtorch, librariesOf, libtorchPlaces } from './libtorch';
+import {
+  LIBTORCH_CPU,
+  describePlace,
+  inspectLibtorch,
+  librariesOf,
+  libtorchPlaces,
+  releaseOf,
+} from './libtorch';
 import type { LibtorchPlace } from './libtorch';
 import { probe } from './libtorch-probe';
-import { explainLinkerMessage, libcProblem, systemLibc } from './load-diagnosis';
+import { explainLinkerMessage, floorProblem, isAddonTooNew, libcProblem, systemLibc } from './load-diagnosis';
 import { PACKAGE_MANIFEST, PACKAGE_ROOT } from './package-root';
 
 /** The two libraries of this package. */
@@ -40,6 +47,9 @@ export interface LibtorchChoice {
   chosen: LibtorchPlace | null;
   places: LibtorchPlace[];
 }
+
+/** Who names a libtorch that was not looked for. */
+const LOADED = 'already loaded in this process';
 
 const LOADER = `libtorch_loader${process.platform === 'darwin' ? '.dylib' : '.so'}`;
 
@@ -138,17 +148,20 @@ export function openLibtorchLoader({ loader }: AddonFiles): LibtorchLoader {
   }
 }
 
+/** What speaks against the libtorch in this process by what it says itself; null where it is the right one. */
+function releaseProblem(loader: LibtorchLoader): string | null {
+  const release = loader.releaseOf(LIBTORCH_CPU);
+  if (release === loader.builtFor) return null;
+  return `it says to be version ${release ?? 'unknown'}, and the addon was built for ${loader.builtFor}`;
+}
+
 /** The first place whose libtorch loads together with the addon; a libtorch that is loaded already is the only one. */
 export function chooseLibtorch(files: AddonFiles, loader: LibtorchLoader): LibtorchChoice {
   const loaded = loader.loadedFile(LIBTORCH_CPU);
   if (loaded !== null) {
     const directory = path.dirname(path.dirname(loaded));
-    const place = inspectLibtorch('already loaded in this process', directory, loader.builtFor, true);
-    const release = loader.releaseOf(LIBTORCH_CPU);
-    place.problem =
-      release === loader.builtFor
-        ? null
-        : `it says to be version ${release ?? 'unknown'}, and the addon was built for ${loader.builtFor}`;
+    const place = inspectLibtorch(LOADED, directory, loader.builtFor, true);
+    place.problem = releaseProblem(loader);
     return { chosen: place.problem === null ? place : null, places: [place] };
   }
   const places: LibtorchPlace[] = [];
@@ -167,17 +180,41 @@ export function chooseLibtorch(files: AddonFiles, loader: LibtorchLoader): Libto
   return { chosen: null, places };
 }
 
+/** What helps where no place fits. */
+function remedyFor(decisive: LibtorchPlace | undefined): string {
+  const install = '"npx sam3-tracker libtorch install" (--cpu or --cuda, --dir for a directory of your own)';
+  const doctor = '"npx sam3-tracker doctor" shows what is there.';
+  if (!decisive)
+    return (
+      'Get one with "npx sam3-tracker libtorch install --cpu" (or --cuda), or set SAM3_TRACKER_LIBTORCH to the ' +
+      `directory of one: the one that holds lib. ${doctor}`
+    );
+  // A process holds one libtorch only: the linker gives the first to all that ask for it by name.
+  if (decisive.source === LOADED)
+    return (
+      'Something else in this process has loaded it (another addon, LD_PRELOAD, an earlier attempt), and no second one ' +
+      'can stand beside it. Load sam3-tracker before it or in a process of its own. ' +
+      `The libtorch that it needs comes with ${install}; ${doctor}`
+    );
+  return (
+    `It was asked for by name (${decisive.source}), so no other is taken in its place. Set the variable to another ` +
+    `directory or to none. A libtorch that fits comes with ${install}; ${doctor}`
+  );
+}
+
 /** The error for a choice that found nothing: what was tried, why each failed, and what helps. */
 export function libtorchNotFound({ places }: LibtorchChoice, release: string): Sam3TrackerError {
-  const decisive = places.find((place) => place.decisive);
-  const remedy = decisive
-    ? `It was asked for by name (${decisive.source}), so no other is taken in its place.`
-    : 'Get one with "npx sam3-tracker libtorch install --cpu" (or --cuda), or set SAM3_TRACKER_LIBTORCH to the ' +
-      'directory of one: the one that holds lib.';
+  const tried = places.map((place) => `  - ${describePlace(place)}\n`).join('');
+  // Those of the right version: another is refused by its files, before the addon is tried with it.
+  const fitting = places.filter(
+    ({ build, version }) => build !== null && (version === null || releaseOf(version) === release),
+  );
+  if (fitting.length > 0 && fitting.every(({ problem }) => problem !== null && isAddonTooNew(problem)))
+    return notLoaded(`${floorProblem(PACKAGE_MANIFEST.binary.floor)} Tried with:\n${tried.trimEnd()}`);
   return new Sam3TrackerError(
     'LIBTORCH_NOT_FOUND',
     `sam3-tracker needs libtorch ${release} and found none that it can use. Tried:\n` +
-      `${places.map((place) => `  - ${describePlace(place)}\n`).join('')}${remedy}`,
+      `${tried}${remedyFor(places.find((place) => place.decisive))}`,
   );
 }
 
@@ -191,10 +228,14 @@ export function loadAddon(): unknown {
   const loader = openLibtorchLoader(files);
   const choice = chooseLibtorch(files, loader);
   if (choice.chosen === null) throw libtorchNotFound(choice, loader.builtFor);
+  const { chosen } = choice;
   try {
-    for (const file of librariesOf(choice.chosen.directory!)) loader.open(file);
-    return open(files.addon);
+    for (const file of librariesOf(chosen.directory!)) loader.open(file);
+    // The child process has found this out, unless none could be started.
+    chosen.problem = releaseProblem(loader);
+    if (chosen.problem === null) return open(files.addon);
   } catch (cause) {
     throw notLoaded(explainLinkerMessage((cause as Error).message), cause);
   }
+  throw libtorchNotFound(choice, loader.builtFor);
 }

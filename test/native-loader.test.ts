@@ -14,7 +14,6 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { cacheDirectory, inspectLibtorch, installDirectory, libtorchPlaces } from '../lib/libtorch';
-import { explainLinkerMessage, isAtLeast, libcProblem } from '../lib/load-diagnosis';
 import { chooseLibtorch, findAddon, openLibtorchLoader } from '../lib/native-loader';
 import { checkNodeVersion } from '../lib/node-version';
 import { PACKAGE_ROOT } from '../lib/package-root';
@@ -31,6 +30,10 @@ const libtorch = (() => {
 /** Not the whole library: each of these processes has to compile what it loads. */
 const LIBRARY = path.join(__dirname, '..', 'lib', 'native');
 const LOADS = 'new native.Tensor("float32", [2], null).dispose(); console.log("loaded");';
+
+/** As under Node's permission model. */
+const NO_CHILD = `require('node:child_process').spawnSync =
+  () => ({ error: Object.assign(new Error('no'), { code: 'EPERM' }) });`;
 
 describe('loading the addon', function () {
   this.timeout(60_000);
@@ -102,7 +105,10 @@ describe('loading the addon', function () {
     assert.equal(code, 'LIBTORCH_NOT_FOUND');
     assert.match(text, /needs libtorch \d+\.\d+\.\d+ and found none/);
     assert.match(text, /SAM3_TRACKER_LIBTORCH \(.*nowhere\): there is no such directory/);
-    assert.match(text, /asked for by name/);
+    assert.match(
+      text,
+      /asked for by name \(SAM3_TRACKER_LIBTORCH\).* libtorch install" \(--cpu or --cuda, --dir .* doctor" shows/,
+    );
     const empty = fakeLibtorch('empty', { 'libtorch.so': null });
     assert.match(run({ SAM3_TRACKER_LIBTORCH: empty }).text, /no libtorch: lib\/libtorch\.so is missing/);
   });
@@ -198,7 +204,38 @@ describe('loading the addon', function () {
     if (!compile(version)) this.skip();
     assert.match(run({ SAM3_TRACKER_LIBTORCH: place }).text, /it says to be version 2\.99\.0, and the addon/);
     compile('int nothing;\n');
-    assert.match(run({ SAM3_TRACKER_LIBTORCH: place }).text, /it says to be version unknown/);
+    const unknown = /it says to be version unknown, and the addon was built for/;
+    assert.match(run({ SAM3_TRACKER_LIBTORCH: place }).text, unknown);
+    // Without a child process too, where no file says the version.
+    rmSync(path.join(place, 'build-version'));
+    const { code, text } = run({ SAM3_TRACKER_LIBTORCH: place }, NO_CHILD);
+    assert.equal(code, 'LIBTORCH_NOT_FOUND');
+    assert.match(text, unknown);
+    // Something else has loaded it: there is nothing that was asked for by name.
+    const load = (name: string): string => `{ const module = { exports: {} };
+      process.dlopen(module, ${JSON.stringify(files.loader)}); module.exports.open(${JSON.stringify(name)}); }`;
+    const loaded = run({ SAM3_TRACKER_LIBTORCH: libtorch }, load(library));
+    assert.equal(loaded.code, 'LIBTORCH_NOT_FOUND');
+    assert.match(loaded.text, /already loaded in this process \(.*other\): it says to be version unknown/);
+    assert.match(loaded.text, /Load sam3-tracker before it or in a process of its own.* libtorch install"/);
+    assert.doesNotMatch(loaded.text, /asked for by name/);
+  });
+
+  it('says what the binary needs where the system is too old for it, whatever libtorch is there', () => {
+    const missing = (library: string): string =>
+      JSON.stringify({
+        problem: `/lib/libstdc++.so.6: version \`GLIBCXX_3.4.30' not found (required by ${library})`,
+      });
+    const answer = (text: string): string => `require('node:child_process').spawnSync =
+      () => ({ status: 0, stdout: ${JSON.stringify(text)}, stderr: '' });`;
+    const environment = { SAM3_TRACKER_LIBTORCH: libtorch };
+    const { code, text } = run(environment, answer(missing(files.addon)));
+    assert.equal(code, 'ADDON_NOT_LOADED');
+    assert.match(text, /needs glibc [\d.]+ and a libstdc\+\+ with GLIBCXX_[\d.]+ and CXXABI_[\d.]+ or later/);
+    assert.match(text, /Tried with:\n {2}- SAM3_TRACKER_LIBTORCH .*GLIBCXX_3\.4\.30' not found/);
+    assert.doesNotMatch(text, /libtorch install/);
+    const other = run(environment, answer(missing(path.join(libtorch, 'lib', 'libc10.so'))));
+    assert.equal(other.code, 'LIBTORCH_NOT_FOUND');
   });
 
   it('is not misled by another torch in LD_LIBRARY_PATH', () => {
@@ -232,8 +269,7 @@ describe('loading the addon', function () {
   });
 
   it('works where no process may be started', () => {
-    const preload = `require('node:child_process').spawnSync = () => ({ error: Object.assign(new Error('no'), { code: 'EPERM' }) });`;
-    assert.equal(run({ SAM3_TRACKER_LIBTORCH: libtorch }, preload).code, 'loaded');
+    assert.equal(run({ SAM3_TRACKER_LIBTORCH: libtorch }, NO_CHILD).code, 'loaded');
   });
 
   it('names Node where it is too old', () => {
@@ -283,42 +319,5 @@ describe('where libtorch is looked for', () => {
       installDirectory('2.13.0', 'cuda', { XDG_CACHE_HOME: '/c' }),
       '/c/sam3-tracker/libtorch-2.13.0-cuda',
     );
-  });
-});
-
-describe('what the dynamic linker says', () => {
-  const floor = { GLIBC: '2.34', GLIBCXX: '3.4.30', CXXABI: '1.3.13' };
-
-  it('is explained where it is known', () => {
-    const cases: [string, RegExp][] = [
-      ['libgomp.so.1: cannot open shared object file: No such file or directory', /apt-get install libgomp1/],
-      ['libcudart.so.13: cannot open shared object file: No such file', /libtorch install --cuda/],
-      [
-        "/lib/libstdc++.so.6: version `GLIBCXX_3.4.30' not found (required by a.node)",
-        /libstdc\+\+ is too old/,
-      ],
-      ["/lib/libc.so.6: version `GLIBC_2.34' not found (required by a.node)", /glibc is too old/],
-      ['a.node: undefined symbol: _ZN3c10', /C\+\+ ABI/],
-      ['libfoo.so: cannot open shared object file: No such file or directory', /not installed/],
-    ];
-    for (const [message, hint] of cases) {
-      assert.match(explainLinkerMessage(message), hint);
-      assert.ok(explainLinkerMessage(message).startsWith(message));
-    }
-    assert.equal(explainLinkerMessage('something else\n'), 'something else');
-  });
-
-  it('is not needed to tell musl and an old glibc', () => {
-    assert.match(libcProblem({ family: 'musl', version: null }, floor)!, /musl \(Alpine Linux\)/);
-    assert.match(libcProblem({ family: 'glibc', version: '2.28' }, floor)!, /glibc is 2\.28 and .* 2\.34/);
-    for (const version of ['2.34', '2.41', '3.0'])
-      assert.equal(libcProblem({ family: 'glibc', version }, floor), null);
-    assert.equal(libcProblem({ family: null, version: null }, floor), null);
-  });
-
-  it('compares versions as numbers', () => {
-    assert.ok(isAtLeast('2.34', '2.9'));
-    assert.ok(isAtLeast('2.34', '2.34.0'));
-    assert.ok(!isAtLeast('2.4', '2.34'));
   });
 });
