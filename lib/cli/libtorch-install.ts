@@ -56,12 +56,22 @@ function findPython(): { python: string; pythonVersion: string } {
   );
 }
 
+/** The Python that runs pip, and where pip unpacks and fetches to before it moves what is complete. */
+interface Pip {
+  python: string;
+  temporary: string;
+}
+
 /** Runs pip; what it says goes to standard error, its progress too. Gives the exit code. */
-function runPip(python: string, args: string[], output: Output): Promise<{ code: number; said: string }> {
+function runPip(
+  { python, temporary }: Pip,
+  args: string[],
+  output: Output,
+): Promise<{ code: number; said: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(python, ['-m', 'pip', ...args, '--no-input', '--disable-pip-version-check'], {
-      // The wheels go into a directory of their own, whoever runs this.
-      env: { ...process.env, PIP_ROOT_USER_ACTION: 'ignore' },
+      // The wheels go into a directory of their own, whoever runs this. Where TMPDIR points else may be too small for them.
+      env: { ...process.env, PIP_ROOT_USER_ACTION: 'ignore', TMPDIR: temporary },
       // Only on a terminal does pip draw a progress bar.
       stdio: ['ignore', output === process && process.stderr.isTTY ? process.stderr : 'pipe', 'pipe'],
     });
@@ -93,21 +103,17 @@ function runPip(python: string, args: string[], output: Output): Promise<{ code:
 
 /** Fetches wheels that are not yet in `wheels`; pip checks their hashes, and those that are there. */
 async function download(
-  python: string,
+  pip: Pip,
   requirement: string,
   wheels: string,
   options: string[],
   output: Output,
 ): Promise<{ code: number; said: string }> {
-  return runPip(
-    python,
-    ['download', '--dest', wheels, '--only-binary=:all:', ...options, requirement],
-    output,
-  );
+  return runPip(pip, ['download', '--dest', wheels, '--only-binary=:all:', ...options, requirement], output);
 }
 
 async function downloadTorch(
-  python: string,
+  pip: Pip,
   { release, build }: LibtorchInstallRequest,
   wheels: string,
   output: Output,
@@ -115,7 +121,7 @@ async function downloadTorch(
   // === compares the text: == 2.13.0 would take 2.13.0+cpu where an index has it.
   const wanted = build === 'cuda' ? `torch===${release}` : `torch==${release}+cpu`;
   const first = await download(
-    python,
+    pip,
     process.platform === 'darwin' ? `torch==${release}` : wanted,
     wheels,
     ['--no-deps'],
@@ -126,7 +132,7 @@ async function downloadTorch(
     const index = WHEEL_INDEX[build];
     output.stderr.write(`The configured package indexes do not have it: asking ${index} too\n`);
     const other = `torch==${release}+${path.basename(index)}`;
-    if ((await download(python, other, wheels, ['--no-deps', '--extra-index-url', index], output)).code === 0)
+    if ((await download(pip, other, wheels, ['--no-deps', '--extra-index-url', index], output)).code === 0)
       return;
   }
   throw failed(`pip could not fetch ${wanted}; it says why above. Run the command again to go on.`);
@@ -154,17 +160,12 @@ async function nvidiaRequirements(packages: string): Promise<string[]> {
  * Fetches NVIDIA's libraries piece by piece: pip keeps what it has fetched only when all that it was asked for is there.
  * What is there binds the later pieces, so that all of them agree.
  */
-async function downloadNvidia(
-  python: string,
-  wheels: string,
-  packages: string,
-  output: Output,
-): Promise<void> {
+async function downloadNvidia(pip: Pip, wheels: string, packages: string, output: Output): Promise<void> {
   const constraints = path.join(path.dirname(wheels), 'constraints.txt');
   for (const requirement of await nvidiaRequirements(packages)) {
     const pins = (await readdir(wheels)).map((name) => name.split('-').slice(0, 2).join('=='));
     await writeFile(constraints, `${pins.join('\n')}\n`);
-    const { code } = await download(python, requirement, wheels, ['--constraint', constraints], output);
+    const { code } = await download(pip, requirement, wheels, ['--constraint', constraints], output);
     if (code !== 0)
       throw failed(
         `pip could not fetch NVIDIA's libraries (${requirement}); it says why above. Run the command again to go on.`,
@@ -172,7 +173,7 @@ async function downloadNvidia(
   }
 }
 
-async function unpack(python: string, wheels: string, packages: string, output: Output): Promise<void> {
+async function unpack(pip: Pip, wheels: string, packages: string, output: Output): Promise<void> {
   const files = (await readdir(wheels)).filter((name) => name.endsWith('.whl'));
   const args = [
     'install',
@@ -184,7 +185,7 @@ async function unpack(python: string, wheels: string, packages: string, output: 
     '--target',
     packages,
   ];
-  const { code } = await runPip(python, [...args, ...files.map((name) => path.join(wheels, name))], output);
+  const { code } = await runPip(pip, [...args, ...files.map((name) => path.join(wheels, name))], output);
   if (code !== 0) throw failed('pip could not unpack the wheels; it says why above.');
 }
 
@@ -269,18 +270,28 @@ export async function installLibtorch(request: LibtorchInstallRequest, output: O
     // torch's wheel is one for a release, a build and a version of Python: another run may have had others.
     const wheels = path.join(partial, `wheels-${release}-${build}-${pythonVersion}`);
     const packages = path.join(partial, 'packages');
-    await rm(packages, { recursive: true, force: true });
-    await downloadTorch(python, request, wheels, output);
-    if (build === 'cuda') {
-      await unpack(python, wheels, packages, output);
-      await downloadNvidia(python, wheels, packages, output);
+    const temporary = path.join(partial, 'tmp');
+    // Of a run that was ended.
+    for (const old of [packages, temporary]) await rm(old, { recursive: true, force: true });
+    await mkdir(temporary, { recursive: true });
+    const pip = { python, temporary };
+    try {
+      await downloadTorch(pip, request, wheels, output);
+      if (build === 'cuda') {
+        await unpack(pip, wheels, packages, output);
+        await downloadNvidia(pip, wheels, packages, output);
+        // All of it is unpacked below, beside this.
+        await rm(packages, { recursive: true });
+      }
+      output.stderr.write('Unpacking\n');
+      await unpack(pip, wheels, packages, output);
+      const kept = path.join(partial, 'kept');
+      await keepRuntime(packages, kept);
+      await rm(directory, { recursive: true, force: true });
+      await rename(kept, directory);
+      await rm(partial, { recursive: true });
+    } finally {
+      await rm(temporary, { recursive: true, force: true });
     }
-    output.stderr.write('Unpacking\n');
-    await unpack(python, wheels, packages, output);
-    const kept = path.join(partial, 'kept');
-    await keepRuntime(packages, kept);
-    await rm(directory, { recursive: true, force: true });
-    await rename(kept, directory);
-    await rm(partial, { recursive: true });
   });
 }
