@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { listGpus, type DoctorReport } from '../lib/cli/doctor';
+import { doctorText } from '../lib/cli/doctor-command';
 import { main } from '../lib/cli/main';
 import { native } from '../lib/native';
 import { PACKAGE_MANIFEST } from '../lib/package-root';
@@ -99,6 +100,21 @@ describe('sam3-tracker doctor', function () {
       text,
       /this libtorch is the CPU build: sam3-tracker libtorch install --cuda|libtorch can use none/,
     );
+  });
+
+  it('tells a CUDA build without a GPU from one with a GPU, and from a CPU build', async () => {
+    const report = JSON.parse((await run('--json')).text) as DoctorReport;
+    const text = (build: 'cpu' | 'cuda', cudaDevices: number): string =>
+      doctorText({
+        ...report,
+        libtorch: { ...report.libtorch, chosen: { ...report.libtorch.chosen!, build } },
+        runtime: { ...report.runtime!, cudaDevices },
+      });
+    assert.match(text('cuda', 0), /^libtorch: +.*, CUDA build, in /m);
+    assert.match(text('cuda', 0), /^CUDA devices: +0 usable by libtorch: a CUDA build without a GPU$/m);
+    assert.match(text('cuda', 1), /^CUDA devices: +1 usable by libtorch$/m);
+    assert.match(text('cpu', 0), /^libtorch: +.*, CPU build, in /m);
+    assert.match(text('cpu', 0), /^CUDA devices: +0 usable by libtorch$/m);
   });
 
   it('reports the rest where libtorch is not found, and exits with 1', async () => {

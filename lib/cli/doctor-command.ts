@@ -11,7 +11,8 @@ Its output belongs into every issue report. It tells nothing of your pictures; p
 Exit codes: 0 everything works; 1 something does not.
 `;
 
-function text(report: DoctorReport): string {
+/** A report as the command prints it. */
+export function doctorText(report: DoctorReport): string {
   const lines: string[] = [];
   const add = (name: string, value: string): void => {
     lines.push(
@@ -85,7 +86,7 @@ export function doctorCommand(output: Output, finish: (isWell: boolean) => void)
     .addHelpText('after', HELP)
     .action(async ({ json }: { json: boolean }) => {
       const report = await examine();
-      output.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : text(report));
+      output.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : doctorText(report));
       finish(report.problems.length === 0);
     });
 }
