@@ -1,6 +1,7 @@
 /** `sam3-tracker generate`: pictures to a COCO annotation file and pictures of their masks. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { Writable } from 'node:stream';
 import { SingleBar } from 'cli-progress';
 import { drawOverlay, type Color } from '../overlay';
 import { write_coco_annotations } from '../pipelines/coco-annotations';
@@ -69,10 +70,10 @@ function generationOptions(options: GenerateCommandOptions): MaskGenerationOptio
 }
 
 /** A bar for people at a terminal. */
-function makeBar(output: Output, quiet: boolean): SingleBar | null {
-  if (quiet || output.stderr !== process.stderr || !process.stderr.isTTY) return null;
+function makeBar({ stderr }: Output, quiet: boolean): SingleBar | null {
+  if (quiet || !(stderr instanceof Writable) || !('isTTY' in stderr) || stderr.isTTY !== true) return null;
   return new SingleBar({
-    stream: process.stderr,
+    stream: stderr,
     format: '{name} [{bar}] {value}/{total} points, {masks} masks',
     hideCursor: true,
     clearOnComplete: true,
