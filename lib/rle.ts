@@ -211,6 +211,8 @@ export class RLEMask implements Mask {
   constructor(size: ImageSize, counts: Uint32Array) {
     if (!(counts instanceof Uint32Array)) throw wrongType('a Uint32Array', 'counts', counts);
     checkRuns({ size: checkSize(size, 'size'), counts });
+    // A mask whose crop reaches the last pixel may end in an empty run, which neither transformers nor COCO writes.
+    if (counts.length > 1 && counts[counts.length - 1] === 0) counts = counts.subarray(0, -1);
     this.dims = size;
     this.#packed = packCounts(counts);
     this.#length = counts.length;

@@ -98,7 +98,7 @@ def generate(checkpoint: str, side: int, file: str, options: dict) -> dict:
         "scores": output["scores"].tolist(),
         "bounding_boxes": output["bounding_boxes"].int().tolist(),
         "counts": [rle["counts"].decode() for rle in rles],
-        "first_rle": output["rle_mask"][0] if output["rle_mask"] else None,
+        "rle_mask": output["rle_mask"],
     }
 
 
