@@ -160,18 +160,24 @@ export async function* generateBatches(
   }
 }
 
-/** The masks that stay of overlapping ones, best first by `scoreOf`, equal ones in their order. */
+/** Where a mask is, right and bottom excluded: of a single pixel, row or column, too, an area. */
+const extent = ({ box: [x1, y1, x2, y2] }: FoundMask): Box => [x1, y1, x2 + 1, y2 + 1];
+
+/**
+ * The masks that stay of overlapping ones, best first by `scoreOf`, equal ones in their order. As transformers counts,
+ * with `reference`, a box without its last column and row, so that masks of one pixel, row or column overlap with none.
+ */
 export async function suppressOverlaps(
   masks: readonly FoundMask[],
-  iouThreshold: number,
+  { crops_nms_thresh, reference }: MaskGenerationSettings,
   scoreOf: (mask: FoundMask) => number,
 ): Promise<FoundMask[]> {
   if (masks.length === 0) return [];
   const kept = await callNative(() =>
     native.suppressOverlaps({
-      boxes: masks.map(({ box }) => box),
+      boxes: masks.map((mask) => (reference === 'transformers' ? mask.box : extent(mask))),
       scores: masks.map(scoreOf),
-      iouThreshold,
+      iouThreshold: crops_nms_thresh,
     }),
   );
   return kept.map((index) => masks[index]);
@@ -198,14 +204,14 @@ export async function removeSmallRegions(
 /** Small regions out of the masks; of those that overlap afterwards, untouched ones are preferred, as SAM does. */
 async function withoutSmallRegions(
   masks: readonly FoundMask[],
-  { min_mask_region_area, crops_nms_thresh }: MaskGenerationSettings,
+  settings: MaskGenerationSettings,
 ): Promise<FoundMask[]> {
-  if (min_mask_region_area === 0) return [...masks];
-  const cleaned = await removeSmallRegions(masks, min_mask_region_area);
+  if (settings.min_mask_region_area === 0) return [...masks];
+  const cleaned = await removeSmallRegions(masks, settings.min_mask_region_area);
   const untouched = new Map(cleaned.map(({ mask, changed }) => [mask, changed ? 0 : 1]));
   return suppressOverlaps(
     cleaned.map(({ mask }) => mask),
-    crops_nms_thresh,
+    settings,
     (mask) => untouched.get(mask) ?? 0,
   );
 }
@@ -224,7 +230,7 @@ export async function generateAll(
   progress: MaskGenerationProgress,
 ): Promise<FoundMask[]> {
   const { settings } = run;
-  const { reference, crops_nms_thresh, signal } = settings;
+  const { reference, signal } = settings;
   const byCrop = new Map<Crop, FoundMask[]>();
   for await (const masks of generateBatches(run, progress))
     for (const mask of masks) {
@@ -235,13 +241,11 @@ export async function generateAll(
   const began = performance.now();
   let kept: FoundMask[];
   if (reference === 'transformers') {
-    kept = await suppressOverlaps([...byCrop.values()].flat(), crops_nms_thresh, byScore);
+    kept = await suppressOverlaps([...byCrop.values()].flat(), settings, byScore);
   } else {
     kept = [];
-    for (const masks of byCrop.values())
-      kept.push(...(await suppressOverlaps(masks, crops_nms_thresh, byScore)));
-    if (byCrop.size > 1)
-      kept = await suppressOverlaps(kept, crops_nms_thresh, ({ crop }) => 1 / cropArea(crop));
+    for (const masks of byCrop.values()) kept.push(...(await suppressOverlaps(masks, settings, byScore)));
+    if (byCrop.size > 1) kept = await suppressOverlaps(kept, settings, ({ crop }) => 1 / cropArea(crop));
   }
   kept = await withoutSmallRegions(kept, settings);
   signal?.throwIfAborted();

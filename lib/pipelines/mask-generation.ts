@@ -194,7 +194,7 @@ export class MaskGenerationPipeline extends UntypedCallable {
           : found;
       // Those that came before outdo every later one.
       const before = new Set(yielded);
-      const kept = await suppressOverlaps([...yielded, ...masks], settings.crops_nms_thresh, (mask) =>
+      const kept = await suppressOverlaps([...yielded, ...masks], settings, (mask) =>
         before.has(mask) ? 2 : mask.score,
       );
       for (const mask of kept.filter((one) => !before.has(one))) {
