@@ -183,7 +183,9 @@ export function checkImageEmbeddings(value: unknown, config: Sam3TrackerConfig, 
   // The decoder's projections have been applied to the two finer levels.
   const channels = [Math.floor(hidden / 8), Math.floor(hidden / 4), ...sizes.slice(2).map(() => hidden)];
   if (value.length !== sizes.length)
-    throw wrongValue(`${sizes.length} levels`, 'image_embeddings', `${value.length} levels`);
+    throw new RangeError(
+      `Expected ${sizes.length} levels for image_embeddings but received ${value.length}.`,
+    );
   return value.map((item, level) => {
     const name = `image_embeddings[${level}]`;
     const tensor = optionalTensor(item, name);

@@ -40,6 +40,31 @@ describe('write_coco_annotations', () => {
       await picture(...size).save(path.join(directory, name));
   }
 
+  it('leaves an earlier file as it is where every picture fails', async () => {
+    await save({ 'a.png': [40, 30] });
+    const options = { generation: FEW, on_error: () => undefined };
+    await write_coco_annotations(generator, named('a.png'), file, options);
+    const before = read();
+    await write_coco_annotations(generator, named('missing.png'), file, options);
+    assert.deepEqual(read(), before);
+    await assert.rejects(write_coco_annotations(generator, named('missing.png'), file, { generation: FEW }), {
+      name: 'AggregateError',
+    });
+    assert.deepEqual(read(), before);
+  });
+
+  it('refuses a folder that is not there, and one without pictures', async () => {
+    await assert.rejects(write_coco_annotations(generator, path.join(directory, 'missing'), file), {
+      code: 'FILE_NOT_FOUND',
+      message: /There is no folder .*missing/,
+    });
+    await assert.rejects(write_coco_annotations(generator, directory, file), {
+      name: 'RangeError',
+      message: /a folder with pictures for images/,
+    });
+    assert.ok(!existsSync(file));
+  });
+
   it('does a folder in the order of its names, without what is no picture', async () => {
     await save({ 'b.png': [60, 40], 'a.JPG': [50, 30] });
     writeFileSync(path.join(directory, 'notes.txt'), 'no picture');
@@ -142,13 +167,16 @@ describe('write_coco_annotations', () => {
       await assert.rejects(run, { name: 'AbortError' });
       const limited = { ...FEW, timeout: 0.05 };
       const late = write_coco_annotations(generator, [url], file, { generation: limited });
-      await assert.rejects(late, /within the timeout of 0\.05 seconds/);
+      // The timeout is the picture's failure, not the call's.
+      await assert.rejects(late, {
+        name: 'AggregateError',
+        message: /1 of 1 images failed: .*within the timeout of 0\.05 seconds/,
+      });
     } finally {
       server.closeAllConnections();
       server.close();
     }
-    // The timeout is the picture's failure, not the call's.
-    assert.deepEqual(read().images, []);
+    assert.equal(existsSync(file), false);
   });
 
   it('refuses wrong arguments before it reads a picture', async () => {
@@ -161,7 +189,7 @@ describe('write_coco_annotations', () => {
       [[['a.png'], 7], /^TypeError: .*file/],
       [[7, file], /^TypeError: .*a folder or a list of paths/],
       [[[7], file], /^TypeError: .*an image/],
-      [[path.join(directory, 'none'), file], /ENOENT/],
+      [[path.join(directory, 'none'), file], /There is no folder .*none/],
     ];
     for (const [args, message] of refused)
       await assert.rejects(call(generator, ...args), (error) => {

@@ -15,6 +15,7 @@ describe('arguments of mask generation', () => {
       ['a fraction of a batch', { points_per_batch: 1.5 }, /^RangeError: .*points_per_batch/],
       ['a word for a batch', { points_per_batch: '8' }, /^TypeError: .*points_per_batch/],
       ['no points', { points_per_crop: 0 }, /^RangeError: .*points_per_crop/],
+      ['too many points', { points_per_crop: 1025 }, /^RangeError: .*from 1 to 1024 for points_per_crop/],
       ['a threshold above 1', { pred_iou_thresh: 1.1 }, /^RangeError: .*pred_iou_thresh/],
       ['a threshold below 0', { stability_score_thresh: -0.1 }, /^RangeError: .*stability_score_thresh/],
       ['NaN', { mask_threshold: NaN }, /^RangeError: .*mask_threshold/],

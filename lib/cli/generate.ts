@@ -135,6 +135,6 @@ export async function runGenerate(
   } finally {
     bar?.stop();
   }
-  say(`-> ${annotations}\n`);
+  if (failures < images.length) say(`-> ${annotations}\n`);
   return failures;
 }

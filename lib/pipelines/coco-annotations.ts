@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { CocoDatasetBuilder, type CocoDataset, type CocoSegmentation } from '../coco';
-import { wrongType } from '../errors';
+import { Sam3TrackerError, wrongType, wrongValue } from '../errors';
 import type { RawImage } from '../raw-image';
 import { saveFiles, writeText } from '../save-files';
 import { checkOneOf, checkOptions, checkString } from '../validate';
@@ -27,10 +27,20 @@ export interface CocoAnnotationsOptions {
 const OPTIONS = ['generation', 'segmentation', 'on_start', 'on_image', 'on_error'];
 const PICTURE = /\.(?:jpe?g|png|webp|tiff?|gif|avif)$/i;
 
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+    throw new Sam3TrackerError('FILE_NOT_FOUND', `There is no folder ${folder}.`, { cause });
+  }
+}
+
 /** [name in the file, path or URL] of each picture. */
 async function listPictures(images: string | readonly string[]): Promise<[string, string][]> {
   if (typeof images === 'string') {
-    const names = (await readdir(images)).filter((name) => PICTURE.test(name)).sort();
+    const names = (await namesIn(images)).filter((name) => PICTURE.test(name)).sort();
+    if (names.length === 0) throw wrongValue('a folder with pictures', 'images', images);
     return names.map((name) => [name, path.join(images, name)]);
   }
   if (!Array.isArray(images)) throw wrongType('a folder or a list of paths', 'images', images);
@@ -39,16 +49,17 @@ async function listPictures(images: string | readonly string[]): Promise<[string
 
 /**
  * Finds the masks of everything in a folder of pictures, and writes them as a COCO annotation file, which is there as a
- * whole or not at all. Pictures that fail are left out.
+ * whole or not at all. Pictures that fail are left out; where all fail, nothing is written.
  *
  * @param generator the pipeline.
  * @param images a folder, whose pictures are taken in the order of their names; or paths and URLs.
  * @param file where the annotations go; its folder is made where it is missing.
  * @param options how it is done.
  * @returns what was written.
- * @throws TypeError and RangeError for arguments, before any picture is read; AggregateError after the file is written
- *   where pictures failed and there is no `on_error`; the reason of an aborted signal, and then no file is written; a
- *   system error for a folder or file that cannot be used.
+ * @throws TypeError and RangeError for arguments and for a folder without pictures, before any picture is read;
+ *   Sam3TrackerError FILE_NOT_FOUND for a folder that is not there; AggregateError after the file is written where
+ *   pictures failed and there is no `on_error`; the reason of an aborted signal, and then no file is written; a system
+ *   error for a folder or file that cannot be used.
  */
 export async function write_coco_annotations(
   generator: MaskGenerationPipeline,
@@ -69,6 +80,7 @@ export async function write_coco_annotations(
   const settings = checkMaskGenerationOptions(generation, generator.defaults);
   const dataset = new CocoDatasetBuilder();
   const errors: Error[] = [];
+  let failures = 0;
   const pictures = await listPictures(images);
   for (const [index, [name, source]] of pictures.entries()) {
     on_start?.(name, index, pictures.length);
@@ -82,14 +94,18 @@ export async function write_coco_annotations(
       );
     } catch (error) {
       if (settings.signal?.aborted || generator.model.disposed) throw error;
+      failures++;
       if (on_error) on_error(name, error as Error);
       else errors.push(error as Error);
     }
   }
-  const text = `${JSON.stringify(dataset)}\n`;
-  await saveFiles(path.dirname(file), [
-    { name: path.basename(file), write: (target) => writeText(target, text) },
-  ]);
+  // What an earlier run found is worth more than an empty file.
+  if (pictures.length === 0 || failures < pictures.length) {
+    const text = `${JSON.stringify(dataset)}\n`;
+    await saveFiles(path.dirname(file), [
+      { name: path.basename(file), write: (target) => writeText(target, text) },
+    ]);
+  }
   if (errors.length > 0)
     throw new AggregateError(
       errors,

@@ -46,7 +46,7 @@ export interface MaskGenerationProgress {
 export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputMode> {
   /** Points that the decoder takes at once; null for all. Default 64. */
   points_per_batch?: number | null;
-  /** Points along each side of the picture, and of its crops. Default 32. */
+  /** Points along each side of the picture, and of its crops: 1 to 1024. Default 32. */
   points_per_crop?: number;
   /** Layers of crops beside the picture as a whole: layer n has 4 ** n. Default 0. */
   crops_n_layers?: number;
@@ -125,6 +125,9 @@ export type MaskGenerationDefaults = Omit<
 
 /** Layers beyond which crops are counted in millions. */
 const MAX_LAYERS = 10;
+
+/** A million points: more would only be seen when memory is gone. */
+const MOST_POINTS_PER_SIDE = 1024;
 
 const DEFAULTS = {
   points_per_batch: 64,
@@ -239,7 +242,10 @@ export function checkMaskGenerationOptions(
     throw new RangeError('Expected points_per_crop or point_grids but received both.');
   return {
     points_per_batch: checkPointsPerBatch(all.points_per_batch),
-    points_per_crop: checkInteger(all.points_per_crop, 'points_per_crop', { min: 1 }),
+    points_per_crop: checkInteger(all.points_per_crop, 'points_per_crop', {
+      min: 1,
+      max: MOST_POINTS_PER_SIDE,
+    }),
     crops_n_layers: layers,
     crop_overlap_ratio: checkOverlapRatio(all.crop_overlap_ratio),
     crop_n_points_downscale_factor: checkNumber(
