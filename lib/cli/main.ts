@@ -61,7 +61,7 @@ function segmentCommand(collector: PromptCollector): Command {
       [],
     )
     .option('--multimask', 'three masks for each object instead of the best one', false)
-    .option('--model <directory>', 'exported model, or the id of a bundled one')
+    .option('--model <directory>', 'exported model, or the id of a bundled one or on the hub')
     .option(
       '--device <device>',
       'auto (CUDA where there is one), cpu, cuda, cuda:N or N',
