@@ -12,6 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "test" / "python")]
 
+from make_full_size import exporter_hash  # noqa: E402
+
 import export_model  # noqa: E402
 import random_models  # noqa: E402
 
@@ -35,7 +37,8 @@ BACKBONE = {
 def main(model: Path) -> None:
     """Makes the model unless it is there."""
     stamp = model / "bench.json"
-    if stamp.is_file() and json.loads(stamp.read_text()) == WEIGHTS:
+    wanted = {"weights": WEIGHTS, "exporter_sha256": exporter_hash()}
+    if stamp.is_file() and json.loads(stamp.read_text()) == wanted:
         return
     config = random_models.config_dict("default-like")
     config["vision_config"] = {"model_type": "sam3_vision_model", "backbone_config": BACKBONE}
@@ -47,7 +50,7 @@ def main(model: Path) -> None:
     shutil.rmtree(model, ignore_errors=True)
     if export_model.main(["--checkpoint", str(checkpoint), "--out", str(model), "--verify", "none"]) != 0:
         sys.exit("the model could not be exported")
-    stamp.write_text(json.dumps(WEIGHTS))
+    stamp.write_text(json.dumps(wanted))
 
 
 if __name__ == "__main__":
