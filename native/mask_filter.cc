@@ -97,12 +97,20 @@ at::Tensor StretchToCrop(const at::Tensor& masks, const MaskFilterOptions& optio
   return at::upsample_bilinear2d(masks, {{CropHeight(options), CropWidth(options)}}, /*align_corners=*/false);
 }
 
-/// Where in column-major order the pixels of bool masks (masks, height, width) change, the first from
-/// outside: (changes, 2) of mask and position.
-at::Tensor FindChanges(const at::Tensor& inside) {
+/// Where in column-major order bool masks (masks, height, width) change, the first from outside.
+struct Changes {
+  /// (changes), mask by mask.
+  at::Tensor positions;
+  /// (masks).
+  at::Tensor counts;
+};
+
+Changes FindChanges(const at::Tensor& inside) {
   const at::Tensor columns = inside.transpose(1, 2).flatten(1);
   const at::Tensor before = at::cat({at::zeros({columns.size(0), 1}, columns.options()), columns}, 1);
-  return columns.ne(before.slice(1, 0, columns.size(1))).nonzero();
+  const at::Tensor changed = columns.ne(before.slice(1, 0, columns.size(1)));
+  // Not bincount, which has the device tell its smallest and largest number first.
+  return {changed.nonzero().select(1, 1), changed.sum(1)};
 }
 
 /// A crop's changes, in the crop's own column-major positions, as the picture's runs.
@@ -150,11 +158,10 @@ at::Tensor PackChunk(const Candidates& chunk, const MaskFilterOptions& options) 
     for (at::Tensor* tensor : {&strict, &lenient, &inside, &indices, &scores})
       *tensor = tensor->index_select(0, stable);
   }
-  const at::Tensor changes = FindChanges(inside);
-  const at::Tensor counts = at::bincount(changes.select(1, 0), {}, inside.size(0));
-  const at::Tensor header =
-      at::stack({indices, scores.contiguous().view(at::kInt).to(at::kLong), strict, lenient, counts}, 1);
-  return at::cat({at::full({1}, inside.size(0), header.options()), header.flatten(), changes.select(1, 1)});
+  const Changes changes = FindChanges(inside);
+  const at::Tensor header = at::stack(
+      {indices, scores.contiguous().view(at::kInt).to(at::kLong), strict, lenient, changes.counts}, 1);
+  return at::cat({at::full({1}, inside.size(0), header.options()), header.flatten(), changes.positions});
 }
 
 void UnpackChunk(const int64_t*& data, const MaskFilterOptions& options, Collector& collector) {

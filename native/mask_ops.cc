@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "mask_components.h"
+#include "mask_components_aten.h"
 #include "mask_rows.h"
 #include "mask_stretch.h"
 
@@ -54,30 +55,37 @@ void CheckMasks(const at::Tensor& masks) {
               masks.defined() ? masks.dim() : 0);
 }
 
+bool HasComponentsToClean(const at::Tensor& masks, const PostProcessOptions& options) {
+  if (options.max_hole_area <= 0 && options.max_sprinkle_area <= 0) return false;
+  TORCH_CHECK(masks.is_floating_point(), "Holes and sprinkles need masks of a floating dtype, not ",
+              masks.scalar_type());
+  return masks.numel() > 0;
+}
+
+/// What to rewrite in masks of a dtype, in its precision.
+template <typename T>
+ComponentLimits<T> LimitsFor(at::ScalarType dtype, const PostProcessOptions& options) {
+  const auto rounded = [&](double value) { return static_cast<T>(RoundTo(dtype, value)); };
+  return {rounded(options.mask_threshold), options.max_hole_area,
+          rounded(options.mask_threshold + kComponentMargin), options.max_sprinkle_area,
+          rounded(options.mask_threshold - kComponentMargin)};
+}
+
 }  // namespace
 
 bool IsSmallOutput(int64_t height, int64_t width) { return height + width <= 128; }
 
 at::Tensor CleanComponents(const at::Tensor& masks, const PostProcessOptions& options) {
-  if (options.max_hole_area <= 0 && options.max_sprinkle_area <= 0) return masks;
-  TORCH_CHECK(masks.is_floating_point(), "Holes and sprinkles need masks of a floating dtype, not ",
-              masks.scalar_type());
+  if (!masks.is_cpu()) return CleanComponentsWithAten(masks, options);
+  if (!HasComponentsToClean(masks, options)) return masks;
   const at::ScalarType dtype = masks.scalar_type();
   const at::ScalarType work_dtype = dtype == at::kDouble ? at::kDouble : at::kFloat;
-  const at::Tensor cleaned =
-      at::empty(masks.sizes(), masks.options().dtype(work_dtype).device(at::kCPU)).copy_(masks);
+  const at::Tensor cleaned = at::empty(masks.sizes(), masks.options().dtype(work_dtype)).copy_(masks);
   const int64_t height = masks.size(2);
   const int64_t width = masks.size(3);
   const int64_t area = height * width;
-  if (area == 0) return masks;
   AT_DISPATCH_FLOATING_TYPES(work_dtype, "clean_components", [&] {
-    const ComponentLimits<scalar_t> limits{
-        static_cast<scalar_t>(RoundTo(dtype, options.mask_threshold)),
-        options.max_hole_area,
-        static_cast<scalar_t>(RoundTo(dtype, options.mask_threshold + kComponentMargin)),
-        options.max_sprinkle_area,
-        static_cast<scalar_t>(RoundTo(dtype, options.mask_threshold - kComponentMargin)),
-    };
+    const ComponentLimits<scalar_t> limits = LimitsFor<scalar_t>(dtype, options);
     scalar_t* data = cleaned.mutable_data_ptr<scalar_t>();
     at::parallel_for(0, masks.size(0) * masks.size(1), 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
@@ -85,6 +93,13 @@ at::Tensor CleanComponents(const at::Tensor& masks, const PostProcessOptions& op
     });
   });
   return cleaned.to(masks.options());
+}
+
+at::Tensor CleanComponentsWithAten(const at::Tensor& masks, const PostProcessOptions& options) {
+  if (!HasComponentsToClean(masks, options)) return masks;
+  return FillHolesAndRemoveSprinklesWithAten(masks.flatten(0, 1),
+                                             LimitsFor<double>(masks.scalar_type(), options))
+      .view(masks.sizes());
 }
 
 at::Tensor PostProcessMasksWithAten(const at::Tensor& masks, int64_t height, int64_t width,

@@ -45,8 +45,12 @@ at::Tensor PostProcessMasksWithAten(const at::Tensor& masks, int64_t height, int
                                     const PostProcessOptions& options);
 
 /// The masks with small holes filled and small sprinkles removed, as the options ask for: a copy, or the
-/// masks themselves where nothing is asked for. Throws c10::Error for masks of no floating dtype.
+/// masks themselves where nothing is asked for. On the CPU run by run, on other devices by
+/// CleanComponentsWithAten. Throws c10::Error for masks of no floating dtype.
 at::Tensor CleanComponents(const at::Tensor& masks, const PostProcessOptions& options);
+
+/// The same in aten calls, bit for bit: for other devices, without a copy to the host.
+at::Tensor CleanComponentsWithAten(const at::Tensor& masks, const PostProcessOptions& options);
 
 /// Whether ATen stretches masks to this size by its channels-last kernel, whose sums are ordered otherwise
 /// than those of the row kernels.
