@@ -12,7 +12,15 @@ import { shown, type PartResult } from './report';
 import { summarize } from './statistics';
 
 const MODEL = path.join(ROOT, '.cache', 'bench', 'decoder');
-const STAGES = ['encode', 'decode', 'filter', 'suppress'] as const;
+const STAGES = ['encode', 'decode', 'filter', 'upsample', 'suppress'] as const;
+/** The stages as the table names them. */
+const TITLES: Record<(typeof STAGES)[number], string> = {
+  encode: 'encode',
+  decode: 'decode',
+  filter: 'filter',
+  upsample: 'upsample and RLE',
+  suppress: 'NMS',
+};
 const BARS = { whole: 0.17, faster: 15, memory: 1 / 10 };
 /** Largest difference of a score from transformers'; random weights magnify rounding. */
 const SCORE_LIMIT = 1e-4;
@@ -66,7 +74,7 @@ const peakOf = ({ peaks }: Measured): number => (peaks ? Math.max(peaks.encode, 
 
 const secondsWithoutEncoder = ({ seconds }: Measured): number => seconds.all - (seconds.encode ?? 0);
 
-/** Everything but encoder and decoder: reading the picture, filter, suppression, and what no stage holds. */
+/** Everything but encoder and decoder: reading the picture, filter, upsampling, suppression, and what no stage holds. */
 const ownSeconds = ({ seconds }: Measured): number =>
   seconds.all - (seconds.encode ?? 0) - (seconds.decode ?? 0);
 
@@ -80,7 +88,7 @@ function rows(sides: Record<string, Measured>): Record<string, string>[] {
     const share = (part: number): string => `${shown(part)} (${shown((100 * part) / seconds.all)} %)`;
     return {
       side,
-      ...Object.fromEntries(STAGES.map((stage) => [`${stage}, s`, share(seconds[stage] ?? 0)])),
+      ...Object.fromEntries(STAGES.map((stage) => [`${TITLES[stage]}, s`, share(seconds[stage] ?? 0)])),
       'other, s': share(otherSeconds(measured)),
       'all, s': shown(seconds.all),
       masks: String(scores.length),

@@ -5,6 +5,7 @@ Calls come from peer.ts, one JSON object a line. Arrays are raw files with a dty
 
 import platform
 import re
+import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -107,10 +108,12 @@ def everything(file: str, options: dict) -> dict:
         (processor, "preprocess", "encode"),
         (model, "get_image_embeddings", "encode"),
         (model, "forward", "decode"),
-        (processor, "post_process_masks", "filter"),
+        (processor, "post_process_masks", "upsample"),
         (processor, "filter_masks", "filter"),
         (processor, "post_process_for_mask_generation", "suppress"),
     ]
+    module = sys.modules[type(processor).filter_masks.__module__]
+    timed.append((module, "_mask_to_rle", "rle"))
     for owner, method, stage in timed:
         setattr(owner, method, _timed(getattr(owner, method), stage, seconds))
     peaks: list[int | None] = []
@@ -125,6 +128,9 @@ def everything(file: str, options: dict) -> dict:
     start = time.perf_counter()
     output = _loaded["generator"](file, **options)
     seconds["all"] = time.perf_counter() - start
+    # The filter's last step.
+    seconds["filter"] -= seconds.get("rle", 0.0)
+    seconds["upsample"] += seconds.pop("rle", 0.0)
     return {"seconds": seconds, "scores": output["scores"].tolist(), "encodePeak": peaks[0]}
 
 

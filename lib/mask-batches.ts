@@ -3,7 +3,7 @@ import type { Sam3TrackerConfig } from './configuration-sam3-tracker';
 import type { DType } from './dtype';
 import type { Box } from './mask-types';
 import { checkImageEmbeddings } from './model-inputs';
-import { callNative, native, type NativeTrackerModel } from './native';
+import { callNative, native, type NativeCancelFlag, type NativeTrackerModel } from './native';
 import { RLEMask } from './rle';
 import { Tensor } from './tensor';
 import type { ImageSize } from './types';
@@ -38,6 +38,8 @@ export interface MaskBatch extends MaskFilter {
   bounds: Box;
   /** [height, width] of the whole picture in pixels. */
   picture_size: ImageSize;
+  /** Ends the work early: after the points that are under way, or at once where it has not begun. */
+  signal?: AbortSignal | null;
 }
 
 /** A mask that passed. */
@@ -60,8 +62,10 @@ export interface MaskBatchResult {
   masks: GeneratedMask[];
   /** Seconds of the decoder. */
   decode_seconds: number;
-  /** Seconds of all that follows it: scores, stretching, encoding. */
+  /** Seconds of the filters: predicted IoU, stability, edges of crops. */
   filter_seconds: number;
+  /** Seconds of stretching and encoding, one pass that counts what the stability is made of, too. */
+  upsample_seconds: number;
 }
 
 /** What generate_masks needs to know of its model. */
@@ -69,6 +73,25 @@ interface ModelOfBatch {
   readonly config: Sam3TrackerConfig;
   readonly dtype: DType;
   readonly attn_implementation: string;
+}
+
+/** Runs a job that looks at a flag while it runs, and rejects with the signal's reason where that ended it. */
+async function cancellable<T>(
+  signal: AbortSignal | null | undefined,
+  start: (flag: NativeCancelFlag | null) => Promise<T>,
+): Promise<T> {
+  if (!signal) return callNative(() => start(null));
+  signal.throwIfAborted();
+  const flag = native.makeCancelFlag();
+  const cancel = (): void => native.cancel(flag);
+  signal.addEventListener('abort', cancel);
+  try {
+    const result = await callNative(() => start(flag));
+    signal.throwIfAborted();
+    return result;
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
 }
 
 /** Runs `Sam3TrackerModel.generate_masks`. */
@@ -80,8 +103,9 @@ export async function generateMaskBatch(
   const embeddings = checkImageEmbeddings(batch.image_embeddings, model.config, model.dtype);
   using points = new Tensor('float32', batch.points, [batch.points.length / 2, 2]);
   const eager = model.attn_implementation === 'eager';
-  const found = await callNative(() =>
+  const found = await cancellable(batch.signal, (cancelFlag) =>
     handle.generateMasks({
+      cancelFlag,
       imageEmbeddings: embeddings.map((tensor) => tensor.handle),
       points: points.handle,
       multimaskOutput: batch.multimask_output,
@@ -110,6 +134,7 @@ export async function generateMaskBatch(
     })),
     decode_seconds: found.decodeSeconds,
     filter_seconds: found.filterSeconds,
+    upsample_seconds: found.upsampleSeconds,
   };
 }
 

@@ -150,6 +150,13 @@ export interface NativeMaskBatchOptions {
   bounds: number[];
   /** [height, width] in pixels. */
   pictureSize: [number, number];
+  /** Once `cancel` has set it the job ends early, with a part of the masks. */
+  cancelFlag: NativeCancelFlag | null;
+}
+
+/** What a job looks at while it runs; opaque here. */
+export interface NativeCancelFlag {
+  readonly __cancelFlag: unique symbol;
 }
 
 /** A mask that `generateMasks` kept. */
@@ -165,11 +172,12 @@ export interface NativeFilteredMask {
   runs: Uint32Array;
 }
 
-/** What `generateMasks` gives; the times are of the decoder and of all that follows it. */
+/** What `generateMasks` gives; the times are of the decoder, the filters, and the pass that stretches and encodes. */
 export interface NativeMaskBatch {
   masks: NativeFilteredMask[];
   decodeSeconds: number;
   filterSeconds: number;
+  upsampleSeconds: number;
 }
 
 /** The three components with their weights, and the thread that runs them. */
@@ -261,6 +269,10 @@ export interface NativeBinding {
   readWeightInfo(files: string[]): Promise<NativeWeightInfo[]>;
   preprocessImages(options: NativePreprocessOptions): Promise<NativeTensor[]>;
   postProcessMasks(options: NativePostProcessOptions): Promise<NativeTensor[]>;
+  /** For one job. */
+  makeCancelFlag(): NativeCancelFlag;
+  /** Asks the job that has the flag to end. */
+  cancel(flag: NativeCancelFlag): void;
   /** torchvision's nms: positions of the boxes (xyxy) that stay, best score first. */
   suppressOverlaps(options: { boxes: number[][]; scores: number[]; iouThreshold: number }): Promise<number[]>;
   /** SAM's remove_small_regions on run lengths of pictures of one size: holes and islands below minArea pixels. */

@@ -24,6 +24,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("readWeightInfo", Napi::Function::New<&ReadWeightInfoJob>(env, "readWeightInfo"));
   exports.Set("preprocessImages", Napi::Function::New<&PreprocessImagesJob>(env, "preprocessImages"));
   exports.Set("postProcessMasks", Napi::Function::New<&PostProcessMasksJob>(env, "postProcessMasks"));
+  exports.Set("makeCancelFlag", Napi::Function::New<&MakeCancelFlag>(env, "makeCancelFlag"));
+  exports.Set("cancel", Napi::Function::New<&SetCancelFlag>(env, "cancel"));
   exports.Set("suppressOverlaps", Napi::Function::New<&SuppressOverlapsJob>(env, "suppressOverlaps"));
   exports.Set("removeSmallRegions", Napi::Function::New<&RemoveSmallRegionsJob>(env, "removeSmallRegions"));
   exports.Set("runtimeInfo", Napi::Function::New<&RuntimeInfo>(env, "runtimeInfo"));

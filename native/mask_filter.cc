@@ -11,6 +11,7 @@
 #include "mask_encoder.h"
 #include "mask_ops.h"
 #include "mask_rows.h"
+#include "stopwatch.h"
 
 namespace sam3_tracker {
 namespace {
@@ -86,10 +87,13 @@ Candidates SelectByScore(const ScoredMasks& predicted, const MaskFilterOptions& 
     candidates.scores = scores.index_select(0, candidates.indices);
   }
   candidates.scores = candidates.scores.to(at::kFloat);
-  // What the holes and sprinkles of a mask become does not depend on its size in the picture.
-  candidates.masks = CleanComponents(candidates.masks, {options.mask_threshold, false, options.max_hole_area,
-                                                        options.max_sprinkle_area, false});
   return candidates;
+}
+
+/// What the holes and sprinkles of a mask become does not depend on its size in the picture.
+at::Tensor Clean(const at::Tensor& masks, const MaskFilterOptions& options) {
+  return CleanComponents(
+      masks, {options.mask_threshold, false, options.max_hole_area, options.max_sprinkle_area, false});
 }
 
 /// Masks (masks, 1, h, w) at the size of the crop, in their own dtype.
@@ -180,12 +184,15 @@ void UnpackChunk(const int64_t*& data, const MaskFilterOptions& options, Collect
 
 }  // namespace
 
-std::vector<FilteredMask> FilterMasks(const ScoredMasks& predicted, const MaskFilterOptions& options) {
-  if (!predicted.masks.is_cpu()) return FilterMasksWithAten(predicted, options);
+std::vector<FilteredMask> FilterMasks(const ScoredMasks& predicted, const MaskFilterOptions& options,
+                                      MaskFilterSeconds& seconds) {
+  if (!predicted.masks.is_cpu()) return FilterMasksWithAten(predicted, options, seconds);
+  Stopwatch watch;
   const Candidates candidates = SelectByScore(predicted, options);
+  seconds.filter += watch.Lap();
   if (candidates.indices.numel() == 0) return {};
   const at::ScalarType dtype = candidates.masks.scalar_type();
-  at::Tensor masks = candidates.masks;
+  at::Tensor masks = Clean(candidates.masks, options);
   if (IsSmallOutput(CropHeight(options), CropWidth(options))) masks = StretchToCrop(masks, options);
   masks = masks.squeeze(1).to(dtype == at::kDouble ? at::kDouble : at::kFloat).contiguous();
   std::vector<EncodedMask> encoded =
@@ -193,18 +200,23 @@ std::vector<FilteredMask> FilterMasks(const ScoredMasks& predicted, const MaskFi
                   {options.picture_height, options.picture_width, options.crop_box[0], options.crop_box[1],
                    CropHeight(options), CropWidth(options)},
                   ThresholdsOf(options, dtype));
+  seconds.upsample += watch.Lap();
   Collector collector(options);
   const int64_t* indices = candidates.indices.const_data_ptr<int64_t>();
   const float* scores = candidates.scores.const_data_ptr<float>();
   for (size_t i = 0; i < encoded.size(); ++i) collector.Add(indices[i], scores[i], std::move(encoded[i]));
+  seconds.filter += watch.Lap();
   return collector.Finish();
 }
 
-std::vector<FilteredMask> FilterMasksWithAten(const ScoredMasks& predicted,
-                                              const MaskFilterOptions& options) {
-  const Candidates candidates = SelectByScore(predicted, options);
+std::vector<FilteredMask> FilterMasksWithAten(const ScoredMasks& predicted, const MaskFilterOptions& options,
+                                              MaskFilterSeconds& seconds) {
+  Stopwatch watch;
+  Candidates candidates = SelectByScore(predicted, options);
+  seconds.filter += watch.Lap();
   const int64_t count = candidates.indices.numel();
   if (count == 0) return {};
+  candidates.masks = Clean(candidates.masks, options);
   const int64_t chunk =
       std::max<int64_t>(1, kChunkElements / std::max<int64_t>(1, CropHeight(options) * CropWidth(options)));
   std::vector<at::Tensor> packed;
@@ -219,6 +231,7 @@ std::vector<FilteredMask> FilterMasksWithAten(const ScoredMasks& predicted,
   Collector collector(options);
   const int64_t* data = host.const_data_ptr<int64_t>();
   for (size_t i = 0; i < packed.size(); ++i) UnpackChunk(data, options, collector);
+  seconds.upsample += watch.Lap();
   return collector.Finish();
 }
 

@@ -48,14 +48,24 @@ struct FilteredMask {
   RunLengths runs;
 };
 
+/// Where the time went. On a GPU work is queued: what waits first waits for all before it.
+struct MaskFilterSeconds {
+  /// Predicted IoU, stability, crop edges.
+  double filter;
+  /// Holes and sprinkles, and the pass that stretches, counts and encodes.
+  double upsample;
+};
+
 /// Drops masks of a low predicted IoU before anything is stretched, stretches and encodes the rest, and drops
 /// unstable ones and those that a crop's edge cuts. `predicted` is of one image: (1, points, masks, h, w)
 /// logits and (1, points, masks) scores. On the CPU mask by mask (EncodeMasks); on other devices by
-/// FilterMasksWithAten. Throws c10::Error.
-std::vector<FilteredMask> FilterMasks(const ScoredMasks& predicted, const MaskFilterOptions& options);
+/// FilterMasksWithAten. Adds to `seconds`. Throws c10::Error.
+std::vector<FilteredMask> FilterMasks(const ScoredMasks& predicted, const MaskFilterOptions& options,
+                                      MaskFilterSeconds& seconds);
 
 /// The same in aten calls on the device of the masks, with one copy to the host: for CUDA, and what the tests
 /// hold FilterMasks against.
-std::vector<FilteredMask> FilterMasksWithAten(const ScoredMasks& predicted, const MaskFilterOptions& options);
+std::vector<FilteredMask> FilterMasksWithAten(const ScoredMasks& predicted, const MaskFilterOptions& options,
+                                              MaskFilterSeconds& seconds);
 
 }  // namespace sam3_tracker

@@ -1,7 +1,6 @@
 #include "mask_jobs.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -11,6 +10,7 @@
 #include "js_error.h"
 #include "options.h"
 #include "promise_job.h"
+#include "stopwatch.h"
 #include "tensor.h"
 
 namespace sam3_tracker {
@@ -42,8 +42,12 @@ RunLengths ReadRuns(const Napi::Value& value, const std::string& name) {
   return RunLengths(array.Data(), array.Data() + array.ElementLength());
 }
 
-double SecondsSince(std::chrono::steady_clock::time_point began) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+using CancelFlag = std::shared_ptr<std::atomic<bool>>;
+
+CancelFlag ReadCancelFlag(const Napi::Value& value) {
+  if (value.IsNull()) return nullptr;
+  if (!value.IsExternal()) throw Napi::TypeError::New(value.Env(), "Expected a flag of makeCancelFlag.");
+  return *value.As<Napi::External<CancelFlag>>().Data();
 }
 
 /// Gives memory back that the encoder or another job has left for its next tensors: those of the decoder have
@@ -86,7 +90,8 @@ MaskBatchOptions ReadMaskBatchOptions(const Napi::Object& options) {
                           AsDouble(options.Get("maxHoleArea"), "max_hole_area"),
                           AsDouble(options.Get("maxSprinkleArea"), "max_sprinkle_area"),
                           ReadBox(options.Get("cropBox"), "cropBox"),
-                          ReadBox(options.Get("bounds"), "bounds"), size[0], size[1]}};
+                          ReadBox(options.Get("bounds"), "bounds"), size[0], size[1]},
+                         ReadCancelFlag(options.Get("cancelFlag"))};
   return batch;
 }
 
@@ -98,19 +103,19 @@ MaskBatch GenerateMaskBatch(TrackerModel& model, const MaskBatchOptions& options
   input.attention = {false, false, options.eager};
   MaskBatch batch{};
   const int64_t points = options.points.size(0);
+  Stopwatch watch;
   for (int64_t begin = 0; begin < points; begin += options.points_at_once) {
-    const auto began = std::chrono::steady_clock::now();
+    if (options.cancelled && options.cancelled->load(std::memory_order_relaxed)) break;
     input.prompts.points = options.points.slice(0, begin, std::min(begin + options.points_at_once, points))
                                .unsqueeze(1)
                                .unsqueeze(0);
     const ScoredMasks predicted = model.Forward(input).selected;
-    batch.decode_seconds += SecondsSince(began);
-    const auto decoded = std::chrono::steady_clock::now();
-    for (FilteredMask& mask : FilterMasks(predicted, options.filter)) {
+    batch.decode_seconds += watch.Lap();
+    for (FilteredMask& mask : FilterMasks(predicted, options.filter, batch.seconds)) {
       mask.index += begin * predicted.masks.size(2);
       batch.masks.push_back(std::move(mask));
     }
-    batch.filter_seconds += SecondsSince(decoded);
+    watch.Lap();
   }
   return batch;
 }
@@ -130,8 +135,20 @@ Napi::Value ConvertMaskBatch(Napi::Env env, const MaskBatch& batch) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("masks", masks);
   result.Set("decodeSeconds", batch.decode_seconds);
-  result.Set("filterSeconds", batch.filter_seconds);
+  result.Set("filterSeconds", batch.seconds.filter);
+  result.Set("upsampleSeconds", batch.seconds.upsample);
   return result;
+}
+
+Napi::Value MakeCancelFlag(const Napi::CallbackInfo& info) {
+  return Napi::External<CancelFlag>::New(info.Env(),
+                                         new CancelFlag(std::make_shared<std::atomic<bool>>(false)),
+                                         [](Napi::Env, CancelFlag* flag) { delete flag; });
+}
+
+void SetCancelFlag(const Napi::CallbackInfo& info) {
+  const CancelFlag flag = ReadCancelFlag(info[0]);
+  if (flag) flag->store(true, std::memory_order_relaxed);
 }
 
 Napi::Value SuppressOverlapsJob(const Napi::CallbackInfo& info) {

@@ -3,6 +3,10 @@
 
 #include <napi.h>
 
+#include <atomic>
+#include <memory>
+#include <vector>
+
 #include "mask_filter.h"
 #include "tracker_model.h"
 
@@ -18,20 +22,27 @@ struct MaskBatchOptions {
   bool multimask_output;
   bool eager;
   MaskFilterOptions filter;
+  /// Set from the JS thread when nobody wants the masks any more; null where nobody can say so.
+  std::shared_ptr<const std::atomic<bool>> cancelled;
 };
 
 struct MaskBatch {
   std::vector<FilteredMask> masks;
-  /// Time of the decoder, and of all that follows it. On a GPU work is queued, so that the second waits for
-  /// the first.
+  /// Time of the decoder, and of what follows it. On a GPU work is queued, so that the filter waits for the
+  /// decoder.
   double decode_seconds;
-  double filter_seconds;
+  MaskFilterSeconds seconds;
 };
 
 MaskBatchOptions ReadMaskBatchOptions(const Napi::Object& options);
-/// Decodes the points and filters their masks: one job of the model's thread.
+/// Decodes the points and filters their masks: one job of the model's thread. Once cancelled it ends with the
+/// points that are under way.
 MaskBatch GenerateMaskBatch(TrackerModel& model, const MaskBatchOptions& options);
 Napi::Value ConvertMaskBatch(Napi::Env env, const MaskBatch& batch);
+
+/// makeCancelFlag(): what generateMasks takes as `cancelFlag`, and cancel(flag) sets.
+Napi::Value MakeCancelFlag(const Napi::CallbackInfo& info);
+void SetCancelFlag(const Napi::CallbackInfo& info);
 
 /// suppressOverlaps(options): Promise of the positions of the boxes that stay.
 Napi::Value SuppressOverlapsJob(const Napi::CallbackInfo& info);

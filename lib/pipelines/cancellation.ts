@@ -2,7 +2,7 @@
 
 /**
  * Settles as `promise` does, or rejects with the signal's reason as soon as it is aborted: native work that is under
- * way ends by itself, and its result is handed to `discard`.
+ * way ends later, by itself or by the same signal, and its result is handed to `discard`.
  */
 export async function abortable<T>(
   promise: Promise<T>,

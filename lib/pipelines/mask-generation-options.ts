@@ -21,8 +21,10 @@ export interface MaskGenerationSeconds {
   encode: number;
   /** The prompt encoder and the decoder. */
   decode: number;
-  /** Filters, with stretching and encoding. */
+  /** Filters: predicted IoU, stability, edges of crops. */
   filter: number;
+  /** Stretching and run-length encoding, one pass that counts what the stability is made of, too. */
+  upsample: number;
   /** Suppression of duplicates, small regions. */
   suppress: number;
 }
@@ -92,9 +94,9 @@ export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputM
   /** Bytes that a batch may take beside the model, about: fewer points are decoded at once. Default null: no limit. */
   max_memory?: number | null;
   /**
-   * Ends the call early: it rejects at once with the signal's reason, an AbortError by default. The batch that is being
-   * decoded (or the picture that is being encoded) cannot be stopped: it ends by itself, holds its memory until then,
-   * and calls of the model wait for it.
+   * Ends the call early: it rejects at once with the signal's reason, an AbortError by default. The points that are being
+   * decoded (16 of a batch on the CPU in float32, else all of it) or the picture that is being encoded cannot be stopped:
+   * they hold their memory until they are done, and calls of the model wait for them.
    */
   signal?: AbortSignal | null;
   /** Called after each batch, and by a call once more at its end. What it throws ends the call. */

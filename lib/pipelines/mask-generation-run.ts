@@ -142,14 +142,13 @@ export async function* generateBatches(
           bounds,
           picture_size: [image.height, image.width],
         };
-        const { masks, decode_seconds, filter_seconds } = await abortable(
-          model.generate_masks(batch),
-          signal,
-        );
+        const found = await abortable(model.generate_masks(batch), signal);
+        const { masks } = found;
         progress.points_done += points.length / 2;
         progress.masks_kept += masks.length;
-        progress.seconds.decode += decode_seconds;
-        progress.seconds.filter += filter_seconds;
+        progress.seconds.decode += found.decode_seconds;
+        progress.seconds.filter += found.filter_seconds;
+        progress.seconds.upsample += found.upsample_seconds;
         settings.progress_callback?.(structuredClone(progress));
         yield locate(masks, points, crop, scale);
         signal?.throwIfAborted();

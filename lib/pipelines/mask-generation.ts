@@ -283,7 +283,7 @@ function newProgress(): MaskGenerationProgress {
     points_done: 0,
     points_total: 0,
     masks_kept: 0,
-    seconds: { encode: 0, decode: 0, filter: 0, suppress: 0 },
+    seconds: { encode: 0, decode: 0, filter: 0, upsample: 0, suppress: 0 },
   };
 }
 

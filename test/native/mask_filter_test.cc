@@ -32,6 +32,7 @@ using sam3_tracker::ScoredMasks;
 int failures = 0;
 int checks = 0;
 int64_t kept_masks = 0;
+sam3_tracker::MaskFilterSeconds seconds{0, 0};
 
 void Check(bool condition, const std::string& what) {
   ++checks;
@@ -50,8 +51,8 @@ bool SameFloat(float a, float b) { return a == b || (std::isnan(a) && std::isnan
 
 void CheckAgainstTwin(const ScoredMasks& predicted, const MaskFilterOptions& options,
                       const std::string& what) {
-  const std::vector<FilteredMask> got = FilterMasks(predicted, options);
-  const std::vector<FilteredMask> expected = FilterMasksWithAten(predicted, options);
+  const std::vector<FilteredMask> got = FilterMasks(predicted, options, seconds);
+  const std::vector<FilteredMask> expected = FilterMasksWithAten(predicted, options, seconds);
   kept_masks += static_cast<int64_t>(got.size());
   bool same = got.size() == expected.size();
   for (size_t i = 0; same && i < got.size(); ++i) {
@@ -108,6 +109,7 @@ void TestAgainstTwin() {
   CheckAgainstTwin({SmoothMasks(3, 2, 96), at::rand({1, 3, 2})}, KeepAll(4000, 6000), "several chunks");
   const at::Tensor uniform = at::cat({at::full({1, 1, 1, 8, 8}, 3.0), at::full({1, 1, 1, 8, 8}, -3.0)}, 1);
   CheckAgainstTwin({uniform, at::ones({1, 2, 1})}, KeepAll(200, 300), "a full and an empty mask");
+  Check(seconds.filter > 0 && seconds.upsample > 0, "the time of both stages is told");
   Check(kept_masks > 300, "the rounds keep masks: " + std::to_string(kept_masks));
 }
 
@@ -131,7 +133,7 @@ void TestPixels() {
   options.crop_box = {10, 30, 160, 150};
   options.bounds = options.crop_box;
   const at::Tensor logits = SmoothMasks(3, 2, 40);
-  const std::vector<FilteredMask> masks = FilterMasks({logits, at::ones({1, 3, 2})}, options);
+  const std::vector<FilteredMask> masks = FilterMasks({logits, at::ones({1, 3, 2})}, options, seconds);
   Check(masks.size() == 6, "all masks pass");
   const at::Tensor stretched = at::upsample_bilinear2d(logits.flatten(1, 2), {{120, 150}}, false).squeeze(0);
   for (const FilteredMask& mask : masks) {
@@ -156,11 +158,12 @@ void TestEdges() {
   logits.slice(3, 4, 6).slice(4, 0, 5).fill_(5.0);
   MaskFilterOptions options = KeepAll(200, 400);
   const at::Tensor scores = at::ones({1, 1, 1});
-  Check(FilterMasks({logits, scores}, options).size() == 1, "a mask at the picture's edge stays");
+  Check(FilterMasks({logits, scores}, options, seconds).size() == 1, "a mask at the picture's edge stays");
   options.crop_box = {200, 0, 400, 200};
-  Check(FilterMasks({logits, scores}, options).empty(), "a mask at a crop's edge goes");
+  Check(FilterMasks({logits, scores}, options, seconds).empty(), "a mask at a crop's edge goes");
   options.bounds = options.crop_box;
-  Check(FilterMasks({logits, scores}, options).size() == 1, "a mask at the edge of what is looked at stays");
+  Check(FilterMasks({logits, scores}, options, seconds).size() == 1,
+        "a mask at the edge of what is looked at stays");
 }
 
 /// SAM's remove_small_regions by flood fill.

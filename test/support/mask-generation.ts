@@ -54,7 +54,7 @@ export class ModelStub {
 
   generate_masks(batch: MaskBatch): Promise<MaskBatchResult> {
     this.batches.push(batch);
-    return Promise.resolve({ masks: [], decode_seconds: 0, filter_seconds: 0 });
+    return Promise.resolve({ masks: [], decode_seconds: 0, filter_seconds: 0, upsample_seconds: 0 });
   }
 
   dispose(): void {
