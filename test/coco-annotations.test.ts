@@ -179,6 +179,32 @@ describe('write_coco_annotations', () => {
     assert.equal(existsSync(file), false);
   });
 
+  it('writes what it has when it is ended, where it shall', async () => {
+    await save({ 'a.png': [60, 40], 'b.png': [40, 60], 'c.png': [30, 30] });
+    const images = ['a.png', 'missing.png', 'b.png', 'c.png'];
+    const end = async (at: string, write_partial: boolean): Promise<void> => {
+      const controller = new AbortController();
+      const run = write_coco_annotations(generator, named(...images), file, {
+        generation: { ...FEW, signal: controller.signal },
+        write_partial,
+        on_start: (name) => path.basename(name) === at && controller.abort(),
+        on_error: () => undefined,
+      });
+      await assert.rejects(run, { name: 'AbortError' });
+    };
+    await end('c.png', false);
+    await end('a.png', true);
+    assert.equal(existsSync(file), false);
+    await end('c.png', true);
+    const { images: written, annotations } = read();
+    assert.deepEqual(
+      written.map(({ file_name }) => path.basename(file_name)),
+      ['a.png', 'b.png'],
+    );
+    assert.ok(annotations.length > 0);
+    assert.ok(annotations.every(({ image_id }) => image_id === 1 || image_id === 2));
+  });
+
   it('refuses wrong arguments before it reads a picture', async () => {
     const call = write_coco_annotations as (...args: unknown[]) => Promise<unknown>;
     const refused: [unknown[], RegExp][] = [

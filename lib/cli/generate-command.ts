@@ -11,7 +11,7 @@ import {
   parseWhole,
 } from './option-parsers';
 import type { Output } from './output';
-import { resultName } from './usage';
+import { checkDirectory, resultName } from './usage';
 
 const HELP = `
 Writes annotations.json, a COCO annotation file for all pictures, and NAME-masks.png for each, where every mask has a
@@ -22,7 +22,9 @@ Examples:
   sam3-tracker generate photos/*.jpg --out masks --crops-n-layers 1 --format polygons
   sam3-tracker generate photo.jpg --out masks --pred-iou-thresh 0.6 --points-per-crop 16
 
-Exit codes: 0 all went well; 1 a picture, the model or a file failed; 2 the command line is wrong.
+Ctrl-C writes the annotations of the pictures that are done; a second one ends at once.
+
+Exit codes: 0 all went well; 1 a picture, the model or a file failed; 2 the command line is wrong; 130 ended by Ctrl-C.
 `;
 
 function checkNames(images: readonly string[]): void {
@@ -37,12 +39,12 @@ function checkNames(images: readonly string[]): void {
  *
  * @param output where results and messages go.
  * @param report takes the error of a picture.
- * @param finish takes the number of pictures that failed.
+ * @param finish takes the exit code.
  */
 export function generateCommand(
   output: Output,
   report: (error: unknown, debug: boolean) => void,
-  finish: (failures: number) => void,
+  finish: (status: number) => void,
 ): Command {
   return new Command('generate')
     .summary('find the masks of everything in pictures')
@@ -90,6 +92,7 @@ export function generateCommand(
     .addHelpText('after', HELP)
     .action(async (images: string[], options: GenerateCommandOptions) => {
       checkNames(images);
+      checkDirectory(options.out);
       // libtorch is loaded only where there is work for it.
       // eslint-disable-next-line @typescript-eslint/no-require-imports -- see above
       const command = require('./generate') as { runGenerate: typeof runGenerate };

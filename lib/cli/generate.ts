@@ -8,6 +8,7 @@ import { write_coco_annotations } from '../pipelines/coco-annotations';
 import type { MaskGenerationOptions } from '../pipelines/mask-generation-options';
 import { pipeline } from '../pipelines/pipeline';
 import type { DeviceOption, DTypeOption } from '../types';
+import { Interruption } from './interruption';
 import type { Output } from './output';
 import { resultName } from './usage';
 
@@ -81,13 +82,14 @@ function makeBar({ stderr }: Output, quiet: boolean): SingleBar | null {
 }
 
 /**
- * Runs the command. A picture that fails does not stop the others.
+ * Runs the command. A picture that fails does not stop the others; an interruption does, and then what is done is
+ * written.
  *
  * @param images paths or URLs.
  * @param options of the command line.
  * @param output where results and messages go.
  * @param report takes the error of a picture.
- * @returns how many pictures failed.
+ * @returns the exit code.
  * @throws what loading the model and writing the annotations throw.
  */
 export async function runGenerate(
@@ -104,15 +106,19 @@ export async function runGenerate(
     dtype: options.dtype,
   });
   await mkdir(options.out, { recursive: true });
+  using interruption = new Interruption();
   const bar = makeBar(output, options.quiet);
   let current = '';
   let failures = 0;
+  let done = 0;
   const annotations = path.join(options.out, 'annotations.json');
   try {
     await write_coco_annotations(generator, images, annotations, {
       segmentation: options.format,
+      write_partial: true,
       generation: {
         ...generationOptions(options),
+        signal: interruption.signal,
         progress_callback: ({ points_done, points_total, masks_kept }) => {
           const labels = { name: current, masks: masks_kept };
           if (points_done === 0 || !bar?.isActive) bar?.start(points_total, points_done, labels);
@@ -125,6 +131,7 @@ export async function runGenerate(
         const overlay = path.join(options.out, `${resultName(name)}-masks.png`);
         await (await drawOverlay(image, masks, { colors: distinctColors(masks.length) })).save(overlay);
         say(`${name}: ${masks.length} masks -> ${overlay}\n`);
+        done++;
       },
       on_error: (name, error) => {
         bar?.stop();
@@ -132,9 +139,15 @@ export async function runGenerate(
         report(new Error(`${name}: ${error.message}`, { cause: error }));
       },
     });
+  } catch (error) {
+    if (interruption.exitCode === null) throw error;
+    bar?.stop();
+    const where = done > 0 ? `; ${annotations} has those` : '';
+    report(new Error(`Interrupted: ${done} of ${images.length} images are done${where}.`));
+    return interruption.exitCode;
   } finally {
     bar?.stop();
   }
   if (failures < images.length) say(`-> ${annotations}\n`);
-  return failures;
+  return failures > 0 ? 1 : 0;
 }

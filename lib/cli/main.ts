@@ -14,7 +14,7 @@ import { parseArea, parseDeviceOption, parseNumber } from './option-parsers';
 import type { Output } from './output';
 import { PromptCollector } from './prompts';
 import type { runSegment, SegmentCommandOptions } from './segment-command';
-import { checkUsage } from './usage';
+import { checkDirectory, checkUsage } from './usage';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -121,11 +121,7 @@ export async function main(argv: readonly string[], output: Output = process): P
     .description('Promptable segmentation with SAM3 Tracker.')
     .version(PACKAGE_MANIFEST.version)
     .addCommand(segment);
-  program.addCommand(
-    generateCommand(output, fail, (failures) => {
-      if (failures > 0) code = EXIT_FAILED;
-    }),
-  );
+  program.addCommand(generateCommand(output, fail, (status) => (code = status)));
   for (const command of modelCommands({ output, finish: (status) => (code = status) }))
     program.addCommand(command);
   program.addCommand(libtorchCommand(output));
@@ -144,6 +140,7 @@ export async function main(argv: readonly string[], output: Output = process): P
   segment.action(async (images: string[], options: SegmentCommandOptions) => {
     const objects = collector.finish();
     checkUsage(images, objects, options.mask);
+    if (options.out !== undefined) checkDirectory(options.out);
     // libtorch is loaded only where there is work for it.
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- see above
     const command = require('./segment-command') as { runSegment: typeof runSegment };

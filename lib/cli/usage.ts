@@ -1,4 +1,5 @@
 /** What a command line must hold as a whole, checked before libtorch is loaded. */
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import type { ObjectPrompt } from './prompts';
@@ -9,6 +10,16 @@ export function resultName(image: string): string {
   const isUrl = /^(https?|file):/i.test(image) && URL.canParse(image);
   const file = isUrl ? path.posix.basename(new URL(image).pathname) : image;
   return path.parse(file).name || 'image';
+}
+
+/**
+ * Checks where files are to go, before any work is done for them.
+ *
+ * @throws InvalidArgumentError where something that is no directory lies there.
+ */
+export function checkDirectory(directory: string): void {
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() === false)
+    throw new InvalidArgumentError(`--out takes a directory, and ${directory} is a file.`);
 }
 
 /**

@@ -5,7 +5,7 @@ import { CocoDatasetBuilder, type CocoDataset, type CocoSegmentation } from '../
 import { Sam3TrackerError, wrongType, wrongValue } from '../errors';
 import type { RawImage } from '../raw-image';
 import { saveFiles, writeText } from '../save-files';
-import { checkOneOf, checkOptions, checkString } from '../validate';
+import { checkOneOf, checkOptions, checkString, optionalBoolean } from '../validate';
 import type { MaskGenerationOutput, MaskGenerationPipeline } from './mask-generation';
 import { checkMaskGenerationOptions, type MaskGenerationOptions } from './mask-generation-options';
 import { readImage } from './read-image';
@@ -16,6 +16,8 @@ export interface CocoAnnotationsOptions {
   generation?: MaskGenerationOptions;
   /** How the file says which pixels are inside. Default 'coco_rle'. */
   segmentation?: CocoSegmentation;
+  /** Whether an aborted call writes what it has of the pictures that are done, if any, before it rejects. Default false. */
+  write_partial?: boolean;
   /** Called before each picture: which one of how many, from 0. */
   on_start?: (name: string, index: number, total: number) => void;
   /** Called with each picture and its masks, and waited for; a picture for which it fails has failed. */
@@ -24,7 +26,7 @@ export interface CocoAnnotationsOptions {
   on_error?: (name: string, error: Error) => void;
 }
 
-const OPTIONS = ['generation', 'segmentation', 'on_start', 'on_image', 'on_error'];
+const OPTIONS = ['generation', 'segmentation', 'write_partial', 'on_start', 'on_image', 'on_error'];
 const PICTURE = /\.(?:jpe?g|png|webp|tiff?|gif|avif)$/i;
 
 async function namesIn(folder: string): Promise<string[]> {
@@ -58,8 +60,8 @@ async function listPictures(images: string | readonly string[]): Promise<[string
  * @returns what was written.
  * @throws TypeError and RangeError for arguments and for a folder without pictures, before any picture is read;
  *   Sam3TrackerError FILE_NOT_FOUND for a folder that is not there; AggregateError after the file is written where
- *   pictures failed and there is no `on_error`; the reason of an aborted signal, and then no file is written; a system
- *   error for a folder or file that cannot be used.
+ *   pictures failed and there is no `on_error`; the reason of an aborted signal, and then no file is written unless
+ *   `write_partial` asks for it; a system error for a folder or file that cannot be used.
  */
 export async function write_coco_annotations(
   generator: MaskGenerationPipeline,
@@ -75,6 +77,7 @@ export async function write_coco_annotations(
     'segmentation',
   );
   const { on_start, on_image, on_error } = options;
+  const writePartial = optionalBoolean(options.write_partial, 'write_partial', false);
   const generation = { ...options.generation, output_mode: 'binary' as const };
   // What is wrong with the call is wrong with every picture.
   const settings = checkMaskGenerationOptions(generation, generator.defaults);
@@ -82,6 +85,12 @@ export async function write_coco_annotations(
   const errors: Error[] = [];
   let failures = 0;
   const pictures = await listPictures(images);
+  const write = async (): Promise<void> => {
+    const text = `${JSON.stringify(dataset)}\n`;
+    await saveFiles(path.dirname(file), [
+      { name: path.basename(file), write: (target) => writeText(target, text) },
+    ]);
+  };
   for (const [index, [name, source]] of pictures.entries()) {
     on_start?.(name, index, pictures.length);
     try {
@@ -93,19 +102,17 @@ export async function write_coco_annotations(
         dataset.addMask(id, mask, { score: output.scores[at], segmentation }),
       );
     } catch (error) {
-      if (settings.signal?.aborted || generator.model.disposed) throw error;
+      if (settings.signal?.aborted || generator.model.disposed) {
+        if (writePartial && index > failures) await write();
+        throw error;
+      }
       failures++;
       if (on_error) on_error(name, error as Error);
       else errors.push(error as Error);
     }
   }
   // What an earlier run found is worth more than an empty file.
-  if (pictures.length === 0 || failures < pictures.length) {
-    const text = `${JSON.stringify(dataset)}\n`;
-    await saveFiles(path.dirname(file), [
-      { name: path.basename(file), write: (target) => writeText(target, text) },
-    ]);
-  }
+  if (pictures.length === 0 || failures < pictures.length) await write();
   if (errors.length > 0)
     throw new AggregateError(
       errors,
