@@ -215,6 +215,24 @@ describe('mask generation', () => {
       for (const mask of clean.masks) assert.ok(mask_area(mask) >= 400);
     });
 
+    it('cleans regions of masks as they are found, too', async () => {
+      const encodings = (masks: readonly RLEMask[]): string[] =>
+        masks.map(({ coco_rle }) => coco_rle.counts).sort();
+      // With all overlaps left the masks are the call's.
+      const all = { ...FEW, crops_nms_thresh: 1 };
+      const streamed: RLEMask[] = [];
+      for await (const { mask, bounding_box } of generator.stream(PHOTO, {
+        ...all,
+        min_mask_region_area: 400,
+      })) {
+        assert.deepEqual(bounding_box, mask_to_box(mask));
+        streamed.push(mask);
+      }
+      const clean = await generator(PHOTO, { ...all, min_mask_region_area: 400 });
+      assert.deepEqual(encodings(streamed), encodings(clean.masks));
+      assert.notDeepEqual(encodings(streamed), encodings((await generator(PHOTO, all)).masks));
+    });
+
     it('finds what lies in a box of interest, in pixels of the whole picture', async () => {
       const box = [100, 20, 400, 320];
       const { bounding_boxes } = await generator(PHOTO, {
