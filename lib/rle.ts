@@ -70,21 +70,31 @@ function encodeCounts(counts: ArrayLike<number>): string {
 function decodeCounts(text: string, name: string): number[] {
   const counts: number[] = [];
   let position = 0;
+  // Held beside the list, so that what was just written need not be read.
+  let [last, lastButOne] = [0, 0];
   while (position < text.length) {
+    let group = text.charCodeAt(position++) - 48;
     let value = 0;
-    let shift = 0;
-    for (let more = true; more; shift += 5) {
-      const group = text.charCodeAt(position++) - 48;
-      if (!(group >= 0 && group < 64) || shift >= 5 * MOST_GROUPS)
-        throw wrongValue("a complete string in COCO's text form", name, text);
-      const bits = group & 0x1f;
-      // The last of as many groups as there may be goes beyond 32 bits.
-      if (shift < 30) value |= bits << shift;
-      else value += bits * 2 ** shift;
-      more = (group & 0x20) !== 0;
-      if (!more && group & 0x10) value -= 32 * 2 ** shift;
+    if (group >= 0 && group < 32) {
+      // Most counts are one group, with its sign.
+      value = group < 16 ? group : group - 32;
+    } else {
+      for (let shift = 0, more = true; more; shift += 5) {
+        if (shift > 0) group = text.charCodeAt(position++) - 48;
+        if (!(group >= 0 && group < 64) || shift >= 5 * MOST_GROUPS)
+          throw wrongValue("a complete string in COCO's text form", name, text);
+        const bits = group & 0x1f;
+        // The last of as many groups as there may be goes beyond 32 bits.
+        if (shift < 30) value |= bits << shift;
+        else value += bits * 2 ** shift;
+        more = (group & 0x20) !== 0;
+        if (!more && group & 0x10) value -= 32 * 2 ** shift;
+      }
     }
-    counts.push(counts.length > 2 ? value + counts[counts.length - 2] : value);
+    if (counts.length > 2) value += lastButOne;
+    counts.push(value);
+    lastButOne = last;
+    last = value;
   }
   return counts;
 }
