@@ -5,7 +5,7 @@ reference multiplies with every position (W_k, W_v; W_q and W_o where the image 
 instead: fewer operations by half, and no projected copy of the image for each object.
 """
 
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -71,21 +71,34 @@ class Attention(nn.Module):
         weights = torch.softmax(torch.bmm(self._split_tokens(self.q_proj(query)) * self.scaling, keys[0]), dim=-1)
         return self.o_proj(self._join_tokens(torch.bmm(weights, values[0]), query.shape[0]))
 
+    def ask_image(self, query: Tensor) -> Tuple[Tensor, Tensor]:
+        """What the positions are multiplied with for the tokens' scores, with W_k multiplied into the queries.
+
+        query (objects, n, channels) -> (objects, heads * n, head_dim) for what project_image_keys gives of positional
+        embeddings, and (objects, heads * n, channels) for the keys without them: scores are a sum of the two.
+        """
+        return self._fold(self.q_proj(query), self.k_proj.weight)
+
+    def take_means(self, means: Tensor) -> Tensor:
+        """The attention's result from the weighted means of the keys, with W_v multiplied into them.
+
+        (objects, heads * n, channels) -> (objects, n, channels).
+        """
+        objects, channels = means.shape[0], means.shape[2]
+        means = means.view(objects, self.num_attention_heads, -1, channels).transpose(0, 1)
+        means = means.reshape(self.num_attention_heads, -1, channels)
+        attended = torch.bmm(means, self._per_head(self.v_proj.weight).transpose(1, 2))
+        return self.o_proj(self._join_tokens(attended, objects) + self.v_proj.bias)
+
     def tokens_to_image(self, query: Tensor, keys: Tensor, position_keys: Tensor) -> Tensor:
         """`forward` with W_k multiplied into the queries and W_v behind the weighted mean of the positions.
 
         query (objects, n, channels), keys (objects, positions, channels) without the positional embeddings, whose
-        projection comes from project_image_keys: scores are a sum of the two.
+        projection comes from project_image_keys.
         """
-        objects, channels = query.shape[0], query.shape[2]
-        query = self._split_tokens(self.q_proj(query)) * self.scaling
-        scores = self._join_scores(torch.bmm(query, position_keys[0]), objects)
-        query = self._fold(query, self.k_proj.weight, objects)
-        weights = torch.softmax(scores.baddbmm_(query, keys.transpose(1, 2)), dim=-1)
-        means = torch.bmm(weights, keys).view(objects, self.num_attention_heads, -1, channels)
-        means = means.transpose(0, 1).reshape(self.num_attention_heads, -1, channels)
-        attended = torch.bmm(means, self._per_head(self.v_proj.weight).transpose(1, 2))
-        return self.o_proj(self._join_tokens(attended, objects) + self.v_proj.bias)
+        projected, folded = self.ask_image(query)
+        weights = torch.softmax(self._scores(projected, folded, keys, position_keys), dim=-1)
+        return self.take_means(torch.bmm(weights, keys))
 
     def shared_image_to_tokens(self, queries: Tensor, key: Tensor) -> Tensor:
         """Attention weights of every position for the tokens, where all objects have one image, projected once.
@@ -97,18 +110,20 @@ class Attention(nn.Module):
         weights = torch.softmax(scores.view(self.num_attention_heads, objects, tokens, -1), dim=2)
         return weights.transpose(0, 1).reshape(objects, self.num_attention_heads * tokens, -1)
 
+    def tell_image(self, key: Tensor) -> Tuple[Tensor, Tensor]:
+        """As ask_image where the image asks, with W_q multiplied into the keys: for project_image_queries."""
+        return self._fold(self.k_proj(key), self.q_proj.weight)
+
     def image_to_tokens(self, keys: Tensor, position_queries: Tensor, key: Tensor) -> Tensor:
         """Attention weights of every position for the tokens, with W_q multiplied into the keys.
 
         keys (objects, positions, channels) as in tokens_to_image, position_queries from project_image_queries, key
         (objects, n, channels) -> (objects, heads * n, positions).
         """
-        objects, tokens = key.shape[0], key.shape[1]
-        key = self._split_tokens(self.k_proj(key)) * self.scaling
-        scores = self._join_scores(torch.bmm(key, position_queries[0]), objects)
-        key = self._fold(key, self.q_proj.weight, objects)
-        scores = scores.baddbmm_(key, keys.transpose(1, 2)).view(objects, self.num_attention_heads, tokens, -1)
-        return torch.softmax(scores, dim=2).view(objects, self.num_attention_heads * tokens, -1)
+        projected, folded = self.tell_image(key)
+        scores = self._scores(projected, folded, keys, position_queries)
+        weights = torch.softmax(scores.view(key.shape[0], self.num_attention_heads, key.shape[1], -1), dim=2)
+        return weights.view(scores.shape)
 
     def image_update_values(self, value: Tensor) -> Tensor:
         """What each head adds to a position for each token, with W_o multiplied into the values.
@@ -136,17 +151,28 @@ class Attention(nn.Module):
         """(heads, objects * n, head_dim) -> (objects, n, heads * head_dim)."""
         return attended.transpose(0, 1).reshape(objects, -1, self.num_attention_heads * self.head_dim)
 
-    def _join_scores(self, scores: Tensor, objects: int) -> Tensor:
-        """(heads, objects * n, positions) -> (objects, heads * n, positions)."""
-        scores = scores.view(self.num_attention_heads, objects, -1, scores.shape[2]).transpose(0, 1)
-        return scores.reshape(objects, -1, scores.shape[3])
+    def _scores(self, projected: Tensor, folded: Tensor, keys: Tensor, positions: Tensor) -> Tensor:
+        """Both parts of ask_image or tell_image multiplied with their positions: (objects, heads * n, positions)."""
+        objects = keys.shape[0]
+        projected = projected.view(objects, self.num_attention_heads, -1, self.head_dim)
+        scores = torch.matmul(projected, positions).view(objects, -1, keys.shape[1])
+        return scores.baddbmm_(folded, keys.transpose(1, 2))
 
     def _per_head(self, weight: Tensor) -> Tensor:
         """(heads * head_dim, channels) -> (heads, head_dim, channels)."""
         return weight.view(self.num_attention_heads, self.head_dim, -1)
 
-    def _fold(self, projected: Tensor, weight: Tensor, objects: int) -> Tensor:
-        """Multiplies a weight into tokens: (heads, objects * n, head_dim) -> (objects, heads * n, channels)."""
-        folded = torch.bmm(projected, self._per_head(weight))
-        folded = folded.view(self.num_attention_heads, objects, -1, weight.shape[1]).transpose(0, 1)
-        return folded.reshape(objects, -1, weight.shape[1])
+    def _fold(self, projected: Tensor, weight: Tensor) -> Tuple[Tensor, Tensor]:
+        """Scales projected tokens (objects, n, heads * head_dim), and multiplies the other side's weight into them.
+
+        Returns (objects, heads * n, head_dim) and (objects, heads * n, channels).
+        """
+        objects = projected.shape[0]
+        tokens = self._split_tokens(projected) * self.scaling
+        folded = torch.bmm(tokens, self._per_head(weight))
+        return self._join_rows(tokens, objects), self._join_rows(folded, objects)
+
+    def _join_rows(self, rows: Tensor, objects: int) -> Tensor:
+        """(heads, objects * n, values) -> (objects, heads * n, values)."""
+        values = rows.shape[2]
+        return rows.view(self.num_attention_heads, objects, -1, values).transpose(0, 1).reshape(objects, -1, values)

@@ -135,3 +135,31 @@ class DecoderComponent(nn.Module):
         self, image: List[Tensor], positions: List[Tensor], features: List[Tensor], sparse: Tensor
     ) -> Tuple[Tensor, Tensor, Tensor]:
         return self.mask_decoder.forward_prepared(image, positions, features, sparse)
+
+    @torch.jit.export
+    def begin_with_image(self, sparse: Tensor, image_keys: Tensor, image_values: Tensor) -> List[Tensor]:
+        tokens = self.mask_decoder.make_tokens(sparse)
+        results = [tokens]
+        results.extend(self.mask_decoder.transformer.begin_shared(tokens, image_keys, image_values))
+        return results
+
+    @torch.jit.export
+    def begin_without_image(self, sparse: Tensor) -> List[Tensor]:
+        tokens = self.mask_decoder.make_tokens(sparse)
+        results = [tokens]
+        results.extend(self.mask_decoder.transformer.begin(tokens))
+        return results
+
+    @torch.jit.export
+    def go_on(self, block: int, tokens: Tensor, queries: Tensor, means: Tensor) -> List[Tensor]:
+        return self.mask_decoder.transformer.go_on(block, queries, tokens, means)
+
+    @torch.jit.export
+    def finish(self, queries: Tensor, means: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        tokens = self.mask_decoder.transformer.finish(queries, means)
+        iou_scores, object_score_logits = self.mask_decoder.scores(tokens)
+        return self.mask_decoder.mask_weights(tokens), iou_scores, object_score_logits
+
+    @torch.jit.export
+    def image_weights(self) -> List[Tensor]:
+        return self.mask_decoder.image_weights()

@@ -1,8 +1,8 @@
 """The methods of the exported components: arguments and results, with their shapes. The manifest repeats this table.
 
 A dimension is a number, or a name: `batch` images, `objects` per image, `points` per object (`tokens` where padding
-and box corners count too), height and width in pixels of the model's input. Boxes are xyxy and points are xy, both in
-pixels of the model's square input image.
+and box corners count too, `all_tokens` where the decoder's own do), height and width in pixels of the model's input.
+Boxes are xyxy and points are xy, both in pixels of the model's square input image.
 """
 
 from typing import Dict, List, Tuple
@@ -150,6 +150,7 @@ def _decoder_methods(config: GraphConfig) -> List[dict]:
         _method("decode_with_attentions", arguments, [*results, attentions]),
         _method("decode_with_attentions_eager", arguments, [*results, attentions]),
         *_prepared_methods(config, arguments),
+        *_token_methods(config),
     ]
 
 
@@ -169,7 +170,7 @@ def _prepared_methods(config: GraphConfig, decode: List[Value]) -> List[dict]:
         projections = [[batch, heads, head_dim, positions], [batch, heads, positions, head_dim]]
         return ("image", "List[Tensor]", [[batch, positions, channels], *projections, projections[0]])
 
-    projected = [[1, heads, head_dim, positions]] * (2 * decoder.num_hidden_layers - 1)
+    projected = [[1, heads, head_dim, positions]] * (2 * decoder.num_hidden_layers + 1)
     of_positions: Value = ("positions", "List[Tensor]", projected)
 
     def features(batch: object) -> Value:
@@ -195,4 +196,56 @@ def _prepared_methods(config: GraphConfig, decode: List[Value]) -> List[dict]:
                 ("object_score_logits", "Tensor", [1, "objects", 1]),
             ],
         ),
+    ]
+
+
+def _token_methods(config: GraphConfig) -> List[dict]:
+    """`decode_prepared` without what is done at every position of the image, which is left to the caller.
+
+    An object goes through the image once a block, and in front of that once more where the image is its own: see
+    loading.py's walk_image for what happens there. In front of each of these walks stand the results `update_*` (what
+    the walk does to the image; not in the first one through an image of its own) and `attention_*` (what the tokens
+    ask it), behind it `means`: the image's keys, weighted by the attention.
+    """
+    decoder = config.mask_decoder
+    channels, heads = decoder.hidden_size, decoder.num_attention_heads
+    head_dim = channels // decoder.attention_downsample_rate // heads
+    masks = decoder.num_multimask_outputs + 1
+    height, width = config.vision.backbone_feature_sizes[2]
+    positions = height * width
+    rows = f"{heads}*all_tokens"
+    question = [["objects", rows, head_dim], ["objects", rows, channels]]
+    step = [*question, ["objects", rows, channels], *question]
+    norms = [[channels], [channels], [1]] * decoder.num_hidden_layers + [[channels // 4], [channels // 4], [1]]
+    convolutions = [[channels, channels], [channels // 2, channels // 4]]
+
+    sparse: Value = ("sparse", "Tensor", [1, "objects", "tokens", channels])
+    image_keys: Value = ("image_keys", "Tensor", [1, heads, head_dim, positions])
+    image_values: Value = ("image_values", "Tensor", [1, heads, positions, head_dim])
+    all_tokens = [1, "objects", "all_tokens", channels]
+    tokens: Value = ("tokens", "Tensor", all_tokens)
+    queries: Value = ("queries", "Tensor", all_tokens)
+    means: Value = ("means", "Tensor", ["objects", rows, channels])
+    block: Value = ("block", "int", [])
+    return [
+        # tokens, queries, update_projected, update_folded, updates, attention_projected, attention_folded
+        _method(
+            "begin_with_image",
+            [sparse, image_keys, image_values],
+            [("step", "List[Tensor]", [all_tokens, all_tokens, *step])],
+        ),
+        # tokens, queries, attention_projected, attention_folded
+        _method("begin_without_image", [sparse], [("step", "List[Tensor]", [all_tokens, all_tokens, *question])]),
+        # queries, update_projected, update_folded, updates, attention_projected, attention_folded
+        _method("go_on", [block, tokens, queries, means], [("step", "List[Tensor]", [all_tokens, *step])]),
+        _method(
+            "finish",
+            [queries, means],
+            [
+                ("mask_weights", "Tensor", [1, "objects", masks, channels // 8]),
+                ("iou_scores", "Tensor", [1, "objects", masks]),
+                ("object_score_logits", "Tensor", [1, "objects", 1]),
+            ],
+        ),
+        _method("image_weights", [], [("weights", "List[Tensor]", [*norms, *convolutions])]),
     ]

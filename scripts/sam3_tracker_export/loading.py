@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Dict, Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .graphs import COMPONENTS, silence_deprecation
@@ -88,7 +89,7 @@ class ExportedTracker:
         )
 
     def decode_prepared(self, image_embeddings, sparse, dense) -> tuple:
-        """As `decode`, in the steps that the native addon takes, image by image."""
+        """As `decode`, in the steps that the native addon takes without its kernels, image by image."""
         feat_s0, feat_s1, image_embedding = image_embeddings
         decoder = self.mask_decoder
         positions = self.prompt_encoder.image_wide_positional_embeddings()
@@ -99,6 +100,41 @@ class ExportedTracker:
             image = decoder.prepare_image(image_embedding[one], positions, dense[one])
             features = decoder.prepare_features(feat_s0[one], feat_s1[one])
             results.append(decoder.decode_prepared(image, prepared, features, sparse[one]))
+        return tuple(torch.cat(values) for values in zip(*results, strict=True))
+
+    def decode_in_steps(self, image_embeddings, sparse, dense, has_own_image: bool) -> tuple:
+        """As `decode`, in the steps that the native addon takes with its kernels, image by image.
+
+        has_own_image: as objects with a mask prompt are decoded, whose image is no other's.
+        """
+        feat_s0, feat_s1, image_embedding = image_embeddings
+        decoder = self.mask_decoder
+        positions = self.prompt_encoder.image_wide_positional_embeddings()
+        projected = decoder.prepare_positions(positions)
+        *norms, weight1, weight2 = decoder.image_weights()
+        results = []
+        for index in range(len(sparse)):
+            one = slice(index, index + 1)
+            image = decoder.prepare_image(image_embedding[one], positions, dense[one])
+            if has_own_image:
+                tokens, queries, *question = decoder.begin_without_image(sparse[one])
+                keys, means = walk_image(image[0], None, None, [], question, projected[0])
+                queries, *step = decoder.go_on(0, tokens, queries, means)
+                asked = projected[1]
+            else:
+                tokens, queries, *step = decoder.begin_with_image(sparse[one], image[1], image[2])
+                step[1], keys, asked = None, image[0], image[3]
+            blocks = len(norms) // 3 - 1
+            for block in range(blocks):
+                norm = norms[3 * block : 3 * block + 3]
+                keys, means = walk_image(keys, step[:3], asked, norm, step[3:], projected[2 * block + 2])
+                if block + 1 < blocks:
+                    queries, *step = decoder.go_on(block + 1, tokens, queries, means)
+                    asked = projected[2 * block + 3]
+            mask_weights, *scores = decoder.finish(queries, means)
+            features = decoder.prepare_features(feat_s0[one], feat_s1[one])
+            masks = upscale_masks(keys, features, [weight1, weight2], norms[-3:], mask_weights[0])
+            results.append((masks.unsqueeze(0), *scores))
         return tuple(torch.cat(values) for values in zip(*results, strict=True))
 
     def decode_in_float64(self, image_embeddings, sparse, dense) -> tuple:
@@ -113,3 +149,40 @@ class ExportedTracker:
             )
         finally:
             bind_weights(self.mask_decoder, weights)
+
+
+def walk_image(keys, update, asked, norm, question, projected_positions) -> tuple:
+    """One step of objects through the image, which native/image_walk.h takes: the new keys, and the tokens' means.
+
+    keys (1 or objects, positions, channels). update: what go_on and the begin methods call update_projected,
+    update_folded (None: asked holds the image's share too) and updates; None leaves the keys as they are.
+    """
+    if update is not None:
+        projected, folded, updates = update
+        scores = _scores(projected, folded, keys, asked)
+        heads = asked.shape[1]
+        by_head = scores.view(scores.shape[0], heads, -1, scores.shape[2])
+        weights = torch.softmax(by_head, dim=2).view(scores.shape)
+        weight, bias, epsilon = norm
+        keys = F.layer_norm(keys + weights.transpose(1, 2) @ updates, weight.shape, weight, bias, epsilon.item())
+    scores = _scores(*question, keys, projected_positions)
+    return keys, torch.softmax(scores, dim=-1) @ keys
+
+
+def upscale_masks(keys, features, weights, norm, mask_weights) -> Tensor:
+    """Masks (objects, masks, 4h, 4w) of keys (objects, positions, channels), as native/mask_upscaling.h makes them."""
+    height, width, channels = features[1].shape[1:]
+    weight, bias, epsilon = norm
+    once = keys @ weights[0].t() + features[1].reshape(1, -1, channels)
+    once = F.layer_norm(once.view(len(keys), -1, 4, channels // 4), weight.shape, weight, bias, epsilon.item())
+    twice = F.gelu(once) @ weights[1].t() + features[0].reshape(1, -1, 4, channels // 2)
+    pixels = F.gelu(twice).view(len(keys), height, width, 2, 2, 2, 2, channels // 8)
+    pixels = pixels.permute(0, 7, 1, 3, 5, 2, 4, 6).reshape(len(keys), channels // 8, -1)
+    return (mask_weights @ pixels).view(len(keys), -1, 4 * height, 4 * width)
+
+
+def _scores(projected, folded, keys, positions) -> Tensor:
+    """Both parts of a question to the image (see Attention.ask_image) together: (objects, heads * n, positions)."""
+    heads, head_dim = positions.shape[1], positions.shape[2]
+    scores = (projected.view(len(projected), heads, -1, head_dim) @ positions).view(len(projected), -1, keys.shape[1])
+    return scores if folded is None else scores + folded @ keys.transpose(1, 2)

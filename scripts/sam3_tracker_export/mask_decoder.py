@@ -11,186 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import DecoderGraphConfig
-from .decoder_attention import Attention
-from .layers import ChannelsFirstLayerNorm, DoublingConv, Embedding, FeedForward, LayerNorm
+from .layers import ChannelsFirstLayerNorm, DoublingConv, Embedding, FeedForward
+from .two_way_transformer import TwoWayTransformer
 
 #: Elements of the largest temporary in a step of upscale_prepared: a megabyte in float32, which a core's cache holds.
 _BLOCK_ELEMENTS = 262144
-
-
-class TwoWayAttentionBlock(nn.Module):
-    """`Sam3TrackerTwoWayAttentionBlock`."""
-
-    def __init__(self, config: DecoderGraphConfig, skip_first_layer_pe: bool):
-        super().__init__()
-        rate = config.attention_downsample_rate
-        self.self_attn = Attention(config, 1)
-        self.layer_norm1 = LayerNorm(config.hidden_size)
-        self.cross_attn_token_to_image = Attention(config, rate)
-        self.layer_norm2 = LayerNorm(config.hidden_size)
-        # The reference passes the number of blocks as the depth of this MLP.
-        self.mlp = FeedForward(config.hidden_size, config.mlp_dim, config.hidden_size, config.num_hidden_layers)
-        self.layer_norm3 = LayerNorm(config.hidden_size)
-        self.layer_norm4 = LayerNorm(config.hidden_size)
-        self.cross_attn_image_to_token = Attention(config, rate)
-        self.skip_first_layer_pe = skip_first_layer_pe
-
-    def forward(
-        self,
-        queries: Tensor,
-        keys: Tensor,
-        query_point_embedding: Tensor,
-        key_point_embedding: Tensor,
-        attention_similarity: Optional[Tensor],
-        eager: bool,
-    ) -> Tuple[Tensor, Tensor, Tensor]:
-        """Returns queries, keys and what the attention from image to tokens added to the keys."""
-        queries = self.attend_to_tokens(queries, query_point_embedding, eager)
-
-        query = queries + query_point_embedding
-        key = keys + key_point_embedding
-        attended = self.cross_attn_token_to_image(query, key, keys, attention_similarity, eager)
-        queries = self.feed_forward(queries, attended)
-
-        query = queries + query_point_embedding
-        image_update = self.cross_attn_image_to_token(key, query, queries, None, eager)
-        keys = self.layer_norm4(keys + image_update)
-        return queries, keys, image_update
-
-    def forward_shared(
-        self, queries: Tensor, query_point_embedding: Tensor, image: List[Tensor]
-    ) -> Tuple[Tensor, Tensor]:
-        """`forward` of the first block on an image that no object has changed yet: `image` is from prepare_image.
-
-        queries (1, objects, n, channels) -> the same, and keys (objects, positions, channels).
-        """
-        queries = self.attend_to_tokens(queries, query_point_embedding, False)
-        query = (queries + query_point_embedding)[0]
-        attended = self.cross_attn_token_to_image.tokens_to_shared_image(query, image[1], image[2])
-        queries = self.feed_forward(queries, attended)
-
-        query = (queries + query_point_embedding)[0]
-        weights = self.cross_attn_image_to_token.shared_image_to_tokens(image[3], query)
-        updates = self.cross_attn_image_to_token.image_update_values(queries[0])
-        keys = image[0].expand(queries.shape[1], -1, -1)
-        return queries, self.layer_norm4(torch.baddbmm(keys, weights.transpose(1, 2), updates))
-
-    def forward_folded(
-        self,
-        queries: Tensor,
-        keys: Tensor,
-        query_point_embedding: Tensor,
-        position_keys: Tensor,
-        position_queries: Tensor,
-    ) -> Tuple[Tensor, Tensor]:
-        """`forward` with the weights of the image side folded into the tokens; overwrites `keys`.
-
-        queries (1, objects, n, channels), keys (objects, positions, channels) -> the same; the projections of the
-        positions are from prepare_positions.
-        """
-        queries = self.attend_to_tokens(queries, query_point_embedding, False)
-        query = (queries + query_point_embedding)[0]
-        attended = self.cross_attn_token_to_image.tokens_to_image(query, keys, position_keys)
-        queries = self.feed_forward(queries, attended)
-
-        query = (queries + query_point_embedding)[0]
-        weights = self.cross_attn_image_to_token.image_to_tokens(keys, position_queries, query)
-        updates = self.cross_attn_image_to_token.image_update_values(queries[0])
-        return queries, self.layer_norm4(keys.baddbmm_(weights.transpose(1, 2), updates))
-
-    def attend_to_tokens(self, queries: Tensor, query_point_embedding: Tensor, eager: bool) -> Tensor:
-        # The first block neither adds the point embedding nor keeps the residual.
-        query = queries if self.skip_first_layer_pe else queries + query_point_embedding
-        attended = self.self_attn(query, query, queries, None, eager)
-        return self.layer_norm1(attended if self.skip_first_layer_pe else queries + attended)
-
-    def feed_forward(self, queries: Tensor, attended: Tensor) -> Tensor:
-        queries = self.layer_norm2(queries + attended)
-        return self.layer_norm3(queries + self.mlp(queries))
-
-
-class TwoWayTransformer(nn.Module):
-    """`Sam3TrackerTwoWayTransformer`."""
-
-    def __init__(self, config: DecoderGraphConfig):
-        super().__init__()
-        self.layers = nn.ModuleList(
-            [TwoWayAttentionBlock(config, skip_first_layer_pe=(i == 0)) for i in range(config.num_hidden_layers)]
-        )
-        self.final_attn_token_to_image = Attention(config, config.attention_downsample_rate)
-        self.layer_norm_final_attn = LayerNorm(config.hidden_size)
-
-    def forward(
-        self,
-        point_embeddings: Tensor,
-        keys: Tensor,
-        key_point_embedding: Tensor,
-        attention_similarity: Optional[Tensor],
-        target_embedding: Optional[Tensor],
-        eager: bool,
-    ) -> Tuple[Tensor, Tensor, List[Tensor]]:
-        """Tokens (batch, objects, n, channels) and image positions (batch * objects, 1, m, channels) -> the same."""
-        queries = point_embeddings
-        attentions: List[Tensor] = []
-        for layer in self.layers:
-            if target_embedding is not None:
-                # In place as in the reference: in the first layer `queries` and `point_embeddings` are one tensor, so
-                # the target is part of the point embedding of every later layer too.
-                queries += target_embedding
-            queries, keys, image_update = layer(
-                queries, keys, point_embeddings, key_point_embedding, attention_similarity, eager
-            )
-            attentions.append(image_update)
-        query = queries + point_embeddings
-        key = keys + key_point_embedding
-        queries = queries + self.final_attn_token_to_image(query, key, keys, None, eager)
-        return self.layer_norm_final_attn(queries), keys, attentions
-
-    def forward_prepared(
-        self, point_embeddings: Tensor, image: List[Tensor], positions: List[Tensor]
-    ) -> Tuple[Tensor, Tensor]:
-        """`forward` for the objects of one image from prepare_image and prepare_positions: tokens (1, objects, n,
-        channels) -> the same, and keys (objects, positions, channels)."""
-        queries, keys = point_embeddings, image[0]
-        for index, layer in enumerate(self.layers):
-            if index == 0:
-                queries, keys = layer.forward_shared(queries, point_embeddings, image)
-            else:
-                place = 2 * (index - 1)
-                queries, keys = layer.forward_folded(
-                    queries, keys, point_embeddings, positions[place], positions[place + 1]
-                )
-        query = (queries + point_embeddings)[0]
-        attended = self.final_attn_token_to_image.tokens_to_image(query, keys, positions[-1])
-        return self.layer_norm_final_attn(queries + attended), keys
-
-    def prepare_image(self, keys: Tensor, positions: Tensor) -> List[Tensor]:
-        """What the blocks need of images (images, positions, channels) whatever the prompts, in this order.
-
-        The images, and with their positional embeddings (1, positions, channels) the first block's projections: keys
-        and values for the tokens' attention, queries for the image's, as decoder_attention.py describes them.
-        """
-        key = keys + positions
-        image: List[Tensor] = [keys]
-        for index, layer in enumerate(self.layers):
-            if index == 0:
-                image.append(layer.cross_attn_token_to_image.project_image_keys(key))
-                image.append(layer.cross_attn_token_to_image.project_image_values(keys))
-                image.append(layer.cross_attn_image_to_token.project_image_queries(key))
-        return image
-
-    def prepare_positions(self, positions: Tensor) -> List[Tensor]:
-        """What the blocks behind the first need of positional embeddings (1, positions, channels), whatever the image.
-
-        For each of them keys for the tokens' attention and queries for the image's; at the end keys for the last one.
-        """
-        prepared: List[Tensor] = []
-        for index, layer in enumerate(self.layers):
-            if index > 0:
-                prepared.append(layer.cross_attn_token_to_image.project_image_keys(positions))
-                prepared.append(layer.cross_attn_image_to_token.project_image_queries(positions))
-        prepared.append(self.final_attn_token_to_image.project_image_keys(positions))
-        return prepared
 
 
 class MaskDecoder(nn.Module):
@@ -267,8 +92,8 @@ class MaskDecoder(nn.Module):
         mask_height, mask_width = upscaled.shape[2], upscaled.shape[3]
         upscaled = upscaled.view(batch_size, objects, upscaled.shape[1], mask_height * mask_width)
         masks = (hyper_in @ upscaled).view(batch_size, objects, -1, mask_height, mask_width)
-        iou_scores = self.iou_prediction_head(tokens[:, :, 1, :])
-        return masks, iou_scores, self.pred_obj_score_head(tokens[:, :, 0, :]), attentions
+        iou_scores, object_score_logits = self.scores(tokens)
+        return masks, iou_scores, object_score_logits, attentions
 
     def mask_weights(self, tokens: Tensor) -> Tensor:
         """What each mask token's mask takes of the upscaled features: (batch, objects, masks, channels / 8)."""
@@ -276,6 +101,10 @@ class MaskDecoder(nn.Module):
         for index, head in enumerate(self.output_hypernetworks_mlps):
             weights.append(head(tokens[:, :, 2 + index, :]))
         return torch.stack(weights, dim=2)
+
+    def scores(self, tokens: Tensor) -> Tuple[Tensor, Tensor]:
+        """IoU scores (batch, objects, masks) and object score logits (batch, objects, 1)."""
+        return self.iou_prediction_head(tokens[:, :, 1, :]), self.pred_obj_score_head(tokens[:, :, 0, :])
 
     def prepare_image(
         self, image_embedding: Tensor, image_positional_embeddings: Tensor, dense: Tensor
@@ -319,8 +148,7 @@ class MaskDecoder(nn.Module):
         """
         height, width, channels = features[1].shape[1], features[1].shape[2], keys.shape[1]
         rows_s0, rows_s1 = features[0].view(-1, channels // 2), features[1].view(-1, channels)
-        weight1 = self.upscale_conv1.weight.permute(0, 2, 3, 1).reshape(channels, channels)
-        weight2 = self.upscale_conv2.weight.permute(0, 2, 3, 1).reshape(channels // 4, channels // 2)
+        weight1, weight2 = [weight.t() for weight in self.convolution_weights()]
         norm = self.upscale_layer_norm
         blocks: List[Tensor] = []
         for start in range(0, keys.shape[0], self.block_positions):
@@ -336,6 +164,25 @@ class MaskDecoder(nn.Module):
                 masks[:, :, y, :, x] = parts[:, 2 * (y // 2) + x // 2, 2 * (y % 2) + x % 2]
         return masks.view(-1, 4 * height, 4 * width)
 
+    def convolution_weights(self) -> List[Tensor]:
+        """Both transposed convolutions as matrices: rows (2, 2, channels out), columns the channels that come in."""
+        weights: List[Tensor] = []
+        for weight in (self.upscale_conv1.weight, self.upscale_conv2.weight):
+            weights.append(weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0]))
+        return weights
+
+    def image_weights(self) -> List[Tensor]:
+        """What is multiplied with every position: weight, bias and epsilon (1) of each block's norm of the image and
+        of the one between the convolutions, and the convolutions."""
+        weights: List[Tensor] = []
+        for layer in self.transformer.layers:
+            norm = layer.layer_norm4
+            weights.extend([norm.weight, norm.bias, norm.weight.new_full([1], norm.eps)])
+        norm = self.upscale_layer_norm
+        weights.extend([norm.weight, norm.bias, norm.weight.new_full([1], norm.eps)])
+        weights.extend(self.convolution_weights())
+        return weights
+
     def forward_prepared(
         self, image: List[Tensor], positions: List[Tensor], features: List[Tensor], sparse: Tensor
     ) -> Tuple[Tensor, Tensor, Tensor]:
@@ -345,5 +192,5 @@ class MaskDecoder(nn.Module):
         masks: List[Tensor] = []
         for index in range(sparse.shape[1]):
             masks.append(self.upscale_prepared(keys[index], features, mask_weights[0, index]))
-        iou_scores = self.iou_prediction_head(tokens[:, :, 1, :])
-        return torch.stack(masks).unsqueeze(0), iou_scores, self.pred_obj_score_head(tokens[:, :, 0, :])
+        iou_scores, object_score_logits = self.scores(tokens)
+        return torch.stack(masks).unsqueeze(0), iou_scores, object_score_logits

@@ -24,6 +24,8 @@ def check_on_meta(folder: Path, config: GraphConfig, dtype: torch.dtype = torch.
     """
     components = load_components(folder)
     blank = build_components(config)
+    all_tokens = config.mask_decoder.num_multimask_outputs + 3 + _TOKENS
+    sizes = {**_SIZES, "tokens": _TOKENS, "all_tokens": all_tokens, "mask_height": 31, "mask_width": 47}
     findings: List[str] = []
     count = 0
     for name, methods in component_methods(config).items():
@@ -34,33 +36,31 @@ def check_on_meta(folder: Path, config: GraphConfig, dtype: torch.dtype = torch.
                 count += 1
                 where = f"{name}.{method['name']}"
                 try:
-                    results = getattr(components[name], method["name"])(*_arguments(config, method, dtype))
+                    results = getattr(components[name], method["name"])(*_arguments(config, method, dtype, sizes))
                 except RuntimeError as error:
                     # TorchScript turns a KeyboardInterrupt in a meta kernel into one.
                     interruption.raise_if_interrupted()
                     findings.append(f"{where}: {str(error).strip().splitlines()[-1]}")
                     continue
-                findings.extend(f"{where}: {finding}" for finding in _compare(results, method["results"], dtype))
+                findings.extend(f"{where}: {finding}" for finding in _compare(results, method["results"], dtype, sizes))
     if findings:
         raise ExportError("The graphs do not run on the meta device:\n  " + "\n  ".join(findings))
     return count
 
 
-def _arguments(config: GraphConfig, method: dict, dtype: torch.dtype) -> list:
-    tokens = config.mask_decoder.num_multimask_outputs + 3 + _TOKENS
+def _arguments(config: GraphConfig, method: dict, dtype: torch.dtype, sizes: Dict[str, int]) -> list:
     positions = prod(config.vision.backbone_feature_sizes[2])
     special: Dict[str, list] = {
         "image_positional_embeddings": [1],
         "dense": [_SIZES["batch"]],
-        "attention_similarity": [1, 1, tokens, positions],
-        "target_embedding": [1, 1, tokens, config.mask_decoder.hidden_size],
+        "attention_similarity": [1, 1, sizes["all_tokens"], positions],
+        "target_embedding": [1, 1, sizes["all_tokens"], config.mask_decoder.hidden_size],
     }
-    sizes = {**_SIZES, "tokens": _TOKENS, "mask_height": 31, "mask_width": 47}
     values = []
     for argument in method["arguments"]:
         name, shape = argument["name"], argument["shape"]
         if argument["type"] == "int":
-            values.append(_SIZES["batch"])
+            values.append(0 if name == "block" else sizes["batch"])
             continue
         if name in special:
             shape = special[name] + shape[len(special[name]) :]
@@ -72,7 +72,7 @@ def _arguments(config: GraphConfig, method: dict, dtype: torch.dtype) -> list:
     return values
 
 
-def _compare(results: object, expected: List[dict], dtype: torch.dtype) -> List[str]:
+def _compare(results: object, expected: List[dict], dtype: torch.dtype, sizes: Dict[str, int]) -> List[str]:
     findings: List[str] = []
     for value, entry in zip([results] if len(expected) == 1 else results, expected, strict=True):
         is_list = entry["type"] == "List[Tensor]"
@@ -80,7 +80,7 @@ def _compare(results: object, expected: List[dict], dtype: torch.dtype) -> List[
         if len(tensors) != len(shapes):
             findings.append(f"{entry['name']} has {len(tensors)} tensors instead of {len(shapes)}")
         for tensor, shape in zip(tensors, shapes, strict=False):
-            wanted = [_evaluate(side, _SIZES) for side in shape]
+            wanted = [_evaluate(side, sizes) for side in shape]
             if list(tensor.shape) != wanted or tensor.dtype != dtype or tensor.device.type != "meta":
                 findings.append(
                     f"{entry['name']} is {list(tensor.shape)} {tensor.dtype} on {tensor.device}, "

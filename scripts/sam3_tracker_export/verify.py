@@ -166,12 +166,20 @@ def _compare_prepared(
 
     Where a model magnifies rounding, the distance of transformers' own float32 from float64 is the measure.
     """
-    prepared = exported.decode_prepared(embeddings, sparse, dense)
-    names = [f"{name}, prepared" for name in ("masks", "iou_scores", "object_score_logits")]
-    differences = [difference_of(case, *values) for values in zip(names, prepared, theirs, strict=True)]
+    names, ours = [], []
+    for order, results in (
+        ("prepared", exported.decode_prepared(embeddings, sparse, dense)),
+        ("in steps, prepared", exported.decode_in_steps(embeddings, sparse, dense, False)),
+        ("in steps, own image, prepared", exported.decode_in_steps(embeddings, sparse, dense, True)),
+    ):
+        names += [f"{name}, {order}" for name in ("masks", "iou_scores", "object_score_logits")]
+        ours += results
+    theirs = [*theirs, *theirs, *theirs]
+    differences = [difference_of(case, *values) for values in zip(names, ours, theirs, strict=True)]
     if all(difference.relative <= TOLERANCE for difference in differences):
         return differences
     exact = exported.decode_in_float64(embeddings, sparse, dense)
+    exact = [*exact, *exact, *exact]
     rounding = [difference_of(case, *values) for values in zip(names, theirs, exact, strict=True)]
     return [
         replace(difference, allowed=max(TOLERANCE, ROUNDING_MARGIN * own.relative))
