@@ -1,42 +1,31 @@
 #include "object_decoder.h"
 
-#include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
-#include <c10/core/InferenceMode.h>
+#include <ATen/ops/cat.h>
 
-#include <algorithm>
-#include <memory>
-#include <mutex>
-
-#include "cpu_allocator.h"
+#include "decoder_kernels.h"
+#include "fused_decoder.h"
+#include "graph_decoder.h"
 
 namespace sam3_tracker {
 namespace {
 
 // Four pictures in the size of facebook/sam3.
 constexpr int64_t kPreparedBytes = int64_t{128} << 20;
-// Threads beyond this make the decoding of one object hardly any faster.
-constexpr int64_t kThreadsOfOneObject = 8;
 
-c10::List<at::Tensor> OneImage(const std::vector<at::Tensor>& parts, int64_t image) {
-  c10::List<at::Tensor> one;
+std::vector<at::Tensor> OneImage(const std::vector<at::Tensor>& parts, int64_t image) {
+  std::vector<at::Tensor> one;
   for (const at::Tensor& part : parts) one.push_back(part.size(0) == 1 ? part : part.narrow(0, image, 1));
   return one;
 }
 
-// How many objects are decoded side by side, one a thread; the rest are decoded after them, one by one by all
-// threads.
-int64_t SideBySide(int64_t objects, int64_t threads) {
-  const int64_t rest = objects % threads;
-  return threads > 1 && rest >= std::min(threads, kThreadsOfOneObject) ? objects : objects - rest;
+std::unique_ptr<ImageDecoder> MakeImageDecoder(ScriptComponent* component, const at::Tensor& positions) {
+  const DecoderKernels* kernels = FindDecoderKernels();
+  if (kernels) return std::make_unique<FusedDecoder>(component, kernels, positions);
+  return std::make_unique<GraphDecoder>(component, positions);
 }
 
-// Room for one output (1, 1, ...) of every object.
-at::Tensor EmptyForAll(const at::Tensor& one, int64_t images, int64_t objects) {
-  std::vector<int64_t> sizes = one.sizes().vec();
-  sizes[0] = images;
-  sizes[1] = objects;
-  return at::empty(sizes, one.options());
+at::Tensor Joined(const std::vector<at::Tensor>& of_images) {
+  return of_images.size() == 1 ? of_images.front() : at::cat(of_images);
 }
 
 }  // namespace
@@ -46,69 +35,37 @@ ObjectDecoder::ObjectDecoder(ScriptComponent* component) : component_(component)
 DecodedObjects ObjectDecoder::Decode(const std::vector<at::Tensor>& image_embeddings,
                                      const at::Tensor& positions, const at::Tensor& sparse,
                                      const at::Tensor& no_mask, const std::optional<at::Tensor>& mask) {
+  if (!image_decoder_) image_decoder_ = MakeImageDecoder(component_, positions);
   const std::shared_ptr<PreparedImages> kept = cache_.Get(image_embeddings);
   const at::Tensor& embedding = image_embeddings.at(2);
   if (kept->features.empty()) {
-    kept->features = component_->Run("prepare_features", {image_embeddings.at(0), image_embeddings.at(1)})
-                         .toTensorVector();
+    kept->features = image_decoder_->PrepareFeatures(image_embeddings.at(0), image_embeddings.at(1));
   }
-  if (!mask && kept->image.empty()) {
-    kept->image = component_->Run("prepare_image", {embedding, positions, no_mask}).toTensorVector();
-  }
+  if (!mask && kept->image.empty()) kept->image = image_decoder_->PrepareImages(embedding, no_mask);
   cache_.Trim();
-  if (prepared_positions_.empty()) {
-    prepared_positions_ = component_->Run("prepare_positions", {positions}).toTensorVector();
-  }
 
+  std::vector<at::Tensor> masks;
+  std::vector<at::Tensor> iou_scores;
+  std::vector<at::Tensor> object_score_logits;
   const int64_t images = sparse.size(0);
-  const int64_t objects = sparse.size(1);
-  DecodedObjects decoded;
   for (int64_t image = 0; image < images; ++image) {
-    const auto prepare = [&](int64_t index) {
-      return component_
-          ->Run("prepare_image", {embedding.narrow(0, image, 1), positions, mask->narrow(0, index, 1)})
-          .toTensorList();
-    };
-    const c10::List<at::Tensor> features = OneImage(kept->features, image);
-    if (mask && mask->size(0) != images) {
-      DecodeObjects([&](int64_t object) { return prepare(image * objects + object); }, features, sparse,
-                    image, &decoded);
+    ObjectsOfImage objects{OneImage(kept->features, image),
+                           {},
+                           embedding.narrow(0, image, 1),
+                           std::nullopt,
+                           sparse.narrow(0, image, 1)};
+    if (mask) {
+      const int64_t masks_of_image = mask->size(0) / images;
+      objects.mask = mask->narrow(0, image * masks_of_image, masks_of_image);
     } else {
-      const c10::List<at::Tensor> shared = mask ? prepare(image) : OneImage(kept->image, image);
-      DecodeObjects([&](int64_t) { return shared; }, features, sparse, image, &decoded);
+      objects.image = OneImage(kept->image, image);
     }
+    const DecodedObjects decoded = image_decoder_->Decode(objects);
+    masks.push_back(decoded.all.masks);
+    iou_scores.push_back(decoded.all.iou_scores);
+    object_score_logits.push_back(decoded.object_score_logits);
   }
-  return decoded;
-}
-
-void ObjectDecoder::DecodeObjects(const std::function<c10::List<at::Tensor>(int64_t object)>& image_of,
-                                  const c10::List<at::Tensor>& features, const at::Tensor& sparse,
-                                  int64_t image, DecodedObjects* decoded) {
-  const int64_t objects = sparse.size(1);
-  std::mutex making_outputs;
-  const auto decode = [&](int64_t begin, int64_t end) {
-    // Both are thread-local.
-    const c10::InferenceMode inference_mode;
-    const TensorCacheScope tensor_cache;
-    for (int64_t object = begin; object < end; ++object) {
-      const at::Tensor tokens = sparse.narrow(0, image, 1).narrow(1, object, 1);
-      const c10::IValue output =
-          component_->Run("decode_prepared", {image_of(object), prepared_positions_, features, tokens});
-      const auto& elements = output.toTupleRef().elements();
-      size_t index = 0;
-      for (at::Tensor* all : {&decoded->all.masks, &decoded->all.iou_scores, &decoded->object_score_logits}) {
-        const at::Tensor& one = elements.at(index++).toTensor();
-        {
-          const std::lock_guard<std::mutex> lock(making_outputs);
-          if (!all->defined()) *all = EmptyForAll(one, sparse.size(0), objects);
-        }
-        all->narrow(0, image, 1).narrow(1, object, 1).copy_(one);
-      }
-    }
-  };
-  const int64_t side_by_side = SideBySide(objects, at::get_num_threads());
-  at::parallel_for(0, side_by_side, /*grain_size=*/1, decode);
-  decode(side_by_side, objects);
+  return {{Joined(masks), Joined(iou_scores)}, Joined(object_score_logits)};
 }
 
 }  // namespace sam3_tracker

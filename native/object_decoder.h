@@ -1,28 +1,21 @@
 // The mask decoder for many objects on the CPU in float32.
 #pragma once
 
-#include <ATen/core/List.h>
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
-#include "mask_selection.h"
+#include "image_decoder.h"
 #include "prepared_images.h"
 #include "script_component.h"
 
 namespace sam3_tracker {
 
-struct DecodedObjects {
-  ScoredMasks all;                 // of every mask token
-  at::Tensor object_score_logits;  // (images, objects, 1)
-};
-
-// Runs the decoder's methods prepare_image, prepare_positions, prepare_features and decode_prepared: equal to
-// its method decode but for rounding. What depends on the image alone is computed once for each image, and
-// objects are shared out among the threads one by one, so that what they compute on stays in the caches.
+// Equal to the decoder's method decode but for rounding. What depends on the image alone is computed once for
+// each image and kept for the next objects.
 class ObjectDecoder {
  public:
   // `component` is the mask decoder and outlives this.
@@ -37,16 +30,10 @@ class ObjectDecoder {
                         const std::optional<at::Tensor>& mask);
 
  private:
-  // Decodes the objects of one image into their places of `decoded`. `image_of` gives an object what
-  // prepare_image gave for it, and is called by several threads at once.
-  void DecodeObjects(const std::function<c10::List<at::Tensor>(int64_t object)>& image_of,
-                     const c10::List<at::Tensor>& features, const at::Tensor& sparse, int64_t image,
-                     DecodedObjects* decoded);
-
   ScriptComponent* component_;
   PreparedImagesCache cache_;
-  // What prepare_positions gives: depends on the weights alone, so it is computed with the first click.
-  std::vector<at::Tensor> prepared_positions_;
+  // Made with the first click: it needs the positional embeddings.
+  std::unique_ptr<ImageDecoder> image_decoder_;
 };
 
 }  // namespace sam3_tracker
