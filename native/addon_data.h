@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "declared_memory.h"
 #include "executor.h"
 
 namespace sam3_tracker {
@@ -32,6 +33,8 @@ class AddonData {
   Napi::FunctionReference tensor_constructor;
   Napi::FunctionReference tracker_model_constructor;
 
+  const std::shared_ptr<DeclaredMemory>& declared_memory() { return declared_memory_; }
+
   // Preprocessing of pictures has a thread of its own so that it does not hold up clicks; tensor work (masks
   // to the picture's size, moves between devices) has another, so that it does not wait for an encoder.
   Executor& preprocess_executor() { return *preprocess_executor_; }
@@ -56,6 +59,7 @@ class AddonData {
 
   using CompletionQueue = Napi::TypedThreadSafeFunction<AddonData, Completion, &AddonData::SettleOnJsThread>;
 
+  std::shared_ptr<DeclaredMemory> declared_memory_ = std::make_shared<DeclaredMemory>();
   std::shared_ptr<Executor> preprocess_executor_;
   std::shared_ptr<Executor> tensor_executor_;
   std::vector<std::weak_ptr<Executor>> inference_executors_;

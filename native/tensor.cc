@@ -91,14 +91,14 @@ TensorObject::~TensorObject() { Release(); }
 
 void TensorObject::Hold(const at::Tensor& tensor) {
   tensor_ = tensor;
-  declared_bytes_ = static_cast<int64_t>(tensor.nbytes());
-  Napi::MemoryManagement::AdjustExternalMemory(Env(), declared_bytes_);
+  declared_memory_ = AddonData::Get(Env()).declared_memory();
+  declared_memory_->Add(Env(), tensor_);
 }
 
 void TensorObject::Release() {
+  if (!tensor_.defined()) return;
+  declared_memory_->Remove(Env(), tensor_);
   tensor_ = at::Tensor();
-  if (declared_bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(Env(), -declared_bytes_);
-  declared_bytes_ = 0;
 }
 
 const at::Tensor& TensorObject::Get(Napi::Env env) const {

@@ -4,8 +4,11 @@
 #include <ATen/core/Tensor.h>
 #include <napi.h>
 
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "declared_memory.h"
 
 namespace sam3_tracker {
 
@@ -43,8 +46,8 @@ class TensorObject final : public Napi::ObjectWrap<TensorObject> {
   const at::Tensor& Get(Napi::Env env) const;
 
   at::Tensor tensor_;
-  // What V8 was told that this handle keeps alive.
-  int64_t declared_bytes_ = 0;
+  // A handle may outlive its environment's data.
+  std::shared_ptr<DeclaredMemory> declared_memory_;
 };
 
 }  // namespace sam3_tracker

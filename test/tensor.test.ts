@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { DTYPES } from '../lib/dtype';
 import type { DType } from '../lib/dtype';
 import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../lib/half';
@@ -194,6 +195,25 @@ describe('Tensor', () => {
     const scalar = tensor.slice(0);
     scalar.slice().dispose();
     assert.equal(scalar.item(), 1);
+  });
+
+  it('tells V8 of memory once, however many handles keep it', async () => {
+    const collections: number[] = [];
+    const observer = new PerformanceObserver((list) =>
+      list.getEntries().forEach(({ detail }) => collections.push((detail as { kind: number }).kind)),
+    );
+    observer.observe({ entryTypes: ['gc'] });
+    // Larger than what V8 takes before it looks for garbage.
+    const large = new Tensor('uint8', new Uint8Array(2 ** 26), [16, 2 ** 22]);
+    const views: Tensor[] = [];
+    for (let index = 0; index < 64; index++) {
+      views.push(large.slice(index % 16), large.reshape(2 ** 26));
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    observer.disconnect();
+    [large, ...views].forEach((tensor) => tensor.dispose());
+    const major = collections.filter((kind) => kind === constants.NODE_PERFORMANCE_GC_MAJOR);
+    assert.ok(major.length <= 8, `128 handles of one tensor made V8 collect ${major.length} times`);
   });
 
   it('takes whole numbers of the range of whole types only', () => {
