@@ -200,7 +200,9 @@ describe('Tensor', () => {
   it('tells V8 of memory once, however many handles keep it', async () => {
     const collections: number[] = [];
     const observer = new PerformanceObserver((list) =>
-      list.getEntries().forEach(({ detail }) => collections.push((detail as { kind: number }).kind)),
+      (list.getEntries() as unknown as { detail: { kind: number } }[]).forEach(({ detail }) =>
+        collections.push(detail.kind),
+      ),
     );
     observer.observe({ entryTypes: ['gc'] });
     // Larger than what V8 takes before it looks for garbage.
