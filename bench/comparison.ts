@@ -5,8 +5,8 @@ import { setTimeout } from 'node:timers/promises';
 import { LIMITS } from '../test/parity/compare';
 import { differenceOf, type ArrayFile, type Difference } from './arrays';
 import type { Case } from './cases';
-import type { Timed } from './peer';
-import { shown, type CaseResult } from './report';
+import type { Peer, Timed } from './peer';
+import { shown, type CaseResult, type Check, type PeakMemory } from './report';
 import type { Sides } from './sides';
 import { summarize } from './statistics';
 
@@ -19,6 +19,8 @@ export interface Agreement {
 
 /** Pools of threads wait awake for a while after their work, ONNX Runtime's longest: not beside the next side's call. */
 const PAUSE_MS = 100;
+
+const MIB = 2 ** 20;
 
 /** How far two sides may be apart. */
 export interface Limits {
@@ -59,6 +61,27 @@ export async function agreementOf(
   return { agree, difference: parts.join('; ') };
 }
 
+/** Peak memory of one side's calls, one at a time. */
+class CasePeaks {
+  /** Of calls that also wrote their outputs, and of those that did not, in bytes. */
+  readonly #bytes: Record<'saving' | 'plain', number[]> = { saving: [], plain: [] };
+
+  async during<T>(peer: Peer, saves: boolean, call: () => Promise<T>): Promise<T> {
+    const isTold = peer.resetPeakMemory() !== null;
+    const result = await call();
+    const peak = isTold ? peer.peakMemory() : null;
+    if (peak !== null) this.#bytes[saves ? 'saving' : 'plain'].push(peak);
+    return result;
+  }
+
+  /** MiB; reading inputs and writing outputs counts only where there was no other call. null where nothing was told. */
+  get largest(): number | null {
+    const { saving, plain } = this.#bytes;
+    const counted = plain.length ? plain : saving;
+    return counted.length ? Math.max(...counted) / MIB : null;
+  }
+}
+
 /**
  * Times a case: the sides take turns. The first round is compared, and counts only where the case wants no warm-up.
  *
@@ -74,6 +97,7 @@ export async function compareCase(
 ): Promise<CaseResult> {
   const peers = sides.filter(({ side }) => side !== 'onnxruntime' || onnxruntime);
   const times = peers.map((): number[] => []);
+  const peaks = peers.map(() => new CasePeaks());
   const outputs: Timed['outputs'][] = [];
   for (let round = warmUp ? -1 : 0; round < runs; round++) {
     const isFirst = outputs.length < peers.length;
@@ -81,7 +105,9 @@ export async function compareCase(
       const save = isFirst ? path.join(scratch, peer.side) : null;
       if (save) await mkdir(save, { recursive: true });
       await setTimeout(PAUSE_MS);
-      const timed = await peer.call<Timed>('run', { call, args, save });
+      const timed = await peaks[index].during(peer, isFirst, () =>
+        peer.call<Timed>('run', { call, args, save }),
+      );
       if (isFirst) outputs.push(timed.outputs);
       if (round >= 0) times[index].push(1000 * timed.seconds);
     }
@@ -95,6 +121,8 @@ export async function compareCase(
     agree &&= found.agree;
     differences.push(peers.length > 2 ? `${side}: ${found.difference}` : found.difference);
   }
+  const peakMemory: PeakMemory = { ours: null, transformers: null, onnxruntime: null };
+  for (const [index, { side }] of peers.entries()) peakMemory[side] = peaks[index].largest;
   return {
     name,
     unit: 'ms',
@@ -103,13 +131,12 @@ export async function compareCase(
     onnxruntime: third,
     agree,
     difference: differences.join(' / '),
+    peakMemory,
   };
 }
 
 /** What must hold of compared cases: that the sides agree. */
-export function agreementChecks(
-  cases: readonly CaseResult[],
-): { name: string; passed: boolean; found: string }[] {
+export function agreementChecks(cases: readonly CaseResult[]): Check[] {
   const compared = cases.filter(({ agree }) => agree !== null);
   const apart = compared.filter(({ agree }) => !agree).map(({ name }) => name);
   return [
@@ -119,4 +146,21 @@ export function agreementChecks(
       found: apart.length ? `not in: ${apart.join(', ')}` : `in all ${compared.length} cases`,
     },
   ];
+}
+
+/** That no watched case took more memory than transformers; passes where the system does not tell. */
+export function peakMemoryCheck(cases: readonly CaseResult[]): Check {
+  const told = cases.flatMap(({ name, peakMemory }) => {
+    const { ours = null, transformers = null } = peakMemory ?? {};
+    return ours === null || transformers === null ? [] : [{ name, ours, transformers }];
+  });
+  const above = told.filter(({ ours, transformers }) => ours > transformers);
+  const described = above.map(
+    ({ name, ours, transformers }) => `${name} (${shown(ours)} MiB, transformers ${shown(transformers)})`,
+  );
+  return {
+    name: "peak memory of each case not above transformers'",
+    passed: above.length === 0,
+    found: above.length ? `above in: ${described.join(', ')}` : `in all ${told.length} cases`,
+  };
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Sam3ImageProcessor, Sam3TrackerProcessor } from '../lib/index';
 import { photoArray, randomArray } from './arrays';
 import { PICTURE_SIZE, type Case } from './cases';
-import { agreementChecks, compareCase } from './comparison';
+import { agreementChecks, compareCase, peakMemoryCheck } from './comparison';
 import type { BenchOptions } from './options';
 import { ROOT, type Timed } from './peer';
 import { shown, type CaseResult, type Check, type PartResult } from './report';
@@ -129,7 +129,7 @@ export async function pictures({
   return {
     title: "Pictures and masks (facebook/sam3's sizes)",
     cases: memory ? [...compared, memory] : compared,
-    checks: [...agreementChecks(compared), ...checksOf(found, memory)],
+    checks: [...agreementChecks(compared), ...checksOf(found, memory), peakMemoryCheck(compared)],
     tables: [],
   };
 }

@@ -1,5 +1,9 @@
 /** What a part of the benchmark found, as tables in Markdown and as JSON. */
+import type { Side } from './peer';
 import type { Summary } from './statistics';
+
+/** The largest resident sets (VmHWM) of a case by side, in MiB; null where a side has no part, or does not tell. */
+export type PeakMemory = Record<Side, number | null>;
 
 /** One case: what each side took for the same work. */
 export interface CaseResult {
@@ -14,6 +18,8 @@ export interface CaseResult {
   agree: boolean | null;
   /** The largest differences by output, for people. */
   difference: string;
+  /** While the case ran; left out where that was not watched. */
+  peakMemory?: PeakMemory;
 }
 
 /** One bar that must be held. */
@@ -59,8 +65,15 @@ function shownSummary(summary: Summary | null): string {
 const shownRatio = (ours: Summary | null, other: Summary | null): string =>
   ours && other ? shown(ours.median / other.median) : '-';
 
+function shownPeaks(peaks: PeakMemory | undefined): string {
+  if (!peaks) return '-';
+  return [peaks.ours, peaks.transformers, peaks.onnxruntime]
+    .map((peak) => (peak === null ? '-' : shown(peak)))
+    .join(' / ');
+}
+
 function caseRow(result: CaseResult): Record<string, string> {
-  const { name, unit, ours, transformers, onnxruntime, agree, difference } = result;
+  const { name, unit, ours, transformers, onnxruntime, agree, difference, peakMemory } = result;
   return {
     case: name,
     unit,
@@ -70,6 +83,7 @@ function caseRow(result: CaseResult): Record<string, string> {
     'ours / transformers': shownRatio(ours, transformers),
     'ours / onnxruntime': shownRatio(ours, onnxruntime),
     runs: String(Math.max(ours?.runs ?? 0, transformers?.runs ?? 0)),
+    'peak MiB of each side': shownPeaks(peakMemory),
     agree: agree === null ? '-' : agree ? 'yes' : 'NO',
     'largest difference (scale)': difference || '-',
   };
@@ -89,7 +103,7 @@ export function partText({ title, cases, checks, tables }: PartResult): string {
 
 /** A case for programs: medians, null where a side cannot. */
 export function caseJson(result: CaseResult): object {
-  const { name, unit, ours, transformers, onnxruntime, agree, difference } = result;
+  const { name, unit, ours, transformers, onnxruntime, agree, difference, peakMemory = null } = result;
   const spread = (side: Summary | null): [number, number] | null => side && [side.min, side.max];
   return {
     name,
@@ -108,6 +122,7 @@ export function caseJson(result: CaseResult): object {
       transformers: transformers?.runs ?? 0,
       onnxruntime: onnxruntime?.runs ?? 0,
     },
+    peakMemory,
     difference,
   };
 }

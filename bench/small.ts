@@ -1,7 +1,7 @@
 /** The bundled model beside its peers: what is left of the time when the arithmetic is small. */
 import path from 'node:path';
 import { makeCases } from './cases';
-import { agreementChecks, compareCase } from './comparison';
+import { agreementChecks, compareCase, peakMemoryCheck } from './comparison';
 import { makeOnnxGraphs } from './full-size-model';
 import type { BenchOptions } from './options';
 import { withSides, type Sides } from './sides';
@@ -26,5 +26,10 @@ export async function small({ quick, runs, threads, scratch, progress }: BenchOp
     }
   };
   await withSides(threads, run, ['onnxruntime']);
-  return { title: 'Small model (sam3-tracker-tiny)', cases, checks: agreementChecks(cases), tables: [] };
+  return {
+    title: 'Small model (sam3-tracker-tiny)',
+    cases,
+    checks: [...agreementChecks(cases), peakMemoryCheck(cases)],
+    tables: [],
+  };
 }
