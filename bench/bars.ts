@@ -10,15 +10,15 @@ export interface Bar {
 
 const PEER_NAMES = { transformers: "transformers'", onnxruntime: "ONNX Runtime's" };
 
-/** Each bar as a check, failed where its case is missing. */
+/** Each bar as a check, failed where its case is missing or the sides' results differ. */
 export function barChecks(bars: readonly Bar[], cases: readonly CaseResult[]): Check[] {
   return bars.map(({ case: name, peer, limit }) => {
     const found = cases.find((one) => one.name === name);
     const ratio = (found?.ours?.median ?? NaN) / (found?.[peer]?.median ?? NaN);
     return {
       name: `${name}: at most ${shown(limit)} of ${PEER_NAMES[peer]}`,
-      passed: ratio <= limit,
-      found: shown(ratio),
+      passed: ratio <= limit && found?.agree !== false,
+      found: found?.agree === false ? `${shown(ratio)}, but the results differ` : shown(ratio),
     };
   });
 }
