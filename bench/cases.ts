@@ -8,7 +8,9 @@ import { ROOT } from './peer';
 /** One call that every side's worker knows, on arrays that every side reads from the same files. */
 export interface Case {
   name: string;
-  call: 'preprocess' | 'encode' | 'click' | 'post_process';
+  call: 'preprocess' | 'encode' | 'click' | 'predict_masks' | 'post_process';
+  /** Another call of ours that must give the same, bit for bit. */
+  sameAs?: 'click';
   /** ArrayFiles, lists of them, or plain values. */
   args: Record<string, unknown>;
   /** Counted runs on each side. */
@@ -18,6 +20,9 @@ export interface Case {
   /** Whether ONNX Runtime can do it: it has the model, and no processor. */
   onnxruntime: boolean;
 }
+
+/** What every case of a click shares: its first run on each side is left out, and ONNX Runtime can do it. */
+const CLICK = { call: 'click', warmUp: true, onnxruntime: true } as const satisfies Partial<Case>;
 
 /** How often to run. */
 export interface Repetitions {
@@ -116,6 +121,25 @@ export async function makePicture(
   };
 }
 
+/** Prompts of one object by their names in a case. */
+type Prompts = Record<string, Record<string, unknown>>;
+
+/** Cases from one object's prompts to a mask in each of MASK_SIZES, in two jobs; for a point in one job, too. */
+function makeMaskCases(image_embeddings: ArrayFile[], prompts: Prompts, runs: number): Case[] {
+  return MASK_SIZES.flatMap(([height, width]) => {
+    const megapixels = Math.round((height * width) / 1e6);
+    const cases = Object.entries(prompts).map(([name, given]): Case => ({
+      ...CLICK,
+      name: `${name} to a mask of ${megapixels} megapixels`,
+      args: { image_embeddings, ...given, multimask_output: false, original_sizes: [[height, width]] },
+      runs,
+      onnxruntime: false,
+    }));
+    const [first] = cases;
+    return [...cases, { ...first, name: `${first.name} in one job`, call: 'predict_masks', sameAs: 'click' }];
+  });
+}
+
 /** The cases that both model sizes share, the encoder first. */
 export async function makeCases(
   directory: string,
@@ -135,21 +159,16 @@ export async function makeCases(
     [-10, 10],
   );
   const click = (name: string, prompts: Record<string, unknown>, runs = other): Case => ({
+    ...CLICK,
     name,
-    call: 'click',
     args: { image_embeddings, ...prompts },
     runs,
-    warmUp: true,
-    onnxruntime: true,
   });
-  const toMask = ([height, width]: [number, number], runs: number): Case => ({
-    ...click(
-      `one point to a mask of ${Math.round((height * width) / 1e6)} megapixels`,
-      { ...point, multimask_output: false, original_sizes: [[height, width]] },
-      runs,
-    ),
-    onnxruntime: false,
-  });
+  const single: Prompts = {
+    'one point': point,
+    'one box': await makeBoxes(size, scratch, 1),
+    'one point and a mask prompt': { ...point, input_masks: mask },
+  };
   const repeated = { runs: other, warmUp: true, onnxruntime: false };
   return [
     {
@@ -160,13 +179,11 @@ export async function makeCases(
       warmUp: warmUpEncode,
       onnxruntime: true,
     },
-    click('one point to logits', point),
-    click('one box to logits', await makeBoxes(size, scratch, 1)),
-    click('one point and a mask prompt to logits', { ...point, input_masks: mask }),
+    ...Object.entries(single).map(([name, prompts]) => click(`${name} to logits`, prompts)),
     click('8 boxes to logits', await makeBoxes(size, scratch, 8), Math.ceil(other / 2)),
     click('16 points to logits', await makePoints(size, scratch, 16), Math.ceil(other / 3)),
     click('64 points to logits', await makePoints(size, scratch, 64), Math.ceil(other / 7)),
-    ...MASK_SIZES.map((maskSize) => toMask(maskSize, Math.ceil(other / 2))),
+    ...makeMaskCases(image_embeddings, single, Math.ceil(other / 2)),
     {
       name: `preprocess ${PICTURE_SIZE[1]}x${PICTURE_SIZE[0]}`,
       call: 'preprocess',

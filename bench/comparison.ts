@@ -1,5 +1,5 @@
 /** Runs one case on every side in turn, and lets it count only where the sides agree. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { LIMITS } from '../test/parity/compare';
@@ -61,6 +61,19 @@ export async function agreementOf(
   return { agree, difference: parts.join('; ') };
 }
 
+/** Whether outputs are the same, bit for bit. */
+async function areSame(some: Timed['outputs'], others: Timed['outputs']): Promise<boolean> {
+  const names = Object.keys(some).sort();
+  if (names.join() !== Object.keys(others).sort().join()) return false;
+  for (const name of names) {
+    const [one, other] = [some[name], others[name]];
+    const [bytes, otherBytes] = await Promise.all([readFile(one.file), readFile(other.file)]);
+    if (one.dtype !== other.dtype || one.dims.join() !== other.dims.join() || !bytes.equals(otherBytes))
+      return false;
+  }
+  return true;
+}
+
 /** Peak memory of one side's calls, one at a time. */
 class CasePeaks {
   /** Of calls that also wrote their outputs, and of those that did not, in bytes. */
@@ -91,7 +104,7 @@ class CasePeaks {
  */
 export async function compareCase(
   sides: Sides,
-  { name, call, args, runs, warmUp, onnxruntime }: Case,
+  { name, call, sameAs, args, runs, warmUp, onnxruntime }: Case,
   scratch: string,
   limits = FLOAT32_LIMITS,
 ): Promise<CaseResult> {
@@ -120,6 +133,14 @@ export async function compareCase(
     const found = await agreementOf(outputs[0], outputs[index], limits);
     agree &&= found.agree;
     differences.push(peers.length > 2 ? `${side}: ${found.difference}` : found.difference);
+  }
+  if (sameAs) {
+    const save = path.join(scratch, sameAs);
+    await mkdir(save, { recursive: true });
+    const { outputs: others } = await peers[0].call<Timed>('run', { call: sameAs, args, save });
+    const same = await areSame(outputs[0], others);
+    agree &&= same;
+    differences.push(`${same ? '' : 'NOT '}bit for bit as ${sameAs}`);
   }
   const peakMemory: PeakMemory = { ours: null, transformers: null, onnxruntime: null };
   for (const [index, { side }] of peers.entries()) peakMemory[side] = peaks[index].largest;

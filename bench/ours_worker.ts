@@ -68,6 +68,7 @@ const CALLS: Record<string, (inputs: never) => Promise<Outputs>> = {
   preprocess,
   encode,
   click,
+  predict_masks,
   post_process,
 };
 
@@ -92,13 +93,22 @@ async function click({
   return { iou_scores, object_score_logits, ...masks };
 }
 
+/** `click` to masks in one job. */
+async function predict_masks(inputs: Inputs & { original_sizes: [number, number][] }): Promise<Outputs> {
+  const { iou_scores, object_score_logits, pred_masks, masks } = await currentModel().predict_masks(inputs);
+  pred_masks.dispose();
+  return { iou_scores, object_score_logits, ...named(masks) };
+}
+
 async function post_process(inputs: {
   pred_masks: Tensor;
   original_sizes: [number, number][];
 }): Promise<Outputs> {
-  const masks = await currentProcessor().post_process_masks(inputs.pred_masks, inputs.original_sizes);
-  return Object.fromEntries(masks.map((mask, index) => [`masks.${index}`, mask]));
+  return named(await currentProcessor().post_process_masks(inputs.pred_masks, inputs.original_sizes));
 }
+
+const named = (masks: readonly Tensor[]): Outputs =>
+  Object.fromEntries(masks.map((mask, index) => [`masks.${index}`, mask]));
 
 async function run({
   call,

@@ -193,7 +193,14 @@ def post_process(pred_masks: Tensor, original_sizes: list) -> dict[str, Tensor]:
     return {f"masks.{index}": mask for index, mask in enumerate(masks)}
 
 
-CALLS = {"preprocess": preprocess, "encode": encode, "click": click, "post_process": post_process}
+CALLS = {
+    "preprocess": preprocess,
+    "encode": encode,
+    "click": click,
+    # Ours has both in one.
+    "predict_masks": click,
+    "post_process": post_process,
+}
 
 
 def _argument(value: Any) -> Any:
