@@ -71,7 +71,7 @@ function loadCheck(loads: CaseResult): Check {
   };
 }
 
-/** Times and peaks of the full size. An encode takes most of a minute on two cores, and is run once unless told. */
+/** Times and peaks of the full size. An encode takes half a minute on two cores: three a side unless told, none to warm up. */
 export async function fullSize({
   quick,
   runs,
@@ -87,7 +87,7 @@ export async function fullSize({
   progress('load');
   const loads = await timeLoads(directories, runs ?? (quick ? 1 : 3), threads);
   const list = await makeCases(directory, scratch, {
-    encode: runs ?? 1,
+    encode: runs ?? (quick ? 1 : 3),
     warmUpEncode: false,
     other: quick ? 5 : 20,
   });
