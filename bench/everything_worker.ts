@@ -2,10 +2,13 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { native } from '../lib/native';
 import { MaskGenerationPipeline, Sam3ImageProcessor, Sam3TrackerModel } from '../lib/index';
-import type { MaskGenerationOptions, MaskGenerationSeconds, Tensor } from '../lib/index';
+import type { Mask, MaskGenerationOptions, MaskGenerationSeconds, Tensor } from '../lib/index';
+import { writeArray, type ArrayFile } from './arrays';
 import { serve } from './serve';
 
 let generator: MaskGenerationPipeline | null = null;
+/** Of the last picture, where they were to be kept. */
+let kept: Mask[] = [];
 
 /** Sets the threads and loads the model. */
 async function load({ directory, threads }: { directory: string; threads: number }): Promise<number> {
@@ -26,8 +29,12 @@ export interface Answer {
   encodePeak: number | null;
 }
 
-/** Segments everything in a picture. */
-async function everything(args: { file: string; options: MaskGenerationOptions<'binary'> }): Promise<Answer> {
+/** Segments everything in a picture; `keep` for `mask` to write its masks, after the measurement. */
+async function everything(args: {
+  file: string;
+  options: MaskGenerationOptions<'binary'>;
+  keep: boolean;
+}): Promise<Answer> {
   if (!generator) throw new Error('load a model first');
   let seconds: Partial<MaskGenerationSeconds> = {};
   let encodePeak: number | null = null;
@@ -40,13 +47,20 @@ async function everything(args: { file: string; options: MaskGenerationOptions<'
   };
   model.get_image_embeddings = encodeAndLook as Sam3TrackerModel['get_image_embeddings'];
   const start = performance.now();
-  const { scores } = await generator(args.file, {
+  const { scores, masks } = await generator(args.file, {
     ...args.options,
     reference: 'transformers',
     progress_callback: (progress) => (seconds = progress.seconds),
   });
-  return { seconds: { ...seconds, all: (performance.now() - start) / 1000 }, scores, encodePeak };
+  const all = (performance.now() - start) / 1000;
+  model.get_image_embeddings = encode as Sam3TrackerModel['get_image_embeddings'];
+  if (args.keep) kept = masks;
+  return { seconds: { ...seconds, all }, scores, encodePeak };
 }
+
+/** Writes a mask of the picture that was kept to `save`. */
+const mask = ({ index, save }: { index: number; save: string }): Promise<ArrayFile> =>
+  writeArray(save, 'mask', 'bool', kept[index].data, kept[index].dims);
 
 function restartPeakMemory(): number | null {
   const status = '/proc/self/status';
@@ -56,4 +70,4 @@ function restartPeakMemory(): number | null {
   return found && Number(found[1]) * 1024;
 }
 
-void serve({ load, everything });
+void serve({ load, everything, mask });

@@ -56,7 +56,8 @@ export function shown(value: number): string {
   return Math.abs(value) >= 100 ? value.toFixed(0) : Number(value.toPrecision(3)).toString();
 }
 
-function shownSummary(summary: Summary | null): string {
+/** Median, and the smallest and the largest in brackets; '-' for none. */
+export function shownSummary(summary: Summary | null): string {
   if (!summary) return '-';
   const { median, min, max, runs } = summary;
   return runs === 1 ? shown(median) : `${shown(median)} (${shown(min)}-${shown(max)})`;

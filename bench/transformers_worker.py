@@ -95,8 +95,8 @@ def load_everything(directory: str) -> None:
 
 
 @reference.register
-def everything(file: str, options: dict) -> dict:
-    """Segments everything in a picture.
+def everything(file: str, options: dict, keep: bool) -> dict:
+    """Segments everything in a picture; `keep` for `mask` to write its masks, after the measurement.
 
     Returns the seconds of each stage, the scores, and the peak memory up to the end of the encoder, after which it
     begins anew.
@@ -114,6 +114,7 @@ def everything(file: str, options: dict) -> dict:
     ]
     module = sys.modules[type(processor).filter_masks.__module__]
     timed.append((module, "_mask_to_rle", "rle"))
+    originals = [(owner, method, getattr(owner, method)) for owner, method, _ in timed]
     for owner, method, stage in timed:
         setattr(owner, method, _timed(getattr(owner, method), stage, seconds))
     peaks: list[int | None] = []
@@ -128,10 +129,20 @@ def everything(file: str, options: dict) -> dict:
     start = time.perf_counter()
     output = _loaded["generator"](file, **options)
     seconds["all"] = time.perf_counter() - start
+    for owner, method, original in originals:
+        setattr(owner, method, original)
+    if keep:
+        _loaded["masks"] = output["masks"]
     # The filter's last step.
     seconds["filter"] -= seconds.get("rle", 0.0)
     seconds["upsample"] += seconds.pop("rle", 0.0)
     return {"seconds": seconds, "scores": output["scores"].tolist(), "encodePeak": peaks[0]}
+
+
+@reference.register
+def mask(index: int, save: str) -> dict:
+    """Writes a mask of the picture that was kept to the directory `save`."""
+    return _write({"mask": torch.as_tensor(_loaded["masks"][index])}, Path(save))["mask"]
 
 
 def _restart_peak_memory() -> int | None:
