@@ -35,6 +35,9 @@ const PARTS: Record<string, (options: BenchOptions) => Promise<PartResult>> = {
 /** What `--quick` runs where no part is named. */
 const QUICK_PARTS = ['small', 'pictures', 'event-loop', 'memory'];
 
+/** What it leaves out. */
+const LONG_PARTS = Object.keys(PARTS).filter((part) => !QUICK_PARTS.includes(part));
+
 /** Whether this machine has what a part needs: it runs all the same where it is named. */
 const canRun = (part: string): boolean => part !== 'gpu' || native.runtimeInfo().cudaDevices > 0;
 
@@ -55,12 +58,13 @@ function print(text: string): void {
 function printHead(
   machine: ReturnType<typeof describeMachine>,
   sides: Readonly<Record<string, Description>>,
+  wanted: number,
 ): void {
   const { cpu, cores, memoryGiB, platform } = machine;
   print(`${new Date().toISOString().slice(0, 10)}, ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${platform}\n`);
   const rows = Object.entries(sides).map(([side, { versions, threads }]) => ({
     side,
-    threads: String(threads),
+    threads: threads === null ? `${wanted} wanted` : String(threads),
     versions: Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),
@@ -82,7 +86,7 @@ async function run(
   const machine = describeMachine();
   const others = parts.some((part) => part !== 'gpu') ? (['onnxruntime'] as const) : [];
   const sides = await withSides(flags.threads, (_, found) => Promise.resolve(found), others);
-  printHead(machine, sides);
+  printHead(machine, sides, flags.threads);
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-bench-'));
   // Also where a signal ends a run that takes minutes; the sides end when their input does.
   process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
@@ -121,14 +125,15 @@ const command = new Command('bench')
     'Runs sam3-tracker beside transformers and ONNX Runtime on the same inputs, weights and threads, in turn.',
   )
   .addArgument(
-    new Argument('[parts...]', 'what to run (default: all; with --quick all but load and full-size)').choices(
-      Object.keys(PARTS),
-    ),
+    new Argument(
+      '[parts...]',
+      `what to run (default: all; gpu where there is one; with --quick all but ${LONG_PARTS.join(', ')})`,
+    ).choices(Object.keys(PARTS)),
   )
-  .option('--quick', 'the small model only, and fewer repetitions', false)
+  .option('--quick', 'fewer repetitions and points; without parts, the small model only', false)
   .option(
     '--runs <n>',
-    'repetitions: of loads and encodes of the full size, of everything in small',
+    'repetitions of loads, of encodes in full size, of segment everything; of each call in small, pictures, rle and gpu',
     positiveInteger,
   )
   .option(

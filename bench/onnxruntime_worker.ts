@@ -14,10 +14,10 @@ const arrays = new Map<string, ort.Tensor>();
 let graphs: string | null = null;
 let intraOpNumThreads = 1;
 
-/** Sets the number of threads of an operation. */
+/** Sets the number of threads of an operation for the sessions to come, which do not say how many they have. */
 function describe({ threads }: { threads: number }): Description {
   intraOpNumThreads = threads;
-  return { versions: { node: process.versions.node, 'onnxruntime-node': version }, threads };
+  return { versions: { node: process.versions.node, 'onnxruntime-node': version }, threads: null };
 }
 
 /** The graph of that name, opened with its first use. */

@@ -15,8 +15,8 @@ export type Side = 'ours' | 'transformers' | 'onnxruntime';
 /** What a side says of itself. */
 export interface Description {
   versions: Record<string, string>;
-  /** Threads of one operation. */
-  threads: number;
+  /** Threads of one operation, as the library says; null where it does not tell and has to be believed. */
+  threads: number | null;
 }
 
 /** What one timed call gave. */

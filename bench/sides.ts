@@ -25,7 +25,7 @@ export async function withSides<T>(
   }
 }
 
-/** What sides say of themselves, by side. @throws Error where one does not run with `threads` threads. */
+/** What sides say of themselves, by side. @throws Error where one says that it has not `threads` threads. */
 export async function describeSides(
   sides: readonly Peer[],
   threads: number,
@@ -33,7 +33,7 @@ export async function describeSides(
   const found: Record<string, Description> = {};
   for (const side of sides) {
     const description = await side.call<Description>('describe', { threads });
-    if (description.threads !== threads)
+    if (description.threads !== null && description.threads !== threads)
       throw new Error(`${side.side} runs with ${description.threads} threads instead of ${threads}`);
     found[side.side] = description;
   }
