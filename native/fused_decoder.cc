@@ -1,38 +1,37 @@
 #include "fused_decoder.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 #include <utility>
+
+#include "native_error.h"
+#include "tiled_maps.h"
 
 namespace sam3_tracker {
 namespace {
 
-// Objects that go through the graph together, so that its weights are read once for all of them; each keeps
-// an image of its own meanwhile (5 MB for facebook/sam3).
+// Objects that go through the graph together, so that its weights are read once for all of them; or one for
+// each thread, where these are more. Each keeps an image of its own meanwhile (5 MB for facebook/sam3).
 constexpr int64_t kObjectsTogether = 4;
 
-// (..., positions, rows) -> tiles (..., tiles, rows, kTilePositions).
-at::Tensor Tiles(const at::Tensor& map) {
-  const int64_t positions = map.size(-2);
-  const int64_t missing = (kTilePositions - positions % kTilePositions) % kTilePositions;
-  std::vector<int64_t> sizes = map.sizes().vec();
-  sizes[sizes.size() - 2] = (positions + missing) / kTilePositions;
-  sizes.insert(sizes.end() - 1, kTilePositions);
-  return at::constant_pad_nd(map, {0, 0, 0, missing}).reshape(sizes).transpose(-2, -1).contiguous();
-}
+// From so many objects of one mask prompt on, projecting the image once takes less time than folding.
+constexpr int64_t kObjectsWorthProjecting = 4;
 
-// (..., rows, depth) -> (..., panels, depth, kPanelRows).
-at::Tensor Packed(const at::Tensor& matrix) {
-  const int64_t missing = (kPanelRows - matrix.size(-2) % kPanelRows) % kPanelRows;
-  std::vector<int64_t> sizes = matrix.sizes().vec();
-  sizes[sizes.size() - 2] = (matrix.size(-2) + missing) / kPanelRows;
-  sizes.insert(sizes.end() - 1, kPanelRows);
-  return at::constant_pad_nd(matrix, {0, 0, 0, missing}).reshape(sizes).transpose(-2, -1).contiguous();
+// Places in what prepare_image gives.
+constexpr size_t kImageKeys = 1;
+constexpr size_t kImageQueries = 3;
+
+// What the kernels read is taken at its word: a graph that gives something else must not come that far.
+void CheckShape(const at::Tensor& tensor, at::IntArrayRef shape, const char* name) {
+  if (tensor.sizes() == shape && tensor.scalar_type() == at::kFloat) return;
+  std::ostringstream message;
+  message << "The mask decoder's graph gives " << name << " of shape " << tensor.sizes() << " instead of "
+          << shape << ": export the model again with this version's export_model.py.";
+  throw Sam3Error(ErrorCode::kConfigMismatch, message.str());
 }
 
 // In how many parts the image of each of `objects` is walked so that the threads are done soonest.
@@ -91,19 +90,32 @@ FusedDecoder::FusedDecoder(ScriptComponent* component, const DecoderKernels* ker
     : component_(component),
       kernels_(kernels),
       positions_(positions),
+      channels_(positions.size(1)),
       height_(positions.size(2)),
       width_(positions.size(3)) {
   const std::vector<at::Tensor> projected = component->Run("prepare_positions", {positions}).toTensorVector();
-  heads_ = projected.front().size(1);
-  head_dim_ = projected.front().size(2);
+  heads_ = projected.at(0).size(1);
+  head_dim_ = projected[0].size(2);
   for (const at::Tensor& each : projected) {
-    projected_positions_.push_back(Tiles(each.flatten(1, 2).transpose(1, 2)).squeeze(0));
+    CheckShape(each, {1, heads_, head_dim_, height_ * width_}, "projected positions");
+    projected_positions_.push_back(Tiles(each.flatten(1, 2)).squeeze(0));
   }
   const std::vector<at::Tensor> weights = component->Run("image_weights", {}).toTensorVector();
-  const size_t norms_end = weights.size() - 2;
-  for (size_t i = 0; i < norms_end; i += 3) {
-    norms_.push_back({weights[i].contiguous(), weights[i + 1].contiguous(), weights[i + 2].item<float>()});
+  const size_t blocks = projected.size() / 2;
+  if (projected.size() % 2 == 0 || channels_ % 8 != 0) {
+    throw Sam3Error(ErrorCode::kConfigMismatch,
+                    "The mask decoder's graph is not of this version: export the "
+                    "model again with this version's export_model.py.");
   }
+  const size_t norms_end = 3 * (blocks + 1);
+  for (size_t i = 0; i < norms_end; i += 3) {
+    const int64_t size = i < 3 * blocks ? channels_ : channels_ / 4;
+    CheckShape(weights.at(i), {size}, "a norm's weight");
+    CheckShape(weights.at(i + 1), {size}, "a norm's bias");
+    norms_.push_back({weights[i].contiguous(), weights[i + 1].contiguous(), weights.at(i + 2).item<float>()});
+  }
+  CheckShape(weights.at(norms_end), {channels_, channels_}, "the first convolution");
+  CheckShape(weights.at(norms_end + 1), {channels_ / 2, channels_ / 4}, "the second convolution");
   weight1_ = Packed(weights[norms_end]);
   weight2_ = Packed(weights[norms_end + 1]);
 }
@@ -111,32 +123,47 @@ FusedDecoder::FusedDecoder(ScriptComponent* component, const DecoderKernels* ker
 std::vector<at::Tensor> FusedDecoder::PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) {
   const std::vector<at::Tensor> rows =
       component_->Run("prepare_features", {feat_s0, feat_s1}).toTensorVector();
-  return {Tiles(rows[1].flatten(1, 2)), Tiles(rows[0].flatten(3).flatten(1, 2))};
+  const int64_t images = feat_s0.size(0);
+  CheckShape(rows.at(0), {images, height_, width_, 4, channels_ / 2}, "prepared features");
+  CheckShape(rows.at(1), {images, height_, width_, channels_}, "prepared features");
+  return {Tiles(rows[1].flatten(1, 2).transpose(1, 2)),
+          Tiles(rows[0].flatten(3).flatten(1, 2).transpose(1, 2))};
 }
 
 std::vector<at::Tensor> FusedDecoder::PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) {
   const std::vector<at::Tensor> image =
       component_->Run("prepare_image", {embeddings, positions_, no_mask}).toTensorVector();
-  return {Tiles(image[0]), image[1], image[2], Tiles(image[3].flatten(1, 2).transpose(1, 2))};
+  const int64_t images = embeddings.size(0);
+  CheckShape(image.at(0), {images, height_ * width_, channels_}, "a prepared image");
+  std::vector<at::Tensor> tiles{Tiles(image[0].transpose(1, 2))};
+  for (const size_t projected : {kImageKeys, kImageQueries}) {
+    CheckShape(image.at(projected), {images, heads_, head_dim_, height_ * width_}, "a projected image");
+    tiles.push_back(Tiles(image[projected].flatten(1, 2)));
+  }
+  return tiles;
 }
 
 DecodedObjects FusedDecoder::Decode(const ObjectsOfImage& objects) {
   const int64_t count = objects.sparse.size(1);
-  std::vector<at::Tensor> image = objects.image;
-  at::Tensor own;
-  if (objects.mask && objects.mask->size(0) == 1 && count >= kObjectsTogether) {
-    image = PrepareImages(objects.embedding, *objects.mask);
-  } else if (objects.mask) {
-    own = (objects.embedding + *objects.mask).flatten(2).transpose(1, 2);
-  }
-  DecodedObjects decoded;
   const int64_t threads = at::get_num_threads();
   const int64_t together = (kObjectsTogether + threads - 1) / threads * threads;
+  std::vector<at::Tensor> shared = objects.image;
+  // Three projections of the image once, or two larger products for each object.
+  if (objects.mask && objects.mask->size(0) == 1 && count >= kObjectsWorthProjecting) {
+    shared = PrepareImages(objects.embedding, *objects.mask);
+  }
+  DecodedObjects decoded;
   for (int64_t begin = 0; begin < count; begin += together) {
     const int64_t some = std::min(together, count - begin);
-    at::Tensor keys;
-    if (own.defined()) keys = Tiles(own.size(0) == 1 ? own : own.narrow(0, begin, some));
-    const DecodedObjects part = DecodeTogether(objects, objects.sparse.narrow(1, begin, some), image, keys);
+    const at::Tensor sparse = objects.sparse.narrow(1, begin, some);
+    std::vector<at::Tensor> image = shared;
+    if (image.empty()) {
+      const at::Tensor& mask = *objects.mask;
+      const at::Tensor own = objects.embedding + (mask.size(0) == 1 ? mask : mask.narrow(0, begin, some));
+      CheckShape(own, {own.size(0), channels_, height_, width_}, "an image with its mask prompt");
+      image = {Tiles(own.flatten(2))};
+    }
+    const DecodedObjects part = DecodeTogether(sparse, image, objects.features);
     if (some == count) return part;
     const auto place = [&](const at::Tensor& from, at::Tensor* to) {
       if (!to->defined()) {
@@ -153,51 +180,43 @@ DecodedObjects FusedDecoder::Decode(const ObjectsOfImage& objects) {
   return decoded;
 }
 
-DecodedObjects FusedDecoder::DecodeTogether(const ObjectsOfImage& objects, const at::Tensor& sparse,
-                                            const std::vector<at::Tensor>& image, const at::Tensor& own) {
-  at::Tensor tokens;
-  at::Tensor queries;
-  Update update;
-  Question question;
-  // Takes what the graph's methods begin_with_image (behind its tokens) and go_on return.
-  const auto take = [&](const std::vector<at::Tensor>& step, size_t first, bool is_folded) {
-    queries = step[first];
-    update.weights = {step[first + 1], is_folded ? Packed(step[first + 2]) : at::Tensor()};
-    update.updates = Packed(step[first + 3].transpose(1, 2));
-    question = {step[first + 4], Packed(step[first + 5])};
-  };
-  const auto go_on = [&](int64_t block, const at::Tensor& means) {
-    take(component_->Run("go_on", {block, tokens, queries, means}).toTensorVector(), 0, true);
-    update.positions = projected_positions_[2 * block + 1];
-    update.block = block;
+DecodedObjects FusedDecoder::DecodeTogether(const at::Tensor& sparse, const std::vector<at::Tensor>& image,
+                                            const std::vector<at::Tensor>& features) {
+  const bool is_projected = image.size() > 1;
+  const std::vector<at::Tensor> begun = component_->Run("begin", {sparse}).toTensorVector();
+  const at::Tensor& tokens = begun.at(0);
+  at::Tensor queries = begun.at(1);
+  // Both parts of a question, of which the projections of a shared image take the place of the second.
+  const auto question_of = [&](const std::vector<at::Tensor>& step, size_t first, bool is_folded) {
+    const int64_t rows = heads_ * tokens.size(2);
+    CheckShape(step.at(first), {sparse.size(1), rows, head_dim_}, "projected tokens");
+    CheckShape(step.at(first + 1), {sparse.size(1), rows, channels_}, "folded tokens");
+    return Question{step[first].contiguous(), is_folded ? Packed(step[first + 1]) : at::Tensor()};
   };
 
-  at::Tensor keys = own;
-  if (own.defined()) {
-    const std::vector<at::Tensor> begun = component_->Run("begin_without_image", {sparse}).toTensorVector();
-    tokens = begun[0];
-    queries = begun[1];
-    go_on(0, WalkImage(keys, nullptr, nullptr, {begun[2], Packed(begun[3])}, projected_positions_[0]));
-  } else {
-    const std::vector<at::Tensor> begun =
-        component_->Run("begin_with_image", {sparse, image[1], image[2]}).toTensorVector();
-    tokens = begun[0];
-    take(begun, 1, false);
-    update.positions = image[3].squeeze(0);
-    keys = image[0];
-  }
-  const auto blocks = static_cast<int64_t>(norms_.size()) - 1;
-  at::Tensor means;
+  at::Tensor keys = image[0];
   at::Tensor new_keys;
+  at::Tensor means = WalkImage(keys, nullptr, nullptr, question_of(begun, 2, !is_projected),
+                               is_projected ? image[1].squeeze(0) : projected_positions_[0]);
+  const auto blocks = static_cast<int64_t>(norms_.size()) - 1;
   for (int64_t block = 0; block < blocks; ++block) {
-    if (block > 0) go_on(block, means);
-    means = WalkImage(keys, &new_keys, &update, question, projected_positions_[2 * block + 2]);
+    const std::vector<at::Tensor> step =
+        component_->Run("go_on", {block, tokens, queries, means}).toTensorVector();
+    queries = step.at(0);
+    const bool is_shared = block == 0 && is_projected;
+    CheckShape(step.at(3), step.at(2).sizes(), "what tokens add to the image");
+    const Update update{question_of(step, 1, !is_shared),
+                        is_shared ? image[2].squeeze(0) : projected_positions_[2 * block + 1],
+                        Packed(step[3].transpose(1, 2)), block};
+    means =
+        WalkImage(keys, &new_keys, &update, question_of(step, 4, true), projected_positions_[2 * block + 2]);
     keys = new_keys;
   }
   const c10::IValue finished = component_->Run("finish", {queries, means});
   const auto& results = finished.toTupleRef().elements();
-  return {{UpscaleMasks(keys, objects.features, results.at(0).toTensor()), results.at(1).toTensor()},
-          results.at(2).toTensor()};
+  const at::Tensor& mask_weights = results.at(0).toTensor();
+  CheckShape(mask_weights, {1, sparse.size(1), mask_weights.size(2), channels_ / 8}, "mask weights");
+  return {{UpscaleMasks(keys, features, mask_weights), results.at(1).toTensor()}, results.at(2).toTensor()};
 }
 
 at::Tensor FusedDecoder::WalkImage(const at::Tensor& keys, at::Tensor* new_keys, const Update* update,
@@ -205,13 +224,12 @@ at::Tensor FusedDecoder::WalkImage(const at::Tensor& keys, at::Tensor* new_keys,
   const int64_t objects = question.projected.size(0);
   const int64_t rows = question.projected.size(1);
   const int64_t tiles = keys.size(1);
-  const int64_t channels = keys.size(2);
   const int64_t padded = PaddedRows(rows);
   const int64_t parts = PartsOfImage(objects, tiles);
-  if (new_keys && !new_keys->defined()) *new_keys = at::empty({objects, tiles, channels, kTilePositions});
-  const at::Tensor means = at::empty({objects, rows, channels});
+  if (new_keys && !new_keys->defined()) *new_keys = at::empty({objects, tiles, channels_, kTilePositions});
+  const at::Tensor means = at::empty({objects, rows, channels_});
   // Whole cache lines each: keys, maxima, totals, scores with the padded rows' factors behind them, weights.
-  const int64_t sizes[] = {channels * padded, padded, padded, rows * kTilePositions + padded,
+  const int64_t sizes[] = {channels_ * padded, padded, padded, rows * kTilePositions + padded,
                            kTilePositions * padded};
   int64_t size = 0;
   for (const int64_t each : sizes) size += each;
@@ -230,7 +248,7 @@ at::Tensor FusedDecoder::WalkImage(const at::Tensor& keys, at::Tensor* new_keys,
   ForEachPart(objects, parts, tiles, [&](int64_t object, int64_t part, int64_t begin, int64_t end) {
     ImageWalk walk;
     walk.positions = height_ * width_;
-    walk.channels = channels;
+    walk.channels = channels_;
     walk.heads = heads_;
     walk.head_dim = head_dim_;
     walk.tokens = rows / heads_;
@@ -248,13 +266,13 @@ at::Tensor FusedDecoder::WalkImage(const at::Tensor& keys, at::Tensor* new_keys,
     }
     walk.attention.projected = Of(question.projected, object);
     walk.attention.positions = positions.const_data_ptr<float>();
-    walk.attention.folded = Of(question.folded, object);
+    if (question.folded.defined()) walk.attention.folded = Of(question.folded, object);
     kernels_->walk_image(walk, begin, end, sums_of(object, part));
   });
   for (int64_t object = 0; object < objects; ++object) {
     std::vector<AttentionSums> sums;
     for (int64_t part = 0; part < parts; ++part) sums.push_back(sums_of(object, part));
-    CombineSums(sums, rows, channels, means.data_ptr<float>() + object * rows * channels);
+    CombineSums(sums, rows, channels_, means.data_ptr<float>() + object * rows * channels_);
   }
   return means;
 }
@@ -263,11 +281,10 @@ at::Tensor FusedDecoder::UpscaleMasks(const at::Tensor& keys, const std::vector<
                                       const at::Tensor& mask_weights) const {
   const int64_t objects = keys.size(0);
   const int64_t tiles = keys.size(1);
-  const int64_t channels = keys.size(2);
   const int64_t masks = mask_weights.size(2);
   const int64_t parts = PartsOfImage(objects, tiles);
   const at::Tensor output = at::empty({1, objects, masks, 4 * height_, 4 * width_});
-  const int64_t size = MaskUpscalingScratch(channels, masks);
+  const int64_t size = MaskUpscalingScratch(channels_, masks);
   const at::Tensor scratch = at::empty({objects * parts, size});
   const at::Tensor weights = mask_weights.squeeze(0).contiguous();
   const Norm& norm = norms_.back();
@@ -275,7 +292,7 @@ at::Tensor FusedDecoder::UpscaleMasks(const at::Tensor& keys, const std::vector<
     MaskUpscaling upscaling;
     upscaling.positions = height_ * width_;
     upscaling.width = width_;
-    upscaling.channels = channels;
+    upscaling.channels = channels_;
     upscaling.masks = masks;
     upscaling.keys = Of(keys, object);
     upscaling.features1 = features[0].const_data_ptr<float>();

@@ -17,7 +17,7 @@ class FusedDecoder : public ImageDecoder {
 
   // Tiles of both, feat_s1's first.
   std::vector<at::Tensor> PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) override;
-  // Tiles of the image, keys and values for begin_with_image, and tiles of the image's queries.
+  // Tiles of the image, of its keys and of its queries for the first block.
   std::vector<at::Tensor> PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) override;
   DecodedObjects Decode(const ObjectsOfImage& objects) override;
 
@@ -39,8 +39,10 @@ class FusedDecoder : public ImageDecoder {
     int64_t block = 0;
   };
 
-  DecodedObjects DecodeTogether(const ObjectsOfImage& objects, const at::Tensor& sparse,
-                                const std::vector<at::Tensor>& image, const at::Tensor& keys);
+  // Of objects (1, some, tokens, channels). image: from PrepareImages, or the tiles of an image that is not
+  // projected, (1 or some, ...).
+  DecodedObjects DecodeTogether(const at::Tensor& sparse, const std::vector<at::Tensor>& image,
+                                const std::vector<at::Tensor>& features);
 
   // Takes all objects through the image, from `keys` to `new_keys`, tiles of (1 or objects, ...), and returns
   // the means (objects, heads * tokens, channels). update: null leaves the keys as they are.
@@ -61,6 +63,7 @@ class FusedDecoder : public ImageDecoder {
   // Packed.
   at::Tensor weight1_;
   at::Tensor weight2_;
+  int64_t channels_;
   int64_t height_;
   int64_t width_;
   int64_t heads_;

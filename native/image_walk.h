@@ -54,7 +54,7 @@ inline void AddTile(const ImageWalk& walk, const float* keys, int64_t count, con
   const int64_t rows = walk.heads * walk.tokens;
   const int64_t padded = sam3_tracker::PaddedRows(rows);
   alignas(64) float row_weights[kTilePositions];
-  // The scores of rows that are none lie behind the others' factors and are never read.
+  // Behind the scores.
   float* const factors = sums.scores + rows * kTilePositions;
   for (int64_t row = 0; row < rows; ++row) {
     float* const scores = sums.scores + row * kTilePositions;

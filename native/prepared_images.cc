@@ -8,6 +8,8 @@
 #include <iterator>
 #include <utility>
 
+#include "writable_memory.h"
+
 namespace sam3_tracker {
 namespace {
 
@@ -25,7 +27,6 @@ uint64_t HashBytes(const char* data, int64_t size) {
   const auto mix = [&](int64_t i, int64_t bytes) {
     uint64_t word = 0;
     std::memcpy(&word, data + offset, bytes);
-    // For a word of its own each step is one to one, so that no single change goes unnoticed.
     sums[i] = (sums[i] ^ word) * kOdd;
     sums[i] ^= sums[i] >> 29;
     offset += bytes;
@@ -35,7 +36,7 @@ uint64_t HashBytes(const char* data, int64_t size) {
     for (int64_t i = 0; i < kSums; ++i) mix(i, kWord);
   }
   while (size - offset >= kWord) mix(0, kWord);
-  mix(1, size - offset);
+  if (offset < size) mix(1, size - offset);
   uint64_t hash = size;
   for (const uint64_t sum : sums) hash = ((hash ^ sum) * kOdd) ^ (hash >> 31);
   return hash;
@@ -64,31 +65,53 @@ int64_t Bytes(const PreparedImages& prepared) {
   return bytes;
 }
 
-}  // namespace
-
-PreparedImagesCache::Key PreparedImagesCache::KeyOf(const at::Tensor& embedding) {
-  std::vector<int64_t> layout = embedding.sizes().vec();
-  const c10::IntArrayRef strides = embedding.strides();
+std::vector<int64_t> Layout(const at::Tensor& tensor) {
+  std::vector<int64_t> layout = tensor.sizes().vec();
+  const c10::IntArrayRef strides = tensor.strides();
   layout.insert(layout.end(), strides.begin(), strides.end());
-  return {embedding.storage().getWeakStorageImpl(), std::move(layout), HashContent(embedding)};
+  return layout;
 }
 
-std::shared_ptr<PreparedImages> PreparedImagesCache::Get(const std::vector<at::Tensor>& embeddings) {
-  std::vector<Key> keys;
-  for (const at::Tensor& embedding : embeddings) keys.push_back(KeyOf(embedding));
-  const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+}  // namespace
+
+PreparedImagesCache::Entries::iterator PreparedImagesCache::FindByMemory(
+    const std::vector<at::Tensor>& embeddings) {
+  if (std::any_of(embeddings.begin(), embeddings.end(), IsWritable)) return entries_.end();
+  return std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return std::equal(
+        entry.keys.begin(), entry.keys.end(), embeddings.begin(), embeddings.end(),
+        [](const Key& key, const at::Tensor& embedding) {
+          // The weak reference keeps the address from being another storage's.
+          return key.storage._unsafe_get_target() == embedding.storage().unsafeGetStorageImpl() &&
+                 key.offset == embedding.storage_offset() && key.sizes_and_strides == Layout(embedding);
+        });
+  });
+}
+
+PreparedImagesCache::Entries::iterator PreparedImagesCache::FindByContent(const std::vector<Key>& keys) {
+  return std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
     return std::equal(entry.keys.begin(), entry.keys.end(), keys.begin(), keys.end(),
                       [](const Key& a, const Key& b) {
                         return a.content == b.content && a.sizes_and_strides == b.sizes_and_strides;
                       });
   });
+}
+
+std::shared_ptr<PreparedImages> PreparedImagesCache::Get(const std::vector<at::Tensor>& embeddings) {
+  auto found = FindByMemory(embeddings);
   if (found == entries_.end()) {
-    entries_.push_front({std::move(keys), std::make_shared<PreparedImages>()});
-  } else {
+    std::vector<Key> keys;
+    for (const at::Tensor& embedding : embeddings) {
+      keys.push_back({embedding.storage().getWeakStorageImpl(), embedding.storage_offset(), Layout(embedding),
+                      HashContent(embedding)});
+    }
+    found = FindByContent(keys);
+    if (found == entries_.end())
+      found = entries_.insert(entries_.begin(), {{}, std::make_shared<PreparedImages>()});
     // It lives as long as the embeddings that it was asked for last.
     found->keys = std::move(keys);
-    entries_.splice(entries_.begin(), entries_, found);
   }
+  entries_.splice(entries_.begin(), entries_, found);
   return entries_.front().prepared;
 }
 

@@ -16,8 +16,8 @@ struct PreparedImages {
   std::vector<at::Tensor> features;
 };
 
-// Recognizes embeddings by what they hold, since JavaScript may write to them. CPU tensors only; one thread
-// at a time.
+// Recognizes embeddings by their memory where JavaScript cannot write to it, else by a hash of what they
+// hold. CPU tensors only; one thread at a time.
 class PreparedImagesCache {
  public:
   // Entries are let go, the least recently used first, while they hold more than `byte_limit` together.
@@ -33,6 +33,7 @@ class PreparedImagesCache {
  private:
   struct Key {
     c10::weak_intrusive_ptr<c10::StorageImpl> storage;
+    int64_t offset;
     std::vector<int64_t> sizes_and_strides;
     uint64_t content;
   };
@@ -41,11 +42,14 @@ class PreparedImagesCache {
     std::shared_ptr<PreparedImages> prepared;
   };
 
-  static Key KeyOf(const at::Tensor& embedding);
+  using Entries = std::list<Entry>;
+
+  Entries::iterator FindByMemory(const std::vector<at::Tensor>& embeddings);
+  Entries::iterator FindByContent(const std::vector<Key>& keys);
 
   int64_t byte_limit_;
   // The most recently used first.
-  std::list<Entry> entries_;
+  Entries entries_;
 };
 
 }  // namespace sam3_tracker

@@ -18,6 +18,7 @@ inline constexpr int64_t kBlockVectors = 4;
 inline Vector Load(const float* from) { return _mm512_loadu_ps(from); }
 inline void Store(float* to, Vector value) { _mm512_storeu_ps(to, value); }
 inline Vector Broadcast(float value) { return _mm512_set1_ps(value); }
+// Of a NaN and a number these are the second, so that a NaN in the second stays.
 inline Vector Max(Vector a, Vector b) { return _mm512_max_ps(a, b); }
 inline Vector Min(Vector a, Vector b) { return _mm512_min_ps(a, b); }
 inline Vector MultiplyAdd(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
@@ -80,7 +81,7 @@ inline Vector Exponential(Vector x) {
   constexpr float kLn2High = 0.693359375f;
   constexpr float kLn2Low = -2.12194440e-4f;
   constexpr float kTaylor[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
-  x = Max(x, Broadcast(-87.0f));
+  x = Max(Broadcast(-87.0f), x);
   const Vector power = Round(x * Broadcast(1.44269504f));
   Vector rest = MultiplyAdd(power, Broadcast(-kLn2High), x);
   rest = MultiplyAdd(power, Broadcast(-kLn2Low), rest);
@@ -103,7 +104,7 @@ inline Vector Gelu(Vector x) {
   const Vector ratio = Polynomial(kChebyshev, MultiplyAdd(inside, Broadcast(1 / 2.75f), Broadcast(-1.0f)));
   const Vector error_function = MultiplyAdd(ratio * bell, Broadcast(2.0f), Broadcast(-1.0f));
   const Vector share = (Broadcast(1.0f) + error_function) * Broadcast(0.5f);
-  return Max(x, Broadcast(0.0f)) - size * share;
+  return Max(Broadcast(0.0f), x) - inside * share;
 }
 
 }  // namespace

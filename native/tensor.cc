@@ -13,6 +13,7 @@
 #include "js_error.h"
 #include "options.h"
 #include "promise_job.h"
+#include "writable_memory.h"
 
 namespace sam3_tracker {
 namespace {
@@ -144,6 +145,7 @@ Napi::Value TensorObject::Bytes(const Napi::CallbackInfo& info) {
     const at::Tensor contiguous = tensor.contiguous();
     const size_t bytes = contiguous.nbytes();
     if (bytes == 0) return Napi::ArrayBuffer::New(env, 0);
+    MarkWritable(contiguous);
     auto keeper = std::make_unique<at::Tensor>(contiguous);
     napi_value buffer = nullptr;
     const napi_status status = napi_create_external_arraybuffer(
@@ -170,6 +172,7 @@ void TensorObject::Write(const Napi::CallbackInfo& info) {
     if (!tensor.is_cpu() || !tensor.is_contiguous()) {
       throw Sam3Error(ErrorCode::kInvalidArgument, "Expected a contiguous tensor on the CPU to write to.");
     }
+    MarkWritable(tensor);
     const int64_t offset = AsInt64(info[0], "offset");
     if (offset < 0) throw Sam3Error(ErrorCode::kInvalidArgument, "Expected an offset of at least 0.");
     if (!info[1].IsTypedArray()) throw Napi::TypeError::New(env, "Expected a typed array for data.");

@@ -1,9 +1,11 @@
 /** The decoder's quick way (float32 on the CPU): what it keeps of images, and how it shares out objects. */
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { Sam3TrackerModel, Tensor } from '../lib/index';
 import type { Sam3TrackerImageSegmentationOutput } from '../lib/index';
 import type { Sam3TrackerModelInputs } from '../lib/model-inputs';
 import { difference, sameBits } from './parity/compare';
+import { LIBRARY, runChild } from './support/child';
 import { BUNDLED_MODEL, BUNDLED_SIDE, randomTensor } from './support/bundled-model';
 
 /** The project's limit for the decoder, as a part of the output's scale. */
@@ -66,6 +68,42 @@ describe('decoder of many objects', () => {
       const input_masks = randomTensor([2, masks, 96, 96], 5, [-8, 8]);
       const inputs = { image_embeddings, input_points, input_masks };
       await assertClose(await model(inputs), await plainly(inputs));
+    }
+  });
+
+  it('gives them on processors with less, or without kernels', async () => {
+    const shape = [1, 5, 3, 96, 96];
+    const source = (method: string): string => `
+      const { Sam3TrackerModel, Tensor } = require(${JSON.stringify(LIBRARY)});
+      const { randomTensor } = require(${JSON.stringify(path.join(__dirname, 'support', 'bundled-model'))});
+      const model = await Sam3TrackerModel.from_pretrained(${JSON.stringify(BUNDLED_MODEL)}, { device: 'cpu', dtype: 'float32' });
+      const levels = ${JSON.stringify(LEVELS)};
+      const image_embeddings = levels.map((dims, level) => randomTensor([1, ...dims], 41 + level));
+      const input_points = randomTensor([1, 5, 1, 2], 7, [0, ${BUNDLED_SIDE}]);
+      ${method}
+      const { data } = (await model({ image_embeddings, input_points, ...more })).pred_masks;
+      process.stdout.write(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64'));`;
+    const masksOf = async (capability: string, method = 'const more = {};'): Promise<Tensor> => {
+      const { code, stdout, stderr } = await runChild(source(method), 40, {
+        ATEN_CPU_CAPABILITY: capability,
+      });
+      assert.equal(code, 0, stderr);
+      return new Tensor(
+        'float32',
+        new Float32Array(new Uint8Array(Buffer.from(stdout, 'base64')).buffer),
+        shape,
+      );
+    };
+    const plain = await masksOf(
+      'default',
+      `const more = { attention_similarity: new Tensor('float32', new Float32Array(${TOKENS} * 576), [1, 1, ${TOKENS}, 576]) };`,
+    );
+    for (const capability of ['default', 'avx2']) {
+      const found = await difference(await masksOf(capability), plain, capability);
+      assert.ok(
+        found.max > 0 && found.max <= LIMIT * found.scale,
+        `${capability}: ${found.max} of ${found.scale}`,
+      );
     }
   });
 

@@ -137,14 +137,7 @@ class DecoderComponent(nn.Module):
         return self.mask_decoder.forward_prepared(image, positions, features, sparse)
 
     @torch.jit.export
-    def begin_with_image(self, sparse: Tensor, image_keys: Tensor, image_values: Tensor) -> List[Tensor]:
-        tokens = self.mask_decoder.make_tokens(sparse)
-        results = [tokens]
-        results.extend(self.mask_decoder.transformer.begin_shared(tokens, image_keys, image_values))
-        return results
-
-    @torch.jit.export
-    def begin_without_image(self, sparse: Tensor) -> List[Tensor]:
+    def begin(self, sparse: Tensor) -> List[Tensor]:
         tokens = self.mask_decoder.make_tokens(sparse)
         results = [tokens]
         results.extend(self.mask_decoder.transformer.begin(tokens))

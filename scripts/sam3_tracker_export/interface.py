@@ -202,17 +202,16 @@ def _prepared_methods(config: GraphConfig, decode: List[Value]) -> List[dict]:
 def _token_methods(config: GraphConfig) -> List[dict]:
     """`decode_prepared` without what is done at every position of the image, which is left to the caller.
 
-    An object goes through the image once a block, and in front of that once more where the image is its own: see
-    loading.py's walk_image for what happens there. In front of each of these walks stand the results `update_*` (what
-    the walk does to the image; not in the first one through an image of its own) and `attention_*` (what the tokens
-    ask it), behind it `means`: the image's keys, weighted by the attention.
+    An object goes through the image once in front of its blocks and once a block: see loading.py's walk_image for what
+    happens there. In front of each of these walks stand the results `update_*` (what the walk does to the image; not in
+    the first one) and `attention_*` (what the tokens ask it), behind it `means`: the image's keys, weighted by the
+    attention. Where the image is that of many objects, until the first of them changes it, what prepare_image projects
+    takes the place of the parts `*_folded`.
     """
     decoder = config.mask_decoder
     channels, heads = decoder.hidden_size, decoder.num_attention_heads
     head_dim = channels // decoder.attention_downsample_rate // heads
     masks = decoder.num_multimask_outputs + 1
-    height, width = config.vision.backbone_feature_sizes[2]
-    positions = height * width
     rows = f"{heads}*all_tokens"
     question = [["objects", rows, head_dim], ["objects", rows, channels]]
     step = [*question, ["objects", rows, channels], *question]
@@ -220,22 +219,14 @@ def _token_methods(config: GraphConfig) -> List[dict]:
     convolutions = [[channels, channels], [channels // 2, channels // 4]]
 
     sparse: Value = ("sparse", "Tensor", [1, "objects", "tokens", channels])
-    image_keys: Value = ("image_keys", "Tensor", [1, heads, head_dim, positions])
-    image_values: Value = ("image_values", "Tensor", [1, heads, positions, head_dim])
     all_tokens = [1, "objects", "all_tokens", channels]
     tokens: Value = ("tokens", "Tensor", all_tokens)
     queries: Value = ("queries", "Tensor", all_tokens)
     means: Value = ("means", "Tensor", ["objects", rows, channels])
     block: Value = ("block", "int", [])
     return [
-        # tokens, queries, update_projected, update_folded, updates, attention_projected, attention_folded
-        _method(
-            "begin_with_image",
-            [sparse, image_keys, image_values],
-            [("step", "List[Tensor]", [all_tokens, all_tokens, *step])],
-        ),
         # tokens, queries, attention_projected, attention_folded
-        _method("begin_without_image", [sparse], [("step", "List[Tensor]", [all_tokens, all_tokens, *question])]),
+        _method("begin", [sparse], [("step", "List[Tensor]", [all_tokens, all_tokens, *question])]),
         # queries, update_projected, update_folded, updates, attention_projected, attention_folded
         _method("go_on", [block, tokens, queries, means], [("step", "List[Tensor]", [all_tokens, *step])]),
         _method(

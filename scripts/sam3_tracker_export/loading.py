@@ -116,21 +116,22 @@ class ExportedTracker:
         for index in range(len(sparse)):
             one = slice(index, index + 1)
             image = decoder.prepare_image(image_embedding[one], positions, dense[one])
+            tokens, queries, *question = decoder.begin(sparse[one])
             if has_own_image:
-                tokens, queries, *question = decoder.begin_without_image(sparse[one])
-                keys, means = walk_image(image[0], None, None, [], question, projected[0])
-                queries, *step = decoder.go_on(0, tokens, queries, means)
-                asked = projected[1]
+                asked, told = projected[0], projected[1]
             else:
-                tokens, queries, *step = decoder.begin_with_image(sparse[one], image[1], image[2])
-                step[1], keys, asked = None, image[0], image[3]
+                asked, told = image[1], image[3]
+                question[1] = None
+            keys, means = walk_image(image[0], None, None, [], question, asked)
             blocks = len(norms) // 3 - 1
             for block in range(blocks):
+                queries, *step = decoder.go_on(block, tokens, queries, means)
+                if block > 0:
+                    told = projected[2 * block + 1]
+                elif not has_own_image:
+                    step[1] = None
                 norm = norms[3 * block : 3 * block + 3]
-                keys, means = walk_image(keys, step[:3], asked, norm, step[3:], projected[2 * block + 2])
-                if block + 1 < blocks:
-                    queries, *step = decoder.go_on(block + 1, tokens, queries, means)
-                    asked = projected[2 * block + 3]
+                keys, means = walk_image(keys, step[:3], told, norm, step[3:], projected[2 * block + 2])
             mask_weights, *scores = decoder.finish(queries, means)
             features = decoder.prepare_features(feat_s0[one], feat_s1[one])
             masks = upscale_masks(keys, features, [weight1, weight2], norms[-3:], mask_weights[0])
@@ -151,21 +152,22 @@ class ExportedTracker:
             bind_weights(self.mask_decoder, weights)
 
 
-def walk_image(keys, update, asked, norm, question, projected_positions) -> tuple:
+def walk_image(keys, update, told, norm, question, asked) -> tuple:
     """One step of objects through the image, which native/image_walk.h takes: the new keys, and the tokens' means.
 
-    keys (1 or objects, positions, channels). update: what go_on and the begin methods call update_projected,
-    update_folded (None: asked holds the image's share too) and updates; None leaves the keys as they are.
+    keys (1 or objects, positions, channels). update: update_projected, update_folded (None: `told` holds the image's
+    share too) and updates of go_on; None leaves the keys as they are. question: attention_projected and
+    attention_folded, likewise.
     """
     if update is not None:
         projected, folded, updates = update
-        scores = _scores(projected, folded, keys, asked)
-        heads = asked.shape[1]
+        scores = _scores(projected, folded, keys, told)
+        heads = told.shape[1]
         by_head = scores.view(scores.shape[0], heads, -1, scores.shape[2])
         weights = torch.softmax(by_head, dim=2).view(scores.shape)
         weight, bias, epsilon = norm
         keys = F.layer_norm(keys + weights.transpose(1, 2) @ updates, weight.shape, weight, bias, epsilon.item())
-    scores = _scores(*question, keys, projected_positions)
+    scores = _scores(*question, keys, asked)
     return keys, torch.softmax(scores, dim=-1) @ keys
 
 

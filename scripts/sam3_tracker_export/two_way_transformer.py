@@ -61,22 +61,16 @@ class TwoWayAttentionBlock(nn.Module):
 
         queries (1, objects, n, channels) -> the same, and keys (objects, positions, channels).
         """
-        queries = self.attend_to_shared_image(queries, query_point_embedding, image[1], image[2])
+        queries = self.attend_to_tokens(queries, query_point_embedding, False)
+        query = (queries + query_point_embedding)[0]
+        attended = self.cross_attn_token_to_image.tokens_to_shared_image(query, image[1], image[2])
+        queries = self.feed_forward(queries, attended)
 
         query = (queries + query_point_embedding)[0]
         weights = self.cross_attn_image_to_token.shared_image_to_tokens(image[3], query)
         updates = self.cross_attn_image_to_token.image_update_values(queries[0])
         keys = image[0].expand(queries.shape[1], -1, -1)
         return queries, self.layer_norm4(torch.baddbmm(keys, weights.transpose(1, 2), updates))
-
-    def attend_to_shared_image(
-        self, queries: Tensor, query_point_embedding: Tensor, image_keys: Tensor, image_values: Tensor
-    ) -> Tensor:
-        """The tokens' part of forward_shared."""
-        queries = self.attend_to_tokens(queries, query_point_embedding, False)
-        query = (queries + query_point_embedding)[0]
-        attended = self.cross_attn_token_to_image.tokens_to_shared_image(query, image_keys, image_values)
-        return self.feed_forward(queries, attended)
 
     def forward_folded(
         self,
@@ -204,19 +198,8 @@ class TwoWayTransformer(nn.Module):
         prepared.append(self.final_attn_token_to_image.project_image_keys(positions))
         return prepared
 
-    def begin_shared(self, point_embeddings: Tensor, image_keys: Tensor, image_values: Tensor) -> List[Tensor]:
-        """The tokens' side of forward_prepared up to where an object first changes the image: see tell_and_ask.
-
-        image_keys and image_values are the second and the third result of prepare_image.
-        """
-        queries = point_embeddings
-        for index, layer in enumerate(self.layers):
-            if index == 0:
-                queries = layer.attend_to_shared_image(queries, point_embeddings, image_keys, image_values)
-        return self.tell_and_ask(0, queries, point_embeddings)
-
     def begin(self, point_embeddings: Tensor) -> List[Tensor]:
-        """The tokens and their first question to an image of their own: queries and both parts of ask_image."""
+        """The tokens' side of forward_prepared up to their first question: queries and both parts of ask_image."""
         results: List[Tensor] = []
         for index, layer in enumerate(self.layers):
             if index == 0:

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "tiled_maps.h"
+
 namespace {
 
 using namespace sam3_tracker;
@@ -42,25 +44,8 @@ void ExpectNear(const at::Tensor& ours, const at::Tensor& in_float32, const at::
 
 at::Tensor Random(at::IntArrayRef sizes, double scale = 1) { return at::randn(sizes) * scale; }
 
-// (positions, rows) -> tiles, as native/decoder_kernels.h describes them.
-at::Tensor Tiles(const at::Tensor& map) {
-  const int64_t missing = (kTilePositions - map.size(0) % kTilePositions) % kTilePositions;
-  return at::constant_pad_nd(map, {0, 0, 0, missing})
-      .view({-1, kTilePositions, map.size(1)})
-      .transpose(1, 2)
-      .contiguous();
-}
-
 at::Tensor FromTiles(const at::Tensor& tiles, int64_t positions) {
   return tiles.transpose(1, 2).reshape({-1, tiles.size(1)}).narrow(0, 0, positions);
-}
-
-at::Tensor Packed(const at::Tensor& matrix) {
-  const int64_t missing = (kPanelRows - matrix.size(0) % kPanelRows) % kPanelRows;
-  return at::constant_pad_nd(matrix, {0, 0, 0, missing})
-      .view({-1, kPanelRows, matrix.size(1)})
-      .transpose(1, 2)
-      .contiguous();
 }
 
 struct Shape {
@@ -78,7 +63,7 @@ struct Side {
       : projected(Random({shape.heads * shape.tokens, shape.head_dim}, scale)),
         folded(Random({shape.heads * shape.tokens, shape.channels}, scale)),
         positions(Random({shape.positions, shape.heads * shape.head_dim})),
-        tiles(Tiles(positions)),
+        tiles(Tiles(positions.t())),
         packed(Packed(folded)) {}
 
   TokenSide Pointers(bool is_folded) const {
@@ -145,7 +130,7 @@ void TestWalk(const DecoderKernels& kernels, const Shape& shape, UpdateKind kind
   const auto [keys_in_float32, means_in_float32] = walk_in(at::kFloat);
   const auto [exact_keys, exact_means] = walk_in(at::kDouble);
 
-  const at::Tensor tiles = Tiles(keys);
+  const at::Tensor tiles = Tiles(keys.t());
   const at::Tensor packed_updates = Packed(updates.t());
   // In place, as all blocks but the first walk.
   const at::Tensor new_keys = tiles.clone();
@@ -211,9 +196,9 @@ void TestUpscaling(const DecoderKernels& kernels, int64_t height, int64_t width,
         .reshape({masks, 4 * height, 4 * width});
   };
 
-  const at::Tensor key_tiles = Tiles(keys);
-  const at::Tensor tiles1 = Tiles(features1);
-  const at::Tensor tiles2 = Tiles(features2);
+  const at::Tensor key_tiles = Tiles(keys.t());
+  const at::Tensor tiles1 = Tiles(features1.t());
+  const at::Tensor tiles2 = Tiles(features2.t());
   const at::Tensor packed1 = Packed(weight1);
   const at::Tensor packed2 = Packed(weight2);
   const at::Tensor output = at::full({masks, 4 * height, 4 * width}, NAN);

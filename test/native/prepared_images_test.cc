@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "writable_memory.h"
+
 namespace {
 
 using sam3_tracker::PreparedImages;
@@ -29,6 +31,13 @@ std::vector<at::Tensor> Embeddings() {
   return {at::rand({1, 8, 61, 61}), at::rand({1, 16, 32, 32}), at::rand({1, 64, 16, 16})};
 }
 
+// What JavaScript was given to write to.
+std::vector<at::Tensor> WritableEmbeddings() {
+  std::vector<at::Tensor> embeddings = Embeddings();
+  for (const at::Tensor& embedding : embeddings) sam3_tracker::MarkWritable(embedding);
+  return embeddings;
+}
+
 // Asks, and fills a new entry with `bytes` bytes.
 std::shared_ptr<PreparedImages> Ask(PreparedImagesCache* cache, const std::vector<at::Tensor>& embeddings,
                                     int64_t bytes = 16) {
@@ -40,7 +49,7 @@ std::shared_ptr<PreparedImages> Ask(PreparedImagesCache* cache, const std::vecto
 
 void RecognizesContent() {
   PreparedImagesCache cache(kRoomForAll);
-  const std::vector<at::Tensor> embeddings = Embeddings();
+  const std::vector<at::Tensor> embeddings = WritableEmbeddings();
   const auto entry = Ask(&cache, embeddings);
   Check(Ask(&cache, embeddings) == entry, "the same tensors");
   Check(Ask(&cache, Embeddings()) != entry, "other tensors");
@@ -62,6 +71,28 @@ void RecognizesContent() {
   std::vector<at::Tensor> transposed = embeddings;
   transposed[2] = embeddings[2].transpose(2, 3);
   Check(Ask(&cache, transposed) != entry, "the same memory in another order");
+}
+
+void RecognizesMemory() {
+  PreparedImagesCache cache(kRoomForAll);
+  const std::vector<at::Tensor> embeddings = Embeddings();
+  const auto entry = Ask(&cache, embeddings);
+  // Nothing does this to embeddings: it shows that they are not looked at again.
+  embeddings[1].add_(1);
+  Check(Ask(&cache, embeddings) == entry, "the same memory is not read again");
+  std::vector<at::Tensor> parts = embeddings;
+  parts[0] = at::cat({embeddings[0], embeddings[0]}).narrow(0, 1, 1);
+  parts[1] = embeddings[1].clone();
+  Check(Ask(&cache, parts) != entry, "other memory is");
+  sam3_tracker::MarkWritable(embeddings[1]);
+  Check(Ask(&cache, embeddings) != entry, "nor is memory trusted that JavaScript has got");
+
+  std::vector<at::Tensor> pair = Embeddings();
+  const at::Tensor both = at::rand({2, 64, 16, 16});
+  pair[2] = both.narrow(0, 0, 1);
+  const auto of_first = Ask(&cache, pair);
+  pair[2] = both.narrow(0, 1, 1);
+  Check(Ask(&cache, pair) != of_first, "another part of the same memory");
 }
 
 void LetsGo() {
@@ -97,6 +128,7 @@ void KeepsToItsLimit() {
 int main() {
   try {
     RecognizesContent();
+    RecognizesMemory();
     LetsGo();
     KeepsToItsLimit();
   } catch (const std::exception& error) {

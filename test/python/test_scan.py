@@ -65,7 +65,7 @@ class ExportedGraphsTest(unittest.TestCase):
     def test_the_graphs_are_portable(self):
         scan_components(load_components(self.folder), CONFIG)
         for dtype in (torch.bfloat16, torch.float32):
-            self.assertEqual(check_on_meta(self.folder, CONFIG, dtype), 29)
+            self.assertEqual(check_on_meta(self.folder, CONFIG, dtype), 28)
 
     def test_the_graphs_of_the_bundled_model_are_portable(self):
         model = Path(__file__).resolve().parents[2] / "models" / "sam3-tracker-tiny"
