@@ -184,22 +184,43 @@ function mapSizes({ vision_config, mask_decoder_config }: Sam3TrackerConfig): Ma
 /** How many of each map are alive at once. */
 type LiveMaps = Record<keyof MapSizes, number>;
 
+/** Of a picture once, of each object that is under way, and of each mask of an object that is decoded. */
+type LiveOfDecoder = Record<'picture' | 'object' | 'decoded', LiveMaps>;
+
 /**
- * From measured peaks of the resident set, in the size of facebook/sam3 on the CPU. Points one by one (float32): 36 to 59
- * MiB for one, 87 to 98 MiB for 16 and for 64 with one thread, 101 to 124 MiB with two, where these make 54, 101 and 126.
- * Batches of 12 and 24 decoded as one: 43 MiB a point in float32 with eager attention and 25 MiB in bfloat16, where
- * these make 49 and 24.
+ * From measured peaks of the resident set, in the size of facebook/sam3 on the CPU, after a batch of another picture.
+ * Points one by one (float32) with the kernels: 67 MiB for one, 97 for four, 149 to 151 for 16 and 160 to 166 for 64,
+ * with one thread as with two, where these make 69, 101, 169 and 169. Without the kernels, with the maps of an earlier
+ * decoder: 36 to 59 MiB for one, 87 to 98 for 16 and for 64 with one thread, 101 to 124 with two, where these make 54, 101
+ * and 126. Batches of 1, 12 and 24 decoded as one: 73, 546 and 1088 MiB in float32 with eager attention, 43, 446 and 715 in
+ * bfloat16, where these make 74, 610 and 1195, and 55, 457 and 896.
  */
 const LIVE = {
-  /** Kept for all points of a picture. */
-  picture: { full: 1, half: 1, keys: 2, mask: 0 },
-  /** Of an object, while it is decoded by itself. */
-  object: { full: 1, half: 1, keys: 2, mask: 0 },
-  /** Of an object in a batch that is decoded as one. */
-  ofBatch: { full: 2, half: 1, keys: 4, mask: 0 },
-  /** Of an object once it is decoded, for each of its masks. */
-  decoded: { full: 0, half: 0, keys: 0, mask: 2.5 },
-} satisfies Record<string, LiveMaps>;
+  /** Kernels of our own go through the image in tiles and keep nothing else of it. */
+  withKernels: {
+    // What is kept of a picture is 1, 1 and 2 of these; the rest is there while it is prepared.
+    picture: { full: 3, half: 2, keys: 3.5, mask: 0 },
+    object: { full: 0, half: 0, keys: 1, mask: 0 },
+    decoded: { full: 0, half: 0, keys: 0, mask: 4.5 },
+  },
+  withoutKernels: {
+    picture: { full: 1, half: 1, keys: 2, mask: 0 },
+    object: { full: 1, half: 1, keys: 2, mask: 0 },
+    decoded: { full: 0, half: 0, keys: 0, mask: 2.5 },
+  },
+  /** Of a batch that is decoded as one. */
+  asOne: {
+    picture: { full: 1, half: 1, keys: 2, mask: 0 },
+    object: { full: 2, half: 1, keys: 4, mask: 0 },
+    decoded: { full: 0, half: 0, keys: 0, mask: 2.5 },
+  },
+} satisfies Record<string, LiveOfDecoder>;
+
+/** Objects that the kernels take through the image together, or more where there are more threads. */
+const OBJECTS_TOGETHER = 4;
+
+/** Whether the decoder has kernels for this CPU, which take points one by one. */
+const hasKernels = (): boolean => ['AVX2', 'AVX512'].includes(native.runtimeInfo().cpuCapability);
 
 /** How much memory the batches of a model take. */
 export interface BatchMemory {
@@ -215,30 +236,34 @@ export interface BatchMemory {
  * @param model whose configuration says how large they are.
  */
 export function memoryOfBatches(model: ModelOfBatch & Pick<Decoding, 'device'>): BatchMemory {
-  const sizes = mapSizes(model.config);
-  const bytesOf = (live: LiveMaps): number =>
-    (Object.keys(sizes) as (keyof MapSizes)[]).reduce((sum, map) => sum + live[map] * sizes[map], 0) *
-    (model.dtype === 'float32' ? 4 : 2);
-  const masks = bytesOf(LIVE.decoded) * (model.config.mask_decoder_config.num_multimask_outputs + 1);
   const atOnce = pointsAtOnce({
     device: model.device,
     dtype: model.dtype,
     eager: model.attn_implementation === 'eager',
   });
-  if (atOnce === null) {
-    const point = bytesOf(LIVE.ofBatch) + masks;
-    return { least: point, pointsWithin: (bytes) => Math.floor(bytes / point) };
-  }
-  const [picture, object] = [bytesOf(LIVE.picture), bytesOf(LIVE.object)];
+  const kernels = hasKernels();
+  const live = LIVE[atOnce === null ? 'asOne' : kernels ? 'withKernels' : 'withoutKernels'];
+  const sizes = mapSizes(model.config);
+  // Half precision is float32 here and there.
+  const elementBytes = model.dtype === 'float32' ? 4 : 3;
+  const bytesOf = (maps: LiveMaps): number =>
+    (Object.keys(sizes) as (keyof MapSizes)[]).reduce((sum, map) => sum + maps[map] * sizes[map], 0) *
+    elementBytes;
+  const [picture, object] = [bytesOf(live.picture), bytesOf(live.object)];
+  const masks = bytesOf(live.decoded) * (model.config.mask_decoder_config.num_multimask_outputs + 1);
+  const least = picture + object + masks;
+  if (atOnce === null)
+    return { least, pointsWithin: (bytes) => Math.floor((bytes - picture) / (object + masks)) };
   const { threads } = native.runtimeInfo();
+  // Each thread has one object under way; the kernels have a few at least.
+  const underWay = kernels ? Math.ceil(OBJECTS_TOGETHER / threads) * threads : threads;
   return {
-    least: picture + object + masks,
+    least,
     pointsWithin: (bytes) => {
       const left = bytes - picture;
-      if (left >= threads * object + atOnce * masks) return Infinity;
-      // Each thread has one object under way.
+      if (left >= underWay * object + atOnce * masks) return Infinity;
       const few = Math.floor(left / (object + masks));
-      return few < threads ? few : Math.floor((left - threads * object) / masks);
+      return few < underWay ? few : Math.floor((left - underWay * object) / masks);
     },
   };
 }
