@@ -189,8 +189,8 @@ type LiveOfDecoder = Record<'picture' | 'object' | 'decoded', LiveMaps>;
 
 /**
  * From measured peaks of the resident set, in the size of facebook/sam3 on the CPU, after a batch of another picture.
- * Points one by one (float32) with the kernels: 67 MiB for one, 97 for four, 149 to 151 for 16 and 160 to 166 for 64,
- * with one thread as with two, where these make 69, 101, 169 and 169. Without the kernels, with the maps of an earlier
+ * Points one by one (float32) with the kernels: 35 to 38 MiB for one, 66 to 67 for four, 118 to 121 for 16 and 130 to 150
+ * for 64, with one thread and with two, where these make 42, 76, 152 and 152. Without the kernels, with the maps of an earlier
  * decoder: 36 to 59 MiB for one, 87 to 98 for 16 and for 64 with one thread, 101 to 124 with two, where these make 54, 101
  * and 126. Batches of 1, 12 and 24 decoded as one: 73, 546 and 1088 MiB in float32 with eager attention, 43, 446 and 715 in
  * bfloat16, where these make 74, 610 and 1195, and 55, 457 and 896.
@@ -198,10 +198,9 @@ type LiveOfDecoder = Record<'picture' | 'object' | 'decoded', LiveMaps>;
 const LIVE = {
   /** Kernels of our own go through the image in tiles and keep nothing else of it. */
   withKernels: {
-    // What is kept of a picture is 1, 1 and 2 of these; the rest is there while it is prepared.
-    picture: { full: 3, half: 2, keys: 3.5, mask: 0 },
+    picture: { full: 1, half: 1, keys: 3, mask: 0 },
     object: { full: 0, half: 0, keys: 1, mask: 0 },
-    decoded: { full: 0, half: 0, keys: 0, mask: 4.5 },
+    decoded: { full: 0, half: 0, keys: 0, mask: 5 },
   },
   withoutKernels: {
     picture: { full: 1, half: 1, keys: 2, mask: 0 },
