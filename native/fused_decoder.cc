@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <sstream>
 #include <utility>
@@ -17,6 +18,9 @@ namespace {
 // Objects that go through the graph together, so that its weights are read once for all of them; or one for
 // each thread, where these are more. Each keeps an image of its own meanwhile (5 MB for facebook/sam3).
 constexpr int64_t kObjectsTogether = 4;
+
+// Parts of the image for each thread.
+constexpr int64_t kPartsOfThread = 4;
 
 // From so many objects of one mask prompt on, projecting the image once takes less time than folding.
 constexpr int64_t kObjectsWorthProjecting = 4;
@@ -34,31 +38,26 @@ void CheckShape(const at::Tensor& tensor, at::IntArrayRef shape, const char* nam
   throw Sam3Error(ErrorCode::kConfigMismatch, message.str());
 }
 
-// In how many parts the image of each of `objects` is walked so that the threads are done soonest.
+// In how many parts the image of each of `objects` is walked: a few for each thread, so that none waits long
+// for the last one.
 int64_t PartsOfImage(int64_t objects, int64_t tiles) {
   const int64_t threads = at::get_num_threads();
-  int64_t best = 1;
-  double shortest = 0;
-  for (int64_t parts = 1; parts <= std::min(threads, tiles); ++parts) {
-    const int64_t rounds = (objects * parts + threads - 1) / threads;
-    const double time = static_cast<double>(rounds) / static_cast<double>(parts);
-    if (parts == 1 || time < shortest) {
-      shortest = time;
-      best = parts;
-    }
-  }
-  return best;
+  if (threads == 1) return 1;
+  return std::clamp<int64_t>((kPartsOfThread * threads + objects - 1) / objects, 1, tiles);
 }
 
-// Runs work(object, part, first tile, last tile) for each part of each object's image, side by side.
+// Runs work(object, part, first tile, last tile) for each part of each object's image, side by side: a thread
+// that is done takes the next part, whichever it is.
 template <typename Work>
 void ForEachPart(int64_t objects, int64_t parts, int64_t tiles, const Work& work) {
-  at::parallel_for(0, objects * parts, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t part = item % parts;
-      work(item / parts, part, tiles * part / parts, tiles * (part + 1) / parts);
-    }
-  });
+  std::atomic<int64_t> next{0};
+  at::parallel_for(0, std::min<int64_t>(objects * parts, at::get_num_threads()), /*grain_size=*/1,
+                   [&](int64_t, int64_t) {
+                     for (int64_t item = next++; item < objects * parts; item = next++) {
+                       const int64_t part = item % parts;
+                       work(item / parts, part, tiles * part / parts, tiles * (part + 1) / parts);
+                     }
+                   });
 }
 
 // The data of one object; of all objects where they share one.
@@ -66,19 +65,31 @@ const float* Of(const at::Tensor& tensor, int64_t object) {
   return tensor.const_data_ptr<float>() + (tensor.size(0) == 1 ? 0 : object * tensor.stride(0));
 }
 
-// Brings the sums of the parts of an object's image together: means (rows, channels).
+// Brings the sums of the parts of an object's image together: means (rows, channels). Overwrites the sums.
 void CombineSums(const std::vector<AttentionSums>& parts, int64_t rows, int64_t channels, float* means) {
   const int64_t padded = PaddedRows(rows);
-  for (int64_t row = 0; row < rows; ++row) {
-    float maximum = parts.front().maxima[row];
-    for (const AttentionSums& part : parts) maximum = std::max(maximum, part.maxima[row]);
-    float total = 0;
-    for (const AttentionSums& part : parts) total += std::exp(part.maxima[row] - maximum) * part.totals[row];
-    float* const mean = means + row * channels;
-    std::fill(mean, mean + channels, 0.0F);
-    for (const AttentionSums& part : parts) {
-      const float share = std::exp(part.maxima[row] - maximum) / total;
-      for (int64_t i = 0; i < channels; ++i) mean[i] += share * part.keys[i * padded + row];
+  const AttentionSums& all = parts.front();
+  std::vector<float> maxima(all.maxima, all.maxima + padded);
+  for (const AttentionSums& part : parts) {
+    for (int64_t row = 0; row < rows; ++row) maxima[row] = std::max(maxima[row], part.maxima[row]);
+  }
+  std::vector<float> shares(padded);
+  for (const AttentionSums& part : parts) {
+    for (int64_t row = 0; row < padded; ++row) shares[row] = std::exp(part.maxima[row] - maxima[row]);
+    const bool is_first = &part == &all;
+    for (int64_t row = 0; row < padded; ++row) {
+      all.totals[row] = (is_first ? 0 : all.totals[row]) + shares[row] * part.totals[row];
+    }
+    for (int64_t i = 0; i < channels; ++i) {
+      float* const sums = all.keys + i * padded;
+      const float* others = part.keys + i * padded;
+      for (int64_t row = 0; row < padded; ++row)
+        sums[row] = (is_first ? 0 : sums[row]) + shares[row] * others[row];
+    }
+  }
+  for (int64_t i = 0; i < channels; ++i) {
+    for (int64_t row = 0; row < rows; ++row) {
+      means[row * channels + i] = all.keys[i * padded + row] / all.totals[row];
     }
   }
 }
