@@ -147,7 +147,8 @@ export function runsOf(mask: MaskLike | RLE | CocoRLE, name: string): Runs {
  * @throws TypeError and RangeError as mask_to_rle and rle_to_mask.
  */
 export function mask_area(mask: MaskLike | RLE | CocoRLE): number {
-  if (isEncoding(mask) || mask instanceof RLEMask) return areaOf(runsOf(mask, 'mask'));
+  if (mask instanceof RLEMask) return mask.area;
+  if (isEncoding(mask)) return areaOf(runsOf(mask, 'mask'));
   let area = 0;
   for (const value of checkMask(mask, 'mask').data) area += value === 0 ? 0 : 1;
   return area;
@@ -198,6 +199,7 @@ export function mask_iou(a: MaskLike | RLE | CocoRLE, b: MaskLike | RLE | CocoRL
 }
 
 function areaOf(runs: Runs): number {
+  if (runs instanceof RLEMask) return runs.area;
   let area = 0;
   for (const [start, end] of insideRuns(runs)) area += end - start;
   return area;

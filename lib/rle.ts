@@ -29,17 +29,21 @@ export function checkRle(rle: RLE | CocoRLE, name: string): RLE {
   return { size, counts };
 }
 
-function checkRuns({ size, counts }: Runs, name?: string): void {
+/** Refuses counts that do not fill the size; gives the pixels inside. */
+function checkRuns({ size, counts }: Runs, name?: string): number {
   const where = name === undefined ? 'counts' : `${name}.counts`;
   checkPixels(size, name === undefined ? 'size' : `${name}.size`);
   let total = 0;
+  let inside = 0;
   for (let index = 0; index < counts.length; index++) {
     const count = counts[index];
     if (!Number.isSafeInteger(count) || count < 0) throw wrongValue('integers of at least 0', where, count);
     total += count;
+    if (index % 2 === 1) inside += count;
   }
   if (total !== size[0] * size[1])
     throw wrongValue(`runs of ${size[0] * size[1]} pixels (${size[0]} x ${size[1]})`, where, total);
+  return inside;
 }
 
 /** Groups of 5 bits that any difference of two counts fits in, its sign included. */
@@ -205,6 +209,8 @@ export class RLEMask implements Mask {
   readonly type = 'bool';
   /** [height, width] in pixels. */
   readonly dims: ImageSize;
+  /** Pixels inside. */
+  readonly area: number;
   // Most runs are short: a byte each is a fourth of what the numbers take.
   readonly #packed: Uint8Array;
   readonly #length: number;
@@ -220,7 +226,7 @@ export class RLEMask implements Mask {
    */
   constructor(size: ImageSize, counts: Uint32Array) {
     if (!(counts instanceof Uint32Array)) throw wrongType('a Uint32Array', 'counts', counts);
-    checkRuns({ size: checkSize(size, 'size'), counts });
+    this.area = checkRuns({ size: checkSize(size, 'size'), counts });
     // A mask whose crop reaches the last pixel may end in an empty run, which neither transformers nor COCO writes.
     if (counts.length > 1 && counts[counts.length - 1] === 0) counts = counts.subarray(0, -1);
     this.dims = size;
