@@ -6,9 +6,12 @@ import { Sam3TrackerError, wrongType, wrongValue } from '../errors';
 import type { RawImage } from '../raw-image';
 import { saveFiles, writeText } from '../save-files';
 import { checkOneOf, checkOptions, checkString, optionalBoolean } from '../validate';
+import { watchCallback } from './call-errors';
 import type { MaskGenerationOutput, MaskGenerationPipeline } from './mask-generation';
 import { checkMaskGenerationOptions, type MaskGenerationOptions } from './mask-generation-options';
+import { pointLimitOf } from './mask-generation-run';
 import { readImage } from './read-image';
+import { mapInTurns } from './turns';
 
 /** How `write_coco_annotations` works. */
 export interface CocoAnnotationsOptions {
@@ -60,8 +63,9 @@ async function listPictures(images: string | readonly string[]): Promise<[string
  * @returns what was written.
  * @throws TypeError and RangeError for arguments and for a folder without pictures, before any picture is read;
  *   Sam3TrackerError FILE_NOT_FOUND for a folder that is not there; AggregateError after the file is written where
- *   pictures failed and there is no `on_error`; the reason of an aborted signal, and then no file is written unless
- *   `write_partial` asks for it; a system error for a folder or file that cannot be used.
+ *   pictures failed and there is no `on_error`; what the pipeline's progress_callback throws, and the reason of an
+ *   aborted signal, and then no file is written unless `write_partial` asks for it after an abort; a system error for a
+ *   folder or file that cannot be used.
  */
 export async function write_coco_annotations(
   generator: MaskGenerationPipeline,
@@ -78,9 +82,12 @@ export async function write_coco_annotations(
   );
   const { on_start, on_image, on_error } = options;
   const writePartial = optionalBoolean(options.write_partial, 'write_partial', false);
-  const generation = { ...options.generation, output_mode: 'binary' as const };
+  const asked = { ...options.generation, output_mode: 'binary' as const };
   // What is wrong with the call is wrong with every picture.
-  const settings = checkMaskGenerationOptions(generation, generator.defaults);
+  const settings = checkMaskGenerationOptions(asked, generator.defaults);
+  pointLimitOf(generator.model, settings);
+  const callback = watchCallback(settings.progress_callback);
+  const generation = { ...asked, progress_callback: callback.progress_callback };
   const dataset = new CocoDatasetBuilder();
   const errors: Error[] = [];
   let failures = 0;
@@ -98,10 +105,12 @@ export async function write_coco_annotations(
       const output = await generator(image, generation);
       await on_image?.(name, image, output);
       const id = dataset.addImage(name, [image.height, image.width]);
-      output.masks.forEach((mask, at) =>
+      // Not ended in the middle: the file has all masks of a picture or none.
+      await mapInTurns(output.masks, null, (mask, at) =>
         dataset.addMask(id, mask, { score: output.scores[at], segmentation }),
       );
     } catch (error) {
+      if (callback.threw) throw error;
       if (settings.signal?.aborted || generator.model.disposed) {
         if (writePartial && index > failures) await write();
         throw error;

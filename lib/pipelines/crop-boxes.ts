@@ -29,6 +29,12 @@ export interface CropOptions {
   reference: 'transformers' | null;
 }
 
+/** What says how many points a layer has. */
+type LayerOptions = Pick<
+  CropOptions,
+  'crops_n_layers' | 'points_per_crop' | 'crop_n_points_downscale_factor' | 'point_grids'
+>;
+
 /** Points evenly spaced in 0 to 1, x and y in turn, row by row. Mirrors `_build_point_grid`, float32 as there. */
 function buildPointGrid(perSide: number): Float32Array {
   const offset = Math.fround(1 / (2 * perSide));
@@ -48,8 +54,8 @@ function buildPointGrid(perSide: number): Float32Array {
   return grid;
 }
 
-function gridOfLayer(layer: number, options: CropOptions): Float32Array {
-  if (options.point_grids) return Float32Array.from(options.point_grids[layer].flat());
+/** Points along each side of a layer's crops. */
+function pointsPerSide(layer: number, options: LayerOptions): number {
   const factor = options.crop_n_points_downscale_factor ** layer;
   const perSide = Math.floor(options.points_per_crop / factor);
   if (perSide < 1)
@@ -59,7 +65,23 @@ function gridOfLayer(layer: number, options: CropOptions): Float32Array {
       options.crop_n_points_downscale_factor,
       `Layer ${layer} would have no points.`,
     );
-  return buildPointGrid(perSide);
+  return perSide;
+}
+
+/**
+ * Refuses layers without points.
+ *
+ * @param options how points are laid.
+ * @throws RangeError for the first layer that would have none.
+ */
+export function checkLayers(options: LayerOptions): void {
+  if (options.point_grids) return;
+  for (let layer = 0; layer <= options.crops_n_layers; layer++) pointsPerSide(layer, options);
+}
+
+function gridOfLayer(layer: number, options: CropOptions): Float32Array {
+  if (options.point_grids) return Float32Array.from(options.point_grids[layer].flat());
+  return buildPointGrid(pointsPerSide(layer, options));
 }
 
 /** The boxes of all layers within `bounds`. Mirrors `_generate_per_layer_crops`; empty ones, of tiny pictures, go. */

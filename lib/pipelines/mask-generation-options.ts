@@ -10,7 +10,7 @@ import {
   checkOptions,
   isPlainObject,
 } from '../validate';
-import type { CropOptions } from './crop-boxes';
+import { checkLayers, type CropOptions } from './crop-boxes';
 
 /** What `masks` of a result holds: masks that unpack when read, COCO's compressed encodings, or polygons. */
 export type MaskOutputMode = 'binary' | 'coco_rle' | 'polygons';
@@ -50,11 +50,11 @@ export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputM
   points_per_batch?: number | null;
   /** Points along each side of the picture, and of its crops: 1 to 1024. Default 32. */
   points_per_crop?: number;
-  /** Layers of crops beside the picture as a whole: layer n has 4 ** n. Default 0. */
+  /** Layers of crops beside the picture as a whole: layer n has 4 ** n. 0 to 10; default 0. */
   crops_n_layers?: number;
   /** Overlap of the first layer's crops, as a part of the shorter side. From 0, below 1; default 512 / 1500. */
   crop_overlap_ratio?: number;
-  /** Layer n has points_per_crop / factor ** n points along each side. Default 1. */
+  /** Layer n has points_per_crop / factor ** n points along each side, rounded down. At least 1; default 1. */
   crop_n_points_downscale_factor?: number;
   /** Masks go whose predicted IoU is not above it. 0 to 1 (0: none go); default 0.88. */
   pred_iou_thresh?: number;
@@ -91,11 +91,16 @@ export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputM
   output_mode?: Mode;
   /** Look at this part alone: xyxy in pixels of the picture, right and bottom excluded. Default null: all of it. */
   box_of_interest?: readonly number[] | null;
-  /** Bytes that a batch may take beside the model, about: fewer points are decoded at once. Default null: no limit. */
+  /**
+   * Bytes that a batch may take beside the model, about: fewer points are decoded at once. On a GPU these are the
+   * decoder's maps and masks; the chunk of full-size logits that is stretched at a time (256 MiB in float32, more only
+   * for a single larger mask), what is counted of it, and the labels of holes and sprinkles come on top.
+   * Default null: no limit.
+   */
   max_memory?: number | null;
   /**
    * Ends the call early: it rejects at once with the signal's reason, an AbortError by default. The points that are being
-   * decoded (16 of a batch on the CPU in float32, else all of it) or the picture that is being encoded cannot be stopped:
+   * decoded (16 of a batch on the CPU in float32, rounded up to a multiple of the threads; else all of it) or the picture that is being encoded cannot be stopped:
    * they hold their memory until they are done, and calls of the model wait for them.
    */
   signal?: AbortSignal | null;
@@ -242,7 +247,7 @@ export function checkMaskGenerationOptions(
   const layers = checkInteger(all.crops_n_layers, 'crops_n_layers', { min: 0, max: MAX_LAYERS });
   if ((set.point_grids ?? null) !== null && set.points_per_crop !== undefined)
     throw new RangeError('Expected points_per_crop or point_grids but received both.');
-  return {
+  const settings: MaskGenerationSettings = {
     points_per_batch: checkPointsPerBatch(all.points_per_batch),
     points_per_crop: checkInteger(all.points_per_crop, 'points_per_crop', {
       min: 1,
@@ -275,6 +280,8 @@ export function checkMaskGenerationOptions(
     signal: checkSignal(all.signal),
     progress_callback: checkCallback(all.progress_callback),
   };
+  checkLayers(settings);
+  return settings;
 }
 
 const PER_CALL = ['signal', 'progress_callback', 'reference', 'box_of_interest', 'timeout', 'output_mode'];

@@ -1,7 +1,7 @@
 /** One picture through segment-everything: crops, batches of points, and which of the masks stay. */
 import { performance } from 'node:perf_hooks';
 import { wrongValue } from '../errors';
-import type { GeneratedMask, MaskBatch, MaskBatchResult } from '../mask-batches';
+import { memoryOfBatches, type GeneratedMask, type MaskBatch, type MaskBatchResult } from '../mask-batches';
 import type { Box } from '../mask-types';
 import { callNative, native } from '../native';
 import { RawImage } from '../raw-image';
@@ -43,6 +43,25 @@ export interface MaskGenerationRun {
   settings: MaskGenerationSettings;
   /** Most points that a batch may have for the sake of memory. */
   pointLimit: number;
+}
+
+/**
+ * Most points that a batch of a model may have for the sake of memory.
+ *
+ * @param model whose configuration says what a point takes.
+ * @param settings of the call.
+ * @param settings.max_memory in bytes; null for no limit.
+ * @throws RangeError where one point takes more.
+ */
+export function pointLimitOf(
+  model: Parameters<typeof memoryOfBatches>[0],
+  { max_memory }: Pick<MaskGenerationSettings, 'max_memory'>,
+): number {
+  if (max_memory === null) return Infinity;
+  const { least, pointsWithin } = memoryOfBatches(model);
+  if (max_memory < least)
+    throw wrongValue(`at least ${Math.ceil(least)} bytes, what one point takes,`, 'max_memory', max_memory);
+  return pointsWithin(max_memory);
 }
 
 /** [height, width] of the model's input, as transformers' pipeline finds it. */
@@ -165,35 +184,43 @@ const extent = ({ box: [x1, y1, x2, y2] }: FoundMask): Box => [x1, y1, x2 + 1, y
 /**
  * The masks that stay of overlapping ones, best first by `scoreOf`, equal ones in their order. As transformers counts,
  * with `reference`, a box without its last column and row, so that masks of one pixel, row or column overlap with none.
+ *
+ * @throws the signal's reason, at once; the native job ends later, by itself.
  */
 export async function suppressOverlaps(
   masks: readonly FoundMask[],
-  { crops_nms_thresh, reference }: MaskGenerationSettings,
+  { crops_nms_thresh, reference, signal }: MaskGenerationSettings,
   scoreOf: (mask: FoundMask) => number,
 ): Promise<FoundMask[]> {
   if (masks.length === 0) return [];
-  const kept = await callNative(() =>
+  const job = callNative(() =>
     native.suppressOverlaps({
       boxes: masks.map((mask) => (reference === 'transformers' ? mask.box : extent(mask))),
       scores: masks.map(scoreOf),
       iouThreshold: crops_nms_thresh,
     }),
   );
+  const kept = await abortable(job, signal);
   return kept.map((index) => masks[index]);
 }
 
 const byScore = ({ score }: FoundMask): number => score;
 
-/** Masks with small holes filled and small islands removed, and which of them that changed. */
+/**
+ * Masks with small holes filled and small islands removed, and which of them that changed.
+ *
+ * @throws the signal's reason, at once; the native job ends later, by itself.
+ */
 export async function removeSmallRegions(
   masks: readonly FoundMask[],
-  minArea: number,
+  { min_mask_region_area: minArea, signal }: MaskGenerationSettings,
 ): Promise<{ mask: FoundMask; changed: boolean }[]> {
   if (masks.length === 0) return [];
   const size = masks[0].mask.size;
-  const cleaned = await callNative(() =>
+  const job = callNative(() =>
     native.removeSmallRegions({ masks: masks.map(({ mask }) => mask.counts), size, minArea }),
   );
+  const cleaned = await abortable(job, signal);
   return cleaned.map(({ runs, box, changed }, index) => ({
     mask: changed ? { ...masks[index], mask: new RLEMask(size, runs), box } : masks[index],
     changed,
@@ -206,7 +233,7 @@ async function withoutSmallRegions(
   settings: MaskGenerationSettings,
 ): Promise<FoundMask[]> {
   if (settings.min_mask_region_area === 0) return [...masks];
-  const cleaned = await removeSmallRegions(masks, settings.min_mask_region_area);
+  const cleaned = await removeSmallRegions(masks, settings);
   const untouched = new Map(cleaned.map(({ mask, changed }) => [mask, changed ? 0 : 1]));
   return suppressOverlaps(
     cleaned.map(({ mask }) => mask),
@@ -243,7 +270,8 @@ export async function generateAll(
     kept = await suppressOverlaps([...byCrop.values()].flat(), settings, byScore);
   } else {
     kept = [];
-    for (const masks of byCrop.values()) kept.push(...(await suppressOverlaps(masks, settings, byScore)));
+    for (const masks of byCrop.values())
+      for (const mask of await suppressOverlaps(masks, settings, byScore)) kept.push(mask);
     if (byCrop.size > 1) kept = await suppressOverlaps(kept, settings, ({ crop }) => 1 / cropArea(crop));
   }
   kept = await withoutSmallRegions(kept, settings);

@@ -1,13 +1,13 @@
 /** Segment everything: mirrors transformers' `pipelines/mask_generation.py`. */
 import { Callable } from '../callable';
-import { wrongType, wrongValue } from '../errors';
+import { wrongType } from '../errors';
 import { Sam3ImageProcessor } from '../image-processing-sam3';
-import { memoryOfBatches } from '../mask-batches';
 import type { Box, CocoRLE, RLE } from '../mask-types';
 import type { Sam3TrackerModel } from '../modeling-sam3-tracker';
 import { mask_to_polygons, type Polygon } from '../polygons';
 import type { RawImage, RawImageInput } from '../raw-image';
 import type { RLEMask } from '../rle';
+import { watchCallback } from './call-errors';
 import {
   checkMaskGenerationDefaults,
   checkMaskGenerationOptions,
@@ -20,6 +20,7 @@ import {
 import {
   generateAll,
   generateBatches,
+  pointLimitOf,
   removeSmallRegions,
   suppressOverlaps,
   type FoundMask,
@@ -27,6 +28,7 @@ import {
   type MaskGenerationModel,
 } from './mask-generation-run';
 import { readImage } from './read-image';
+import { mapInTurns } from './turns';
 
 /** What `masks` holds for each `output_mode`. */
 export interface MaskOutputs {
@@ -60,6 +62,8 @@ export interface StreamedMask<Mode extends MaskOutputMode = 'binary'> {
   stability_score: number;
   /** xyxy in pixels of the picture, first and last column and row inside. */
   bounding_box: Box;
+  /** Pixels of the picture inside. */
+  area: number;
   /** The point that asked for it, [x, y] in pixels of the picture. */
   point: [x: number, y: number];
   /** The part of the picture that it was found in: xyxy in pixels, right and bottom excluded. */
@@ -185,12 +189,13 @@ export class MaskGenerationPipeline extends UntypedCallable {
     options: MaskGenerationOptions<Mode> = {},
   ): AsyncGenerator<StreamedMask<Mode>, void, undefined> {
     const settings = checkMaskGenerationOptions(options, this.defaults);
-    const run = this.#run(await readImage(image, settings), settings);
+    const pointLimit = pointLimitOf(this.model, settings);
+    const run = this.#run(await readImage(image, settings), settings, pointLimit);
     const yielded: FoundMask[] = [];
     for await (const found of generateBatches(run, newProgress())) {
       const masks =
         settings.min_mask_region_area > 0
-          ? (await removeSmallRegions(found, settings.min_mask_region_area)).map(({ mask }) => mask)
+          ? (await removeSmallRegions(found, settings)).map(({ mask }) => mask)
           : found;
       // Those that came before outdo every later one.
       const before = new Set(yielded);
@@ -204,6 +209,7 @@ export class MaskGenerationPipeline extends UntypedCallable {
           score: mask.score,
           stability_score: mask.stability_score,
           bounding_box: mask.box,
+          area: mask.mask.area,
           point: mask.point,
           crop_box: mask.crop.box,
         };
@@ -227,15 +233,19 @@ export class MaskGenerationPipeline extends UntypedCallable {
     options?: MaskGenerationOptions,
   ): Promise<unknown> {
     const settings = checkMaskGenerationOptions(options, this.defaults);
-    if (!isList(images)) return this.#generate(images, settings);
+    // What is wrong with the call is wrong with every picture.
+    const pointLimit = pointLimitOf(this.model, settings);
+    if (!isList(images)) return this.#generate(images, settings, pointLimit);
+    const callback = watchCallback(settings.progress_callback);
+    const ofImage = { ...settings, progress_callback: callback.progress_callback };
     const results: (MaskGenerationOutput<MaskOutputMode> | null)[] = [];
     const errors: (Error | null)[] = [];
     for (const image of images) {
       try {
-        results.push(await this.#generate(image, settings));
+        results.push(await this.#generate(image, ofImage, pointLimit));
         errors.push(null);
       } catch (error) {
-        if (settings.signal?.aborted || this.model.disposed) throw error;
+        if (callback.threw || settings.signal?.aborted || this.model.disposed) throw error;
         results.push(null);
         errors.push(error as Error);
       }
@@ -247,34 +257,32 @@ export class MaskGenerationPipeline extends UntypedCallable {
   async #generate(
     input: RawImageInput,
     settings: MaskGenerationSettings,
+    pointLimit: number,
   ): Promise<MaskGenerationOutput<MaskOutputMode>> {
     const image = await readImage(input, settings);
-    const found = await generateAll(this.#run(image, settings), newProgress());
+    const found = await generateAll(this.#run(image, settings, pointLimit), newProgress());
+    const { signal } = settings;
     const output: MaskGenerationOutput<MaskOutputMode> = {
-      masks: found.map((mask) => outputOf(mask, settings.output_mode)),
+      masks: await mapInTurns(found, signal, (mask) => outputOf(mask, settings.output_mode)),
       scores: found.map(({ score }) => score),
     };
-    if (settings.output_rle_mask) output.rle_mask = found.map(({ mask }) => mask.rle);
+    if (settings.output_rle_mask) output.rle_mask = await mapInTurns(found, signal, ({ mask }) => mask.rle);
     if (settings.output_bboxes_mask) output.bounding_boxes = found.map(({ box }) => box);
     return output;
   }
 
-  #run(image: RawImage, settings: MaskGenerationSettings): Parameters<typeof generateAll>[0] {
+  #run(
+    image: RawImage,
+    settings: MaskGenerationSettings,
+    pointLimit: number,
+  ): Parameters<typeof generateAll>[0] {
     return {
       model: this.model satisfies MaskGenerationModel,
       image_processor: this.image_processor satisfies MaskGenerationImageProcessor,
       image,
       settings,
-      pointLimit: this.#pointLimit(settings),
+      pointLimit,
     };
-  }
-
-  #pointLimit({ max_memory }: MaskGenerationSettings): number {
-    if (max_memory === null) return Infinity;
-    const { least, pointsWithin } = memoryOfBatches(this.model);
-    if (max_memory < least)
-      throw wrongValue(`at least ${Math.ceil(least)} bytes, what one point takes,`, 'max_memory', max_memory);
-    return pointsWithin(max_memory);
   }
 }
 
