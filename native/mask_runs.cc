@@ -63,12 +63,6 @@ bool TurnSmall(RunLengths* runs, int64_t height, int64_t width, int64_t min_area
 
 }  // namespace
 
-int64_t AreaOfRuns(const RunLengths& runs) {
-  int64_t area = 0;
-  for (size_t i = 1; i < runs.size(); i += 2) area += runs[i];
-  return area;
-}
-
 PixelBox BoxOfRuns(const RunLengths& runs, int64_t height) {
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   PixelBox box = {kMax, kMax, -1, -1};

@@ -57,9 +57,6 @@ class RunWriter {
   bool inside_ = false;
 };
 
-/// Pixels inside.
-int64_t AreaOfRuns(const RunLengths& runs);
-
 /// The box around the pixels inside, [0, 0, 0, 0] where there are none.
 PixelBox BoxOfRuns(const RunLengths& runs, int64_t height);
 
