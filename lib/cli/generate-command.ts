@@ -1,8 +1,10 @@
 /** `sam3-tracker generate` as the command line knows it; the work is in generate.ts. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { MAX_LAYERS, MOST_POINTS_PER_SIDE } from '../pipelines/mask-generation-options';
 import { MODEL_DTYPES } from '../validate';
 import type { GenerateCommandOptions, runGenerate } from './generate';
 import {
+  atMost,
   parseArea,
   parseCount,
   parseDeviceOption,
@@ -64,13 +66,24 @@ export function generateCommand(
         .default('auto'),
     )
     .addOption(
-      new Option('--format <format>', 'how the annotations say which pixels are inside')
+      new Option(
+        '--format <format>',
+        'how the annotations say which pixels are inside (polygons have no holes)',
+      )
         .choices(['coco_rle', 'polygons'])
         .default('coco_rle'),
     )
-    .option('--points-per-crop <n>', 'points along each side of the picture', parseCount)
+    .option(
+      '--points-per-crop <n>',
+      'points along each side of the picture',
+      atMost(MOST_POINTS_PER_SIDE, parseCount),
+    )
     .option('--points-per-batch <n>', 'points at once: fewer take less memory', parseCount)
-    .option('--crops-n-layers <n>', 'layers of crops beside the whole picture', parseWhole)
+    .option(
+      '--crops-n-layers <n>',
+      'layers of crops beside the whole picture',
+      atMost(MAX_LAYERS, parseWhole),
+    )
     .option('--pred-iou-thresh <score>', 'masks of a lower predicted IoU go', parsePart)
     .option('--stability-score-thresh <score>', 'less stable masks go', parsePart)
     .option('--mask-threshold <logit>', 'pixels with a logit above it are inside', parseNumber)

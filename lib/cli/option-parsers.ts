@@ -36,6 +36,15 @@ export function parseWhole(text: string): number {
   return parseNumber(text) === 0 ? 0 : parseCount(text);
 }
 
+/** A parser like `parse` that takes numbers up to `most` only. It throws InvalidArgumentError for others. */
+export function atMost(most: number, parse: (text: string) => number): (text: string) => number {
+  return (text) => {
+    const value = parse(text);
+    if (value > most) throw new InvalidArgumentError(`Expected at most ${most}.`);
+    return value;
+  };
+}
+
 /** A device as `checkDevice` knows it. @throws InvalidArgumentError for anything else. */
 export function parseDeviceOption(text: string): string | number {
   try {

@@ -17,7 +17,7 @@ import { mapInTurns } from './turns';
 export interface CocoAnnotationsOptions {
   /** Arguments of the pipeline; its output arguments change nothing here. */
   generation?: MaskGenerationOptions;
-  /** How the file says which pixels are inside. Default 'coco_rle'. */
+  /** How the file says which pixels are inside. Default 'coco_rle'; 'polygons' cannot say holes, `area` leaves them out. */
   segmentation?: CocoSegmentation;
   /** Whether an aborted call writes what it has of the pictures that are done, if any, before it rejects. Default false. */
   write_partial?: boolean;

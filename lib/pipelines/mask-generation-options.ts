@@ -131,10 +131,10 @@ export type MaskGenerationDefaults = Omit<
 >;
 
 /** Layers beyond which crops are counted in millions. */
-const MAX_LAYERS = 10;
+export const MAX_LAYERS = 10;
 
 /** A million points: more would only be seen when memory is gone. */
-const MOST_POINTS_PER_SIDE = 1024;
+export const MOST_POINTS_PER_SIDE = 1024;
 
 const DEFAULTS = {
   points_per_batch: 64,

@@ -36,7 +36,7 @@ export interface MaskOutputs {
   binary: RLEMask;
   /** A compressed encoding. */
   coco_rle: CocoRLE;
-  /** The outlines of its parts. */
+  /** The outlines of its parts, without their holes: those of a mask with holes hold more pixels than the mask. */
   polygons: Polygon[];
 }
 
@@ -70,7 +70,7 @@ export interface StreamedMask<Mode extends MaskOutputMode = 'binary'> {
   crop_box: Box;
 }
 
-/** What a pipeline is made of. */
+/** What a pipeline is made of. Defaults of a model's own (mask_generation_config.json) come with a model's name only. */
 export interface MaskGenerationComponents {
   /** Finds the masks; stays the caller's to dispose. */
   model: Sam3TrackerModel;
