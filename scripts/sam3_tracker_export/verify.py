@@ -155,32 +155,34 @@ def _compare_prompts(
     further: List[Difference] = []
     if attention == "sdpa" and case.similarity is None and case.target is None:
         theirs = (masks, iou_scores, object_score_logits)
-        further = _compare_prepared(exported, embeddings, sparse, dense, theirs, case.name)
+        further = _compare_prepared(exported, embeddings, sparse, dense, theirs, case)
     comparison.add(case.name, pairs, further)
 
 
 def _compare_prepared(
-    exported: ExportedTracker, embeddings: List[Tensor], sparse: Tensor, dense: Tensor, theirs: tuple, case: str
+    exported: ExportedTracker, embeddings: List[Tensor], sparse: Tensor, dense: Tensor, theirs: tuple, case: PromptCase
 ) -> List[Difference]:
     """Differences of the decoder's other order of operations, which rounds otherwise than transformers' own.
 
     Where a model magnifies rounding, the distance of transformers' own float32 from float64 is the measure.
     """
-    names, ours = [], []
-    for order, results in (
-        ("prepared", exported.decode_prepared(embeddings, sparse, dense)),
-        ("in steps, prepared", exported.decode_in_steps(embeddings, sparse, dense, False)),
-        ("in steps, own image, prepared", exported.decode_in_steps(embeddings, sparse, dense, True)),
-    ):
-        names += [f"{name}, {order}" for name in ("masks", "iou_scores", "object_score_logits")]
-        ours += results
-    theirs = [*theirs, *theirs, *theirs]
-    differences = [difference_of(case, *values) for values in zip(names, ours, theirs, strict=True)]
+    orders = {
+        "prepared": exported.decode_prepared(embeddings, sparse, dense),
+        "in steps, prepared": exported.decode_in_steps(embeddings, sparse, dense, False),
+    }
+    if case.masks is not None:
+        # Only a mask prompt gives objects an image of their own.
+        orders["in steps, own image, prepared"] = exported.decode_in_steps(embeddings, sparse, dense, True)
+    outputs = ("masks", "iou_scores", "object_score_logits")
+    names = [f"{name}, {order}" for order in orders for name in outputs]
+    ours = [output for results in orders.values() for output in results]
+    theirs = [*theirs] * len(orders)
+    differences = [difference_of(case.name, *values) for values in zip(names, ours, theirs, strict=True)]
     if all(difference.relative <= TOLERANCE for difference in differences):
         return differences
     exact = exported.decode_in_float64(embeddings, sparse, dense)
-    exact = [*exact, *exact, *exact]
-    rounding = [difference_of(case, *values) for values in zip(names, theirs, exact, strict=True)]
+    exact = [*exact] * len(orders)
+    rounding = [difference_of(case.name, *values) for values in zip(names, theirs, exact, strict=True)]
     return [
         replace(difference, allowed=max(TOLERANCE, ROUNDING_MARGIN * own.relative))
         for difference, own in zip(differences, rounding, strict=True)
