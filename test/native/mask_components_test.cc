@@ -12,30 +12,16 @@
 #include <vector>
 
 #include "mask_ops.h"
+#include "tensor_checks.h"
 
 namespace {
 
+using sam3_tracker::Check;
 using sam3_tracker::CleanComponents;
 using sam3_tracker::CleanComponentsWithAten;
 using sam3_tracker::PostProcessOptions;
-
-int failures = 0;
-int checks = 0;
-
-void Check(bool condition, const std::string& what) {
-  ++checks;
-  if (condition) return;
-  ++failures;
-  std::cerr << "FAILED: " << what << "\n";
-}
-
-/// Same dtype, same dims, same values; NaN equals NaN.
-bool Same(const at::Tensor& a, const at::Tensor& b) {
-  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
-         (at::eq(a, b) | (at::ne(a, a) & at::ne(b, b))).all().item<bool>();
-}
-
-int64_t Random(int64_t low, int64_t high) { return at::randint(low, high + 1, {1}).item<int64_t>(); }
+using sam3_tracker::Random;
+using sam3_tracker::Same;
 
 void CheckAgainstRuns(const std::string& name, const at::Tensor& masks, double threshold,
                       double max_hole_area, double max_sprinkle_area) {
@@ -202,6 +188,5 @@ int main() {
   TestRandomMasks();
   TestLayoutsAndSizes();
   TestWhatIsRefused();
-  std::cout << checks - failures << " of " << checks << " checks passed\n";
-  return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  return sam3_tracker::ReportChecks();
 }

@@ -15,33 +15,19 @@
 #include <vector>
 
 #include "flood_fill.h"
+#include "tensor_checks.h"
 
 namespace {
 
+using sam3_tracker::Check;
 using sam3_tracker::FloodFillAreas;
 using sam3_tracker::PostProcessMasks;
 using sam3_tracker::PostProcessMasksWithAten;
 using sam3_tracker::PostProcessOptions;
+using sam3_tracker::Random;
+using sam3_tracker::Same;
 
 constexpr PostProcessOptions kDefaults{0.0, true, 0.0, 0.0, false};
-
-int failures = 0;
-int checks = 0;
-
-void Check(bool condition, const std::string& what) {
-  ++checks;
-  if (condition) return;
-  ++failures;
-  std::cerr << "FAILED: " << what << "\n";
-}
-
-/// Same dtype, same dims, same values; NaN equals NaN.
-bool Same(const at::Tensor& a, const at::Tensor& b) {
-  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
-         (at::eq(a, b) | (at::ne(a, a) & at::ne(b, b))).all().item<bool>();
-}
-
-int64_t Random(int64_t low, int64_t high) { return at::randint(low, high + 1, {1}).item<int64_t>(); }
 
 std::string Describe(const at::Tensor& masks, int64_t height, int64_t width,
                      const PostProcessOptions& options) {
@@ -224,6 +210,5 @@ int main() {
   TestManyObjects();
   TestHolesAndSprinkles();
   TestErrors();
-  std::cout << checks - failures << " of " << checks << " checks passed\n";
-  return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  return sam3_tracker::ReportChecks();
 }
