@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 #include "addon_data.h"
@@ -44,9 +45,13 @@ RunLengths ReadRuns(const Napi::Value& value, const std::string& name) {
 
 using CancelFlag = std::shared_ptr<std::atomic<bool>>;
 
+constexpr napi_type_tag kCancelFlagTag = {0x3d0be0c2a96f4b11ULL, 0x8a55f7c60d1e2b93ULL};
+
 CancelFlag ReadCancelFlag(const Napi::Value& value) {
   if (value.IsNull()) return nullptr;
-  if (!value.IsExternal()) throw Napi::TypeError::New(value.Env(), "Expected a flag of makeCancelFlag.");
+  if (!value.IsExternal() || !value.As<Napi::External<CancelFlag>>().CheckTypeTag(&kCancelFlagTag)) {
+    throw Napi::TypeError::New(value.Env(), "Expected a flag of makeCancelFlag.");
+  }
   return *value.As<Napi::External<CancelFlag>>().Data();
 }
 
@@ -141,9 +146,13 @@ Napi::Value ConvertMaskBatch(Napi::Env env, const MaskBatch& batch) {
 }
 
 Napi::Value MakeCancelFlag(const Napi::CallbackInfo& info) {
-  return Napi::External<CancelFlag>::New(info.Env(),
-                                         new CancelFlag(std::make_shared<std::atomic<bool>>(false)),
-                                         [](Napi::Env, CancelFlag* flag) { delete flag; });
+  auto flag = std::make_unique<CancelFlag>(std::make_shared<std::atomic<bool>>(false));
+  const auto external = Napi::External<CancelFlag>::New(
+      info.Env(), flag.get(),
+      [](Napi::Env, CancelFlag* held) { const std::unique_ptr<CancelFlag> owned(held); });
+  external.TypeTag(&kCancelFlagTag);
+  flag.release();
+  return external;
 }
 
 void SetCancelFlag(const Napi::CallbackInfo& info) {
