@@ -218,9 +218,6 @@ const LIVE = {
 /** Objects that the kernels take through the image together, or more where there are more threads. */
 const OBJECTS_TOGETHER = 4;
 
-/** Whether the decoder has kernels for this CPU, which take points one by one. */
-const hasKernels = (): boolean => ['AVX2', 'AVX512'].includes(native.runtimeInfo().cpuCapability);
-
 /** How much memory the batches of a model take. */
 export interface BatchMemory {
   /** Bytes that one point takes, about. */
@@ -240,7 +237,7 @@ export function memoryOfBatches(model: ModelOfBatch & Pick<Decoding, 'device'>):
     dtype: model.dtype,
     eager: model.attn_implementation === 'eager',
   });
-  const kernels = hasKernels();
+  const { threads, hasDecoderKernels: kernels } = native.runtimeInfo();
   const live = LIVE[atOnce === null ? 'asOne' : kernels ? 'withKernels' : 'withoutKernels'];
   const sizes = mapSizes(model.config);
   // Half precision is float32 here and there.
@@ -253,7 +250,6 @@ export function memoryOfBatches(model: ModelOfBatch & Pick<Decoding, 'device'>):
   const least = picture + object + masks;
   if (atOnce === null)
     return { least, pointsWithin: (bytes) => Math.floor((bytes - picture) / (object + masks)) };
-  const { threads } = native.runtimeInfo();
   // Each thread has one object under way; the kernels have a few at least.
   const underWay = kernels ? Math.ceil(OBJECTS_TOGETHER / threads) * threads : threads;
   return {

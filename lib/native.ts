@@ -256,6 +256,8 @@ export interface NativeRuntimeInfo {
   threads: number;
   cudaDevices: number;
   cpuCapability: string;
+  /** Whether the decoder has kernels of its own for this processor. */
+  hasDecoderKernels: boolean;
   /** What at::get_parallel_info says, several lines. */
   parallelInfo: string;
 }

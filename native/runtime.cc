@@ -11,6 +11,7 @@
 #include <string>
 
 #include "cpu_allocator.h"
+#include "decoder_kernels.h"
 #include "device.h"
 #include "js_error.h"
 #include "options.h"
@@ -36,6 +37,7 @@ Napi::Value RuntimeInfo(const Napi::CallbackInfo& info) {
     object.Set("threads", at::get_num_threads());
     object.Set("cudaDevices", CudaDeviceCount());
     object.Set("cpuCapability", at::get_cpu_capability());
+    object.Set("hasDecoderKernels", FindDecoderKernels() != nullptr);
     object.Set("parallelInfo", at::get_parallel_info());
     return object;
   });
