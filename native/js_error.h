@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include "native_error.h"
+#include "parallel_threads.h"
 
 namespace sam3_tracker {
 
@@ -11,9 +12,11 @@ namespace sam3_tracker {
 // and, where there is more to say, `details`.
 Napi::Error ToJsError(Napi::Env env, const NativeError& error);
 
-// Runs a function on the JS thread and turns native exceptions into JavaScript ones.
+// Runs a function on the JS thread and turns native exceptions into JavaScript ones. Where it copies a large
+// tensor, the threads that helped are gone at its end: the model's would be slowed by them from then on.
 template <typename Function>
 auto Guarded(Napi::Env env, Function function) -> decltype(function()) {
+  const ParallelThreadsScope threads;
   try {
     return function();
   } catch (const Napi::Error&) {
