@@ -169,10 +169,11 @@ DecodedObjects FusedDecoder::Decode(const ObjectsOfImage& objects) {
     const at::Tensor sparse = objects.sparse.narrow(1, begin, some);
     std::vector<at::Tensor> image = shared;
     if (image.empty()) {
-      const at::Tensor& mask = *objects.mask;
-      const at::Tensor own = objects.embedding + (mask.size(0) == 1 ? mask : mask.narrow(0, begin, some));
-      CheckShape(own, {own.size(0), channels_, height_, width_}, "an image with its mask prompt");
-      image = {Tiles(own.flatten(2))};
+      const at::Tensor mask =
+          objects.mask->size(0) == 1 ? *objects.mask : objects.mask->narrow(0, begin, some);
+      CheckShape(objects.embedding, {1, channels_, height_, width_}, "an image");
+      CheckShape(mask, {mask.size(0), channels_, height_, width_}, "a mask prompt");
+      image = {TilesOfSum(objects.embedding.flatten(2), mask.flatten(2))};
     }
     const DecodedObjects part = DecodeTogether(sparse, image, objects.features);
     if (some == count) return part;

@@ -8,6 +8,10 @@ namespace sam3_tracker {
 // (..., rows, positions) -> tiles (..., tiles, rows, kTilePositions).
 at::Tensor Tiles(const at::Tensor& map);
 
+// Tiles of the sum of two maps (objects or 1, rows, positions) in float32. Whichever way each of them lies in
+// memory: where one has its rows side by side and the other its positions, aten's sum takes eight times as long.
+at::Tensor TilesOfSum(const at::Tensor& one, const at::Tensor& other);
+
 // (..., rows, depth) -> (..., panels, depth, kPanelRows).
 at::Tensor Packed(const at::Tensor& matrix);
 

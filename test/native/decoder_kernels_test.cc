@@ -250,10 +250,32 @@ void TestKernels(const DecoderKernels& kernels, const std::string& processor) {
   }
 }
 
+// Maps of some objects, whose positions or whose rows lie side by side.
+at::Tensor RandomMaps(int64_t objects, int64_t rows, int64_t positions, bool is_channels_last) {
+  if (is_channels_last) return at::randn({objects, positions, rows}).transpose(1, 2);
+  return at::randn({objects, rows, positions});
+}
+
+void TestTilesOfSum() {
+  for (const auto& [objects, rows, positions] :
+       {std::array<int64_t, 3>{1, 256, 5184}, {3, 40, 130}, {2, 17, 64}, {1, 1, 1}, {4, 33, 63}}) {
+    for (const int layouts : {0, 1, 2, 3}) {
+      const at::Tensor shared = RandomMaps(1, rows, positions, (layouts & 1) != 0);
+      const at::Tensor own = RandomMaps(objects, rows, positions, (layouts & 2) != 0);
+      const at::Tensor expected = Tiles((shared + own).contiguous());
+      const std::string name = "tiles of a sum, " + std::to_string(objects) + " objects, " +
+                               std::to_string(positions) + " positions, layouts " + std::to_string(layouts);
+      Expect(at::equal(TilesOfSum(shared, own), expected), name);
+      Expect(at::equal(TilesOfSum(own, shared), expected), name + ", the other way round");
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
   at::manual_seed(1);
+  TestTilesOfSum();
   const std::string capability = at::get_cpu_capability();
   int kinds = 0;
 #if defined(SAM3_TRACKER_X86_KERNELS)
