@@ -10,6 +10,11 @@ export interface ArrayFile {
   dtype: 'float32' | 'int64' | 'uint8' | 'bool';
   /** Outermost axis first. */
   dims: number[];
+  /**
+   * float32 that is read again for each call, with the number of the reading in place of its first element, so that no
+   * side has seen it before; left out for arrays that all calls share.
+   */
+  fresh?: true;
 }
 
 /** The arrays that hold an ArrayFile's elements. */
@@ -20,11 +25,15 @@ const ELEMENTS = {
   bool: Uint8Array,
 } as const;
 
+/** How often a fresh array was read in this process, by file. */
+const readings = new Map<string, number>();
+
 /** The elements of a file, which are as many as its dims say. */
 export async function readArray({
   file,
   dtype,
   dims,
+  fresh,
 }: ArrayFile): Promise<Float32Array | BigInt64Array | Uint8Array> {
   const bytes = new Uint8Array((await stat(file)).size);
   const handle = await open(file);
@@ -39,6 +48,10 @@ export async function readArray({
   const count = dims.reduce((product, dim) => product * dim, 1);
   if (elements.length !== count)
     throw new Error(`${file} holds ${elements.length} elements, [${dims.join(', ')}] has ${count}`);
+  if (fresh) {
+    readings.set(file, (readings.get(file) ?? 0) + 1);
+    elements[0] = readings.get(file) as number;
+  }
   return elements;
 }
 

@@ -13,6 +13,8 @@ import { summarize } from './statistics';
 /** Outputs of two sides held against each other. */
 export interface Agreement {
   agree: boolean;
+  /** The largest difference of a floating output as a part of its scale; undefined where there is none. */
+  deviation?: number;
   /** For people. */
   difference: string;
 }
@@ -47,18 +49,21 @@ export async function agreementOf(
   if (names.join() !== Object.keys(theirs).sort().join())
     throw new Error(`ours gave ${names.join(', ')}; the other side ${Object.keys(theirs).join(', ')}`);
   let agree = true;
+  let deviation: number | undefined;
   const parts: string[] = [];
   for (const name of names) {
     const { dtype } = ours[name];
     const found = await differenceOf(ours[name], theirs[name]);
     agree &&= withinLimits(dtype, found, limits);
+    // Math.max keeps NaN.
+    if (dtype === 'float32') deviation = Math.max(deviation ?? 0, found.largest / found.scale);
     const what =
       dtype === 'bool'
         ? `${shown((1 - found.equal) * 1e6)} pixels in a million`
         : `${found.largest === 0 ? '0' : found.largest.toExponential(1)} (${shown(found.scale)})`;
     parts.push(`${name}: ${what}`);
   }
-  return { agree, difference: parts.join('; ') };
+  return { agree, difference: parts.join('; '), deviation };
 }
 
 /** Whether outputs are the same, bit for bit. */
@@ -127,11 +132,13 @@ export async function compareCase(
   }
   const [ours, transformers, third = null] = times.map(summarize);
   let agree = true;
+  let deviation: number | undefined;
   const differences: string[] = [];
   for (const [index, { side }] of peers.entries()) {
     if (index === 0) continue;
     const found = await agreementOf(outputs[0], outputs[index], limits);
     agree &&= found.agree;
+    if (side === 'transformers') deviation = found.deviation;
     differences.push(peers.length > 2 ? `${side}: ${found.difference}` : found.difference);
   }
   if (sameAs) {
@@ -152,6 +159,7 @@ export async function compareCase(
     onnxruntime: third,
     agree,
     difference: differences.join(' / '),
+    deviation,
     peakMemory,
   };
 }
@@ -167,6 +175,16 @@ export function agreementChecks(cases: readonly CaseResult[]): Check[] {
       found: apart.length ? `not in: ${apart.join(', ')}` : `in all ${compared.length} cases`,
     },
   ];
+}
+
+/** That nothing is further from transformers' than `limit` of its scale. */
+export function deviationCheck(cases: readonly CaseResult[], limit: number): Check {
+  const found = cases.map(({ deviation = 0 }) => deviation);
+  return {
+    name: `nothing differs from transformers' by more than ${limit} of its scale`,
+    passed: found.every((deviation) => deviation <= limit),
+    found: `at most ${Math.max(...found).toExponential(1)}`,
+  };
 }
 
 /** That no watched case took more memory than transformers; passes where the system does not tell. */

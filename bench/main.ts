@@ -102,8 +102,8 @@ async function run(
     const busy = [before, await busyCores()] as const;
     results.push({ ...result, part, busyCores: busy });
     print(`${partText(result)}\n${busyNote(busy)}\n`);
-  }
-  if (flags.json !== undefined) {
+    // After each part, so that one that fails loses nothing of the others.
+    if (flags.json === undefined) continue;
     const versions = Object.fromEntries(Object.entries(sides).map(([side, found]) => [side, found.versions]));
     const report = {
       machine,

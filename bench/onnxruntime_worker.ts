@@ -74,9 +74,9 @@ async function run({
 }
 
 async function tensorOf(array: ArrayFile): Promise<ort.Tensor> {
-  const key = path.resolve(array.file);
+  const key = path.resolve(array.file) + (array.fresh ? ', fresh' : '');
   let found = arrays.get(key);
-  if (!found) {
+  if (array.fresh || !found) {
     if (array.dtype !== 'float32' && array.dtype !== 'int64') throw new Error(`no input is ${array.dtype}`);
     const data = await readArray(array);
     found = new ort.Tensor(array.dtype, data as Float32Array & BigInt64Array, array.dims);

@@ -22,6 +22,7 @@ interface Loaded {
 
 let loaded: Loaded | null = null;
 const arrays = new Map<string, Tensor | RawImage>();
+let arraysRead = 0;
 
 function currentProcessor(): Sam3TrackerProcessor {
   if (!loaded) throw new Error('nothing is loaded');
@@ -119,10 +120,10 @@ async function run({
   args: Inputs;
   save: string | null;
 }): Promise<Timed> {
-  const known = arrays.size;
+  const known = arraysRead;
   const inputs = (await resolveArrays(args)) as never;
   // Python frees what it read from files at once: memory of the inputs' making must not count on one side only.
-  if (arrays.size > known) globalThis.gc?.();
+  if (arraysRead > known) globalThis.gc?.();
   const start = performance.now();
   const outputs = await CALLS[call](inputs);
   await waitForDevice(outputs);
@@ -179,10 +180,12 @@ function placed(tensor: Tensor, name: string): Tensor | Promise<Tensor> {
 }
 
 async function arrayOf(array: ArrayFile): Promise<Tensor | RawImage> {
-  const key = path.resolve(array.file);
+  const key = path.resolve(array.file) + (array.fresh ? ', fresh' : '');
   let found = arrays.get(key);
-  if (!found) {
+  if (array.fresh && found) (found as Tensor).dispose();
+  if (array.fresh || !found) {
     const data = await readArray(array);
+    arraysRead += 1;
     found =
       array.dtype === 'uint8'
         ? new RawImage(data as Uint8Array, array.dims[1], array.dims[0], 3)

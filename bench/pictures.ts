@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Sam3ImageProcessor, Sam3TrackerProcessor } from '../lib/index';
 import { photoArray, randomArray } from './arrays';
+import { barChecks, type Bar } from './bars';
 import { PICTURE_SIZE, type Case } from './cases';
 import { agreementChecks, compareCase, peakMemoryCheck } from './comparison';
 import type { BenchOptions } from './options';
@@ -81,15 +82,12 @@ async function extraMemory(
 }
 
 function checksOf(cases: Record<keyof typeof LIMITS, CaseResult>, memory: CaseResult | null): Check[] {
-  const checks = Object.entries(LIMITS).map(([key, limit]): Check => {
-    const { name, ours, transformers } = cases[key as keyof typeof LIMITS];
-    const ratio = (ours?.median ?? NaN) / (transformers?.median ?? NaN);
-    return {
-      name: `${name} within ${shown(limit)} of transformers' time`,
-      passed: ratio <= limit,
-      found: `${shown(ratio)} (${shown(1 / ratio)} times as fast)`,
-    };
-  });
+  const bars = Object.entries(LIMITS).map(([key, limit]): Bar => ({
+    case: cases[key as keyof typeof LIMITS].name,
+    peer: 'transformers',
+    limit,
+  }));
+  const checks = barChecks(bars, Object.values(cases));
   if (memory) {
     const output = (MANY_MASKS * PICTURE_SIZE[0] * PICTURE_SIZE[1]) / 2 ** 20;
     const found = (memory.ours?.median ?? NaN) / output;

@@ -18,6 +18,8 @@ export interface CaseResult {
   agree: boolean | null;
   /** The largest differences by output, for people. */
   difference: string;
+  /** The largest of a floating output from transformers', as a part of the output's scale; left out where there is none. */
+  deviation?: number;
   /** While the case ran; left out where that was not watched. */
   peakMemory?: PeakMemory;
 }
@@ -104,7 +106,8 @@ export function partText({ title, cases, checks, tables }: PartResult): string {
 
 /** A case for programs: medians, null where a side cannot. */
 export function caseJson(result: CaseResult): object {
-  const { name, unit, ours, transformers, onnxruntime, agree, difference, peakMemory = null } = result;
+  const { name, unit, ours, transformers, onnxruntime, agree, difference } = result;
+  const { deviation = null, peakMemory = null } = result;
   const spread = (side: Summary | null): [number, number] | null => side && [side.min, side.max];
   return {
     name,
@@ -125,5 +128,6 @@ export function caseJson(result: CaseResult): object {
     },
     peakMemory,
     difference,
+    deviation,
   };
 }

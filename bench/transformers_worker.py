@@ -7,6 +7,8 @@ import platform
 import re
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,27 @@ def describe(threads: int) -> dict:
         "transformers": transformers.__version__,
     }
     return {"versions": versions, "threads": torch.get_num_threads()}
+
+
+@reference.register
+def machine_rates() -> dict:
+    """What the machine gives torch: float32 products in GFLOP/s, and copying in GB/s read and written, best of nine."""
+    side, count = 2048, 2**26
+    left, right, product = torch.rand(side, side), torch.rand(side, side), torch.empty(side, side)
+    source, copy = torch.zeros(count), torch.zeros(count)
+    return {
+        "gigaflops": 2 * side**3 / 1e9 / _shortest(lambda: torch.mm(left, right, out=product)),
+        "gigabytes": 2 * 4 * count / 1e9 / _shortest(lambda: copy.copy_(source)),
+    }
+
+
+def _shortest(call: Callable[[], Any]) -> float:
+    seconds = []
+    for _ in range(9):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 @reference.register
@@ -216,10 +239,22 @@ CALLS = {
 
 def _argument(value: Any) -> Any:
     if isinstance(value, dict):
-        return _array(value["file"], value["dtype"], tuple(value["dims"]))
+        read = _fresh_array if value.get("fresh") else _array
+        return read(value["file"], value["dtype"], tuple(value["dims"]))
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return [_argument(item) for item in value]
     return value
+
+
+#: How often an array was read that no call shares with another: see arrays.ts.
+_readings: Counter[str] = Counter()
+
+
+def _fresh_array(file: str, dtype: str, dims: tuple[int, ...]) -> Tensor:
+    tensor = _array.__wrapped__(file, dtype, dims)
+    _readings[file] += 1
+    tensor.view(-1)[0] = _readings[file]
+    return tensor
 
 
 @cache

@@ -14,17 +14,18 @@ import { installPackages } from './setup/packages.mjs';
 import { endChildrenOnSignals, SetupError } from './setup/process.mjs';
 import { checkCMake, checkCompiler, checkNode } from './setup/tools.mjs';
 import { compileTypeScript } from './setup/typescript.mjs';
-import { installReference } from './setup/venv.mjs';
+import { installOnnxExport, installReference } from './setup/venv.mjs';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
-const help = `Usage: node scripts/setup.mjs [--for build|demo|test|addon] [--out DIR] [--copy-to DIR]
+const help = `Usage: node scripts/setup.mjs [--for build|demo|test|bench|addon] [--out DIR] [--copy-to DIR]
 
 Sets up this checkout; a step whose result is up to date is skipped.
 
   --for build   Node packages, libtorch, the native addon, dist (default)
   --for demo    the same
   --for test    the same, the native tests, and the Python packages that the tests compare with
+  --for bench   the same, and the Python packages that make ONNX graphs of a model
   --for addon   Node packages, libtorch and the native addon only
   --out DIR     where CMake builds (default: build)
   --copy-to DIR copies the built libraries there
@@ -40,7 +41,7 @@ libtorch is taken from the first of these that has it:
 PYTHON names the Python that makes .venv. Exit code: 0 done, 1 failed, 2 wrong usage, 128 + n ended by signal n.
 `;
 
-const purposes = ['build', 'demo', 'test', 'addon'];
+const purposes = ['build', 'demo', 'test', 'bench', 'addon'];
 
 function readOptions() {
   const { values } = parseArgs({
@@ -85,14 +86,15 @@ async function setUp({ purpose, out, copyTo }) {
   try {
     await installPackages(root, announce);
     const libtorch = await provideLibtorch(root, announce);
-    const nativeTests = purpose === 'test';
+    const withReference = purpose === 'test' || purpose === 'bench';
     await buildAddon(
       root,
-      { libtorch, libtorchVersion: libtorchVersion(libtorch), out, nativeTests },
+      { libtorch, libtorchVersion: libtorchVersion(libtorch), out, nativeTests: withReference },
       announce,
     );
     if (copyTo !== null) copyLibraries(out, copyTo);
-    if (purpose === 'test') await installReference(root, announce);
+    if (withReference) await installReference(root, announce);
+    if (purpose === 'bench') await installOnnxExport(root, announce);
     if (purpose !== 'addon') await compileTypeScript(root, announce);
   } finally {
     release?.();

@@ -99,16 +99,40 @@ export async function installTorch(root, say) {
 }
 
 /** Installs transformers and whatever else the tests want into the virtual environment. */
-export async function installReference(root, say) {
-  const files = ['requirements-libtorch.txt', 'requirements-test.txt'].map((name) =>
-    path.join(root, 'scripts', name),
+export function installReference(root, say) {
+  return installList(
+    root,
+    {
+      list: 'requirements-test.txt',
+      stampName: 'sam3-tracker-setup.json',
+      what: 'transformers and the other pinned packages of the tests into .venv (about 80 MB to fetch)',
+    },
+    say,
   );
-  const stamp = path.join(root, '.venv', 'sam3-tracker-setup.json');
+}
+
+/** Installs what makes ONNX graphs of a model, on top of installReference, for ONNX Runtime's side of the benchmark. */
+export function installOnnxExport(root, say) {
+  return installList(
+    root,
+    {
+      list: 'requirements-bench.txt',
+      stampName: 'sam3-tracker-bench.json',
+      what: "the pinned packages of the benchmark's ONNX export into .venv (about 25 MB to fetch)",
+    },
+    say,
+  );
+}
+
+/** Installs what a list in scripts/ pins into the virtual environment, with PyTorch, unless its stamp says that it is there. */
+async function installList(root, { list, stampName, what }, say) {
+  const files = ['requirements-libtorch.txt', list].map((name) => path.join(root, 'scripts', name));
+  const stamp = path.join(root, '.venv', stampName);
   const hash = hashOf(root, files);
   if (venvTorch(root) && readStamp(stamp).reference === hash) return;
   await installTorch(root, say);
   await ensureVenv(root, say);
-  say('Installing transformers and the other pinned packages of the tests into .venv (about 80 MB to fetch)');
+  say(`Installing ${what}`);
   removeStamp(stamp);
   forgetIncompletePackages(root);
   const python = venvPython(root);
