@@ -9,6 +9,7 @@
 #include <map>
 #include <utility>
 
+#include "cpu_allocator.h"
 #include "memory.h"
 #include "native_error.h"
 #include "safetensors_writer.h"
@@ -92,9 +93,12 @@ c10::IValue TrackerModel::Encode(const std::string& method, const at::Tensor& pi
   const auto began = std::chrono::steady_clock::now();
   c10::IValue output = vision_encoder_.Run(method, {OnDevice(pixel_values)});
   // Beside an encode that takes long, giving memory back costs nothing; a small one would spend its time on
-  // page faults.
+  // page faults. Clicks without a pause would keep it from ever being idle.
   const bool is_large = std::chrono::steady_clock::now() - began > std::chrono::milliseconds(500);
-  if (device_.is_cpu() && is_large) ReturnFreeMemory();
+  if (device_.is_cpu() && is_large) {
+    ReleaseTensorCache();
+    ReturnFreeMemory();
+  }
   return output;
 }
 
