@@ -36,6 +36,10 @@ async function everything(args: {
   keep: boolean;
 }): Promise<Answer> {
   if (!generator) throw new Error('load a model first');
+  // Python frees the last run's results at once: what only waits for collection must not count on one side alone.
+  kept = [];
+  globalThis.gc?.();
+  restartPeakMemory();
   let seconds: Partial<MaskGenerationSeconds> = {};
   let encodePeak: number | null = null;
   const { model } = generator;

@@ -125,6 +125,7 @@ def everything(file: str, options: dict, keep: bool) -> dict:
     begins anew.
     """
     model, processor = _loaded["model"], _loaded["image_processor"]
+    _loaded.pop("masks", None)
     seconds: dict[str, float] = {}
     timed = [
         # As in ours, where the stage holds preprocessing, too.

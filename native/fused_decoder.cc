@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <sstream>
 #include <utility>
 
@@ -65,33 +66,35 @@ const float* Of(const at::Tensor& tensor, int64_t object) {
   return tensor.const_data_ptr<float>() + (tensor.size(0) == 1 ? 0 : object * tensor.stride(0));
 }
 
-// Brings the sums of the parts of an object's image together: means (rows, channels). Overwrites the sums.
+// Brings the sums of the parts of an object's image together: means (rows, channels).
 void CombineSums(const std::vector<AttentionSums>& parts, int64_t rows, int64_t channels, float* means) {
   const int64_t padded = PaddedRows(rows);
-  const AttentionSums& all = parts.front();
-  std::vector<float> maxima(all.maxima, all.maxima + padded);
+  std::vector<float> maxima(padded, -std::numeric_limits<float>::infinity());
   for (const AttentionSums& part : parts) {
     for (int64_t row = 0; row < rows; ++row) maxima[row] = std::max(maxima[row], part.maxima[row]);
   }
-  std::vector<float> shares(padded);
-  for (const AttentionSums& part : parts) {
-    for (int64_t row = 0; row < padded; ++row) shares[row] = std::exp(part.maxima[row] - maxima[row]);
-    const bool is_first = &part == &all;
-    for (int64_t row = 0; row < padded; ++row) {
-      all.totals[row] = (is_first ? 0 : all.totals[row]) + shares[row] * part.totals[row];
-    }
-    for (int64_t i = 0; i < channels; ++i) {
-      float* const sums = all.keys + i * padded;
-      const float* others = part.keys + i * padded;
-      for (int64_t row = 0; row < padded; ++row)
-        sums[row] = (is_first ? 0 : sums[row]) + shares[row] * others[row];
-    }
-  }
-  for (int64_t i = 0; i < channels; ++i) {
+  // Of each part in the means.
+  std::vector<float> shares(parts.size() * padded);
+  std::vector<float> totals(padded);
+  for (size_t part = 0; part < parts.size(); ++part) {
     for (int64_t row = 0; row < rows; ++row) {
-      means[row * channels + i] = all.keys[i * padded + row] / all.totals[row];
+      float& share = shares[part * padded + row];
+      share = std::exp(parts[part].maxima[row] - maxima[row]);
+      totals[row] += share * parts[part].totals[row];
     }
   }
+  at::parallel_for(0, channels, /*grain_size=*/64, [&](int64_t begin, int64_t end) {
+    std::vector<float> sums(padded);
+    for (int64_t channel = begin; channel < end; ++channel) {
+      std::fill(sums.begin(), sums.end(), 0.0f);
+      for (size_t part = 0; part < parts.size(); ++part) {
+        const float* const keys = parts[part].keys + channel * padded;
+        const float* const share = shares.data() + part * padded;
+        for (int64_t row = 0; row < padded; ++row) sums[row] += share[row] * keys[row];
+      }
+      for (int64_t row = 0; row < rows; ++row) means[row * channels + channel] = sums[row] / totals[row];
+    }
+  });
 }
 
 }  // namespace

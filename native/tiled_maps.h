@@ -5,12 +5,11 @@
 
 namespace sam3_tracker {
 
-// (..., rows, positions) -> tiles (..., tiles, rows, kTilePositions).
+// ([maps,] rows, positions) in float32 -> tiles ([maps,] tiles, rows, kTilePositions). Whether rows or
+// positions lie side by side: where rows do, aten's own copy takes several times as long.
 at::Tensor Tiles(const at::Tensor& map);
 
-// Tiles of the sum of two maps (objects or 1, rows, positions) in float32, of as many rows and positions as each
-// other, whichever way each of them lies in memory: where one has its rows side by side and the other its
-// positions, aten's sum alone takes several times as long as this.
+// Tiles of the sum of two maps (objects or 1, rows, positions) of as many rows and positions as each other.
 at::Tensor TilesOfSum(const at::Tensor& one, const at::Tensor& other);
 
 // (..., rows, depth) -> (..., panels, depth, kPanelRows).

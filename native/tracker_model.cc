@@ -3,8 +3,10 @@
 #include <ATen/Functions.h>
 #include <ATen/ops/ones.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <map>
 #include <utility>
@@ -20,6 +22,15 @@ namespace {
 // Beyond these the kernels of a decoding take longer than their launches, and a recording would keep all of
 // its memory: about 40 MB an object of facebook/sam3's size in bfloat16.
 constexpr int64_t kMostRecordedObjects = 4;
+
+// Whether a condition holds for all values of a prompt, which has a few: an operator takes longer than they
+// do.
+template <typename Condition>
+bool AllOf(const at::Tensor& prompt, const Condition& condition) {
+  const at::Tensor values = prompt.to(at::kCPU, at::kDouble).contiguous();
+  const double* const data = values.const_data_ptr<double>();
+  return std::all_of(data, data + values.numel(), condition);
+}
 
 std::vector<at::Tensor> TensorList(const c10::IValue& value) { return value.toTensorVector(); }
 
@@ -132,17 +143,17 @@ std::vector<at::Tensor> TrackerModel::GetImageEmbeddings(const at::Tensor& pixel
 void TrackerModel::CheckPrompts(const Prompts& prompts) const {
   for (const auto& [name, tensor] :
        {std::pair("input_points", &prompts.points), std::pair("input_boxes", &prompts.boxes)}) {
-    if (*tensor && !at::isfinite(**tensor).all().item<bool>()) {
+    if (*tensor && !AllOf(**tensor, [](double value) { return std::isfinite(value); })) {
       throw Sam3Error(ErrorCode::kInvalidArgument, std::string("Expected finite coordinates for ") + name +
                                                        " but received NaN or an infinity.");
     }
   }
   if (!prompts.labels) return;
-  const at::Tensor& labels = *prompts.labels;
-  const at::Tensor known = labels.eq(-10)
-                               .logical_or(labels.eq(-1))
-                               .logical_or(labels.ge(0).logical_and(labels.lt(point_embeddings_)));
-  if (!known.all().item<bool>()) {
+  const auto last = static_cast<double>(point_embeddings_ - 1);
+  const auto is_known = [last](double label) {
+    return label == -10 || label == -1 || (label >= 0 && label <= last);
+  };
+  if (!AllOf(*prompts.labels, is_known)) {
     throw Sam3Error(ErrorCode::kInvalidArgument, "Expected labels -10, -1 or 0 to " +
                                                      std::to_string(point_embeddings_ - 1) +
                                                      " for input_labels but received others.");

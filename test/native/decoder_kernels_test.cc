@@ -256,16 +256,21 @@ at::Tensor RandomMaps(int64_t objects, int64_t rows, int64_t positions, bool is_
   return at::randn({objects, rows, positions});
 }
 
-void TestTilesOfSum() {
+void TestTiles() {
   for (const auto& [objects, rows, positions] :
        {std::array<int64_t, 3>{1, 256, 5184}, {3, 40, 130}, {2, 17, 64}, {1, 1, 1}, {4, 33, 63}}) {
     for (const int layouts : {0, 1, 2, 3}) {
       const at::Tensor shared = RandomMaps(1, rows, positions, (layouts & 1) != 0);
       const at::Tensor own = RandomMaps(objects, rows, positions, (layouts & 2) != 0);
-      const at::Tensor expected = Tiles((shared + own).contiguous());
-      const std::string name = "tiles of a sum, " + std::to_string(objects) + " objects, " +
+      const at::Tensor sum = shared + own;
+      const int64_t missing = (kTilePositions - positions % kTilePositions) % kTilePositions;
+      const at::Tensor expected =
+          at::constant_pad_nd(sum, {0, missing}).reshape({objects, rows, -1, kTilePositions}).transpose(1, 2);
+      const std::string name = "tiles, " + std::to_string(objects) + " objects, " +
                                std::to_string(positions) + " positions, layouts " + std::to_string(layouts);
-      Expect(at::equal(TilesOfSum(shared, own), expected), name);
+      Expect(at::equal(Tiles(sum), expected), name);
+      Expect(at::equal(Tiles(sum[0]), expected[0]), name + ", one map");
+      Expect(at::equal(TilesOfSum(shared, own), expected), name + ", of a sum");
       Expect(at::equal(TilesOfSum(own, shared), expected), name + ", the other way round");
     }
   }
@@ -275,7 +280,7 @@ void TestTilesOfSum() {
 
 int main() {
   at::manual_seed(1);
-  TestTilesOfSum();
+  TestTiles();
   const std::string capability = at::get_cpu_capability();
   int kinds = 0;
 #if defined(SAM3_TRACKER_X86_KERNELS)
