@@ -194,7 +194,7 @@ export async function makeCases(
     click('8 boxes to logits', await makeBoxes(size, scratch, 8), Math.ceil(other / 2)),
     click('16 points to logits', await makePoints(size, scratch, 16), Math.ceil(other / 3)),
     click('64 points to logits', await makePoints(size, scratch, 64), Math.ceil(other / 7)),
-    ...makeMaskCases(image_embeddings, single, Math.ceil(other / 2)),
+    ...makeMaskCases(image_embeddings, single, other),
     {
       name: `post-process 3 masks to ${PICTURE_SIZE[1]}x${PICTURE_SIZE[0]}`,
       call: 'post_process',

@@ -1,5 +1,5 @@
 /** The benchmark: `npm run bench -- [parts...] [--quick] [--json FILE]`. Exit code 1 where a bar is missed. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -51,6 +51,16 @@ function positiveInteger(text: string): number {
   return value;
 }
 
+/** Hours of measuring must not end in a file that cannot be written. */
+function writableFile(file: string): string {
+  try {
+    closeSync(openSync(file, 'a'));
+  } catch (error) {
+    throw new InvalidArgumentError(`It cannot be written (${(error as NodeJS.ErrnoException).code}).`);
+  }
+  return file;
+}
+
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
@@ -82,7 +92,11 @@ async function run(
   names: readonly string[],
   flags: { quick: boolean; runs?: number; threads: number; json?: string },
 ): Promise<boolean> {
-  const parts = names.length ? names : flags.quick ? QUICK_PARTS : Object.keys(PARTS).filter(canRun);
+  const parts = names.length
+    ? [...new Set(names)]
+    : flags.quick
+      ? QUICK_PARTS
+      : Object.keys(PARTS).filter(canRun);
   const machine = describeMachine();
   const others = parts.some((part) => part !== 'gpu') ? (['onnxruntime'] as const) : [];
   const sides = await withSides(flags.threads, (_, found) => Promise.resolve(found), others);
@@ -130,7 +144,7 @@ const command = new Command('bench')
       `what to run (default: all; gpu where there is one; with --quick all but ${LONG_PARTS.join(', ')})`,
     ).choices(Object.keys(PARTS)),
   )
-  .option('--quick', 'fewer repetitions and points; without parts, the small model only', false)
+  .option('--quick', 'fewer repetitions and points', false)
   .option(
     '--runs <n>',
     'repetitions of loads, of encodes in full size, of segment everything; of each call in small, pictures, rle and gpu',
@@ -142,7 +156,11 @@ const command = new Command('bench')
     positiveInteger,
     os.availableParallelism(),
   )
-  .option('--json <file>', 'write the results to a file, too')
+  .option('--json <file>', 'write the results to a file, too', writableFile)
+  .addHelpText(
+    'after',
+    '\nExit code: 0 where every bar is held, 1 where one is missed (FAIL) or nothing could be measured.',
+  )
   .action(async (parts: string[], flags: Parameters<typeof run>[1]) => {
     process.exitCode = (await run(parts, flags)) ? 0 : 1;
   });

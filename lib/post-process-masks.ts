@@ -123,7 +123,11 @@ function readSizes(sizes: unknown): ImageSize[] {
       throw wrongValue('dims (images, 2)', 'original_sizes', dims);
     rows = Array.from({ length: dims[0] }, (_, row) => [Number(data[2 * row]), Number(data[2 * row + 1])]);
   } else throw wrongType('a list of [height, width] or a Tensor', 'original_sizes', sizes);
-  return rows.map((row, index) => checkSize(row, `original_sizes[${index}]`));
+  // As tolist() of the processor's Tensor gives them.
+  const plain = (size: unknown): unknown => (typeof size === 'bigint' ? Number(size) : size);
+  return rows.map((row, index) =>
+    checkSize(Array.isArray(row) ? row.map(plain) : row, `original_sizes[${index}]`),
+  );
 }
 
 const TYPE_OF_ARRAY = new Map<unknown, DType>([

@@ -163,7 +163,8 @@ void TrackerModel::CheckPrompts(const Prompts& prompts) const {
 std::optional<at::Tensor> TrackerModel::EmbedSparse(const Prompts& prompts) {
   if (prompts.points) {
     const at::Tensor points = Coordinates(*prompts.points);
-    const at::Tensor labels = OnDevice(*prompts.labels);
+    // The graph pads them with -1, which bytes do not have.
+    const at::Tensor labels = prompts.labels->to(device_, at::kLong);
     if (!prompts.boxes) return prompt_encoder_.Run("embed_points", {points, labels}).toTensor();
     return prompt_encoder_.Run("embed_points_and_boxes", {points, labels, Coordinates(*prompts.boxes)})
         .toTensor();

@@ -251,6 +251,13 @@ describe('inputs of Sam3TrackerModel', () => {
     });
   }
 
+  it('takes labels of every whole dtype', async () => {
+    const given = { image_embeddings: embeddings, input_points: points() };
+    const expected = await model({ ...given, input_labels: labels([1, 1, 1]) });
+    for (const type of ['int32', 'int16', 'int8', 'uint8'] as const)
+      assertSameBits(await model({ ...given, input_labels: new Tensor(type, [1], [1, 1, 1]) }), expected);
+  });
+
   it('refuses embeddings of another dtype, and says how to convert them', async () => {
     const image_embeddings = await Promise.all(embeddings.map((level) => level.to('bfloat16')));
     await assert.rejects(model({ image_embeddings }), {

@@ -78,6 +78,14 @@ describe('post_process_masks', () => {
     for (const call of calls) assert.deepEqual((await call)[0].tolist(), expected);
   });
 
+  it('takes sizes as tolist() gives them', async () => {
+    const [expected] = await processor.post_process_masks(masks, sizes);
+    const listed = new Tensor('int64', sizes.flat(), [sizes.length, 2]).tolist() as bigint[][];
+    const [found] = await processor.post_process_masks(masks, listed as unknown as [number, number][]);
+    assert.equal(typeof listed[0][0], 'bigint');
+    assert.deepEqual(found.tolist(), expected.tolist());
+  });
+
   it('takes no pictures, and pictures without objects', async () => {
     assert.deepEqual(await processor.post_process_masks([], []), []);
     const none = new Tensor('float32', new Float32Array(0), [0, 3, 4, 4]);
