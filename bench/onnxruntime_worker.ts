@@ -76,6 +76,7 @@ async function run({
 async function tensorOf(array: ArrayFile): Promise<ort.Tensor> {
   const key = path.resolve(array.file) + (array.fresh ? ', fresh' : '');
   let found = arrays.get(key);
+  if (array.fresh) found?.dispose();
   if (array.fresh || !found) {
     if (array.dtype !== 'float32' && array.dtype !== 'int64') throw new Error(`no input is ${array.dtype}`);
     const data = await readArray(array);

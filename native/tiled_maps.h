@@ -5,8 +5,8 @@
 
 namespace sam3_tracker {
 
-// ([maps,] rows, positions) in float32 -> tiles ([maps,] tiles, rows, kTilePositions). Whether rows or
-// positions lie side by side: where rows do, aten's own copy takes several times as long.
+// ([maps,] rows, positions) in float32 -> tiles ([maps,] tiles, rows, kTilePositions), whichever of rows and
+// positions lie side by side.
 at::Tensor Tiles(const at::Tensor& map);
 
 // Tiles of the sum of two maps (objects or 1, rows, positions) of as many rows and positions as each other.
