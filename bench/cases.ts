@@ -1,6 +1,6 @@
 /** The cases of the benchmark: what is called, with which arrays. A new case is an entry in `makeCases`. */
 import path from 'node:path';
-import { Sam3TrackerConfig } from '../lib/configuration-sam3-tracker';
+import { Sam3TrackerConfig } from '../lib/config/sam3-tracker';
 import { randomNumbers } from '../test/support/random';
 import { photoArray, randomArray, writeArray, type ArrayFile } from './arrays';
 import { ROOT } from './peer';

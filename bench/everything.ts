@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { RawImage } from '../lib/raw-image';
+import { RawImage } from '../lib/image/raw-image';
 import { LIMITS } from '../test/parity/compare';
 import { findPython } from '../test/support/python';
 import { differenceOf, type ArrayFile } from './arrays';

@@ -1,6 +1,6 @@
 /** Our side of the benchmark of segment everything. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { native } from '../lib/native';
+import { native } from '../lib/native/binding';
 import { MaskGenerationPipeline, Sam3ImageProcessor, Sam3TrackerModel } from '../lib/index';
 import type { Mask, MaskGenerationOptions, MaskGenerationSeconds, Tensor } from '../lib/index';
 import { writeArray, type ArrayFile } from './arrays';

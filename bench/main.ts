@@ -6,7 +6,7 @@ import path from 'node:path';
 import { Argument, Command, InvalidArgumentError } from 'commander';
 import { eventLoop } from './event-loop';
 import { everything } from './everything';
-import { native } from '../lib/native';
+import { native } from '../lib/native/binding';
 import { fullSize } from './full-size';
 import { gpu } from './gpu';
 import { load } from './load';

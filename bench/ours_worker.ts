@@ -1,7 +1,7 @@
 /** Our side of the benchmark: does what cases.ts asks for and says how long it took. See transformers_worker.py. */
 import path from 'node:path';
 import { RawImage, Sam3TrackerModel, Sam3TrackerProcessor, Tensor } from '../lib/index';
-import { native } from '../lib/native';
+import { native } from '../lib/native/binding';
 import { version } from '../package.json';
 import { readArray, writeArray, type ArrayFile } from './arrays';
 import type { Description, Timed } from './peer';

@@ -1,7 +1,7 @@
 /** Our side of the benchmark of run-length encodings; see rle_worker.py. */
 import type { CocoRLE, Mask } from '../lib/index';
-import { coco_encode_rle, mask_to_rle, rle_to_mask } from '../lib/masks';
-import { RLEMask } from '../lib/rle';
+import { coco_encode_rle, mask_to_rle, rle_to_mask } from '../lib/masks/masks';
+import { RLEMask } from '../lib/masks/rle';
 import { readArray, type ArrayFile } from './arrays';
 import { serve } from './serve';
 

@@ -6,7 +6,7 @@
  * masks (README.md says how).
  */
 import path from 'node:path';
-import { describeResult, writeResult } from '../lib/cli/write-result';
+import { describeResult, writeResult } from '../lib/cli/results';
 import { maskPlanes, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from '../lib/index';
 
 const MODEL = 'sam3-tracker-tiny';

@@ -1,20 +1,20 @@
 /** The Auto classes: they choose a class by what a model's files say (transformers' models/auto). */
-import { Sam3TrackerConfig } from './configuration-sam3-tracker';
-import type { ConfigDict, PreTrainedConfig } from './configuration-sam3-tracker';
-import { Sam3ViTConfig, Sam3VisionConfig } from './configuration-sam3-vision';
-import { typeName } from './errors';
-import { read_json_file } from './files';
-import { splitHubOptions } from './hub/options';
-import type { HubOptions } from './hub/options';
-import { open_pretrained } from './hub/pretrained-files';
-import type { PretrainedFiles } from './hub/pretrained-files';
-import { Sam3ImageProcessor } from './image-processing-sam3';
-import type { Sam3ImageProcessorOptions } from './image-processing-sam3';
-import { Sam3TrackerModel } from './modeling-sam3-tracker';
-import type { NewModelOptions, PretrainedModelOptions } from './modeling-sam3-tracker';
-import { Sam3TrackerProcessor } from './processing-sam3-tracker';
-import type { Sam3TrackerProcessorSettings } from './processing-sam3-tracker';
-import { checkString } from './validate';
+import { Sam3TrackerConfig } from './config/sam3-tracker';
+import type { ConfigDict, PreTrainedConfig } from './config/sam3-tracker';
+import { Sam3ViTConfig, Sam3VisionConfig } from './config/sam3-vision';
+import { typeName } from './core/errors';
+import { read_json_file } from './core/files';
+import { splitHubOptions } from './hub/settings';
+import type { HubOptions } from './hub/settings';
+import { open_pretrained } from './checkpoint/pretrained-files';
+import type { PretrainedFiles } from './checkpoint/pretrained-files';
+import { Sam3ImageProcessor } from './image/image-processing-sam3';
+import type { Sam3ImageProcessorOptions } from './image/image-processing-sam3';
+import { Sam3TrackerModel } from './model/modeling-sam3-tracker';
+import type { NewModelOptions, PretrainedModelOptions } from './model/modeling-sam3-tracker';
+import { Sam3TrackerProcessor } from './processor/processing-sam3-tracker';
+import type { Sam3TrackerProcessorSettings } from './processor/processing-sam3-tracker';
+import { checkString } from './core/validate';
 
 /** The configurations that `model_type` names; a sam3_video one holds the tracker's. */
 const CONFIGURATIONS = {

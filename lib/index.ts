@@ -1,6 +1,6 @@
 /** The public surface of sam3-tracker. */
-import './node-version';
-export { Sam3TrackerModel, Sam3TrackerPreTrainedModel } from './modeling-sam3-tracker';
+import './core/node-version';
+export { Sam3TrackerModel, Sam3TrackerPreTrainedModel } from './model/modeling-sam3-tracker';
 export type {
   AttentionImplementation,
   ForEither,
@@ -10,25 +10,25 @@ export type {
   ModelTarget,
   NewModelOptions,
   PretrainedModelOptions,
-} from './modeling-sam3-tracker';
-export type { NamedImageEmbeddings, Sam3TrackerModelInputs, Sam3TrackerPrompts } from './model-inputs';
-export type { ModelOutputTuple } from './model-output';
+} from './model/modeling-sam3-tracker';
+export type { NamedImageEmbeddings, Sam3TrackerModelInputs, Sam3TrackerPrompts } from './model/inputs';
+export type { ModelOutputTuple } from './model/outputs';
 export {
   Sam3TrackerImageSegmentationOutput,
   Sam3TrackerMasksOutput,
   Sam3TrackerVisionEncoderOutput,
-} from './model-output';
-export { Sam3TrackerProcessor } from './processing-sam3-tracker';
+} from './model/outputs';
+export { Sam3TrackerProcessor } from './processor/processing-sam3-tracker';
 export type {
   ProcessorResult,
   PromptInput,
   Sam3TrackerProcessorOptions,
   Sam3TrackerProcessorSettings,
-} from './processor-options';
-export type { NestedNumbers } from './prompts';
-export { BatchEncoding } from './batch-encoding';
-export type { BatchField, BatchFields } from './batch-encoding';
-export { PILImageResampling, Sam3ImageProcessor } from './image-processing-sam3';
+} from './processor/options';
+export type { NestedNumbers } from './processor/prompts';
+export { BatchEncoding } from './processor/batch-encoding';
+export type { BatchField, BatchFields } from './processor/batch-encoding';
+export { PILImageResampling, Sam3ImageProcessor } from './image/image-processing-sam3';
 export type {
   ChannelDimension,
   ImageFeatures,
@@ -42,30 +42,26 @@ export type {
   SizeDict,
   SizeOption,
   SizesInput,
-} from './image-processing-sam3';
+} from './image/image-processing-sam3';
 export {
   Sam3TrackerConfig,
   Sam3TrackerMaskDecoderConfig,
   Sam3TrackerPromptEncoderConfig,
-} from './configuration-sam3-tracker';
+} from './config/sam3-tracker';
 export type {
   Sam3TrackerConfigFields,
   Sam3TrackerMaskDecoderConfigFields,
   Sam3TrackerPromptEncoderConfigFields,
-} from './configuration-sam3-tracker';
-export { Sam3TrackerVisionConfig, Sam3ViTConfig, Sam3VisionConfig } from './configuration-sam3-vision';
-export type {
-  RopeParameters,
-  Sam3ViTConfigFields,
-  Sam3VisionConfigFields,
-} from './configuration-sam3-vision';
-export { PreTrainedConfig } from './configuration-utils';
-export type { ConfigDict } from './configuration-utils';
+} from './config/sam3-tracker';
+export { Sam3TrackerVisionConfig, Sam3ViTConfig, Sam3VisionConfig } from './config/sam3-vision';
+export type { RopeParameters, Sam3ViTConfigFields, Sam3VisionConfigFields } from './config/sam3-vision';
+export { PreTrainedConfig } from './config/pretrained-config';
+export type { ConfigDict } from './config/pretrained-config';
 export { AutoConfig, AutoImageProcessor, AutoModel, AutoModelForMaskGeneration, AutoProcessor } from './auto';
 export { Tensor } from './tensor';
 export type { NestedList, SliceRange, TensorElements } from './tensor';
-export { RawImage } from './raw-image';
-export type { RawImageData, RawImageInput, RawImageReadOptions } from './raw-image';
+export { RawImage } from './image/raw-image';
+export type { RawImageData, RawImageInput, RawImageReadOptions } from './image/raw-image';
 export {
   RLEMask,
   coco_decode_rle,
@@ -77,13 +73,13 @@ export {
   mask_to_box,
   mask_to_rle,
   rle_to_mask,
-} from './masks';
-export type { Box, CocoRLE, Mask, MaskLike, RLE } from './masks';
-export { mask_to_polygons } from './polygons';
-export type { Polygon } from './polygons';
-export { CocoDatasetBuilder } from './coco';
-export type { CocoAnnotation, CocoCategory, CocoDataset, CocoImage, CocoSegmentation } from './coco';
-export type { GeneratedMask, MaskBatch, MaskBatchResult, MaskFilter } from './mask-batches';
+} from './masks/masks';
+export type { Box, CocoRLE, Mask, MaskLike, RLE } from './masks/masks';
+export { mask_to_polygons } from './masks/polygons';
+export type { Polygon } from './masks/polygons';
+export { CocoDatasetBuilder } from './masks/coco';
+export type { CocoAnnotation, CocoCategory, CocoDataset, CocoImage, CocoSegmentation } from './masks/coco';
+export type { GeneratedMask, MaskBatch, MaskBatchResult, MaskFilter } from './model/generate-masks';
 export { write_coco_annotations } from './pipelines/coco-annotations';
 export type { CocoAnnotationsOptions } from './pipelines/coco-annotations';
 export { pipeline } from './pipelines/pipeline';
@@ -101,12 +97,12 @@ export type {
   MaskGenerationSeconds,
   MaskOutputMode,
 } from './pipelines/mask-generation-options';
-export { drawOverlay } from './overlay';
-export type { Color, OverlayOptions } from './overlay';
-export type { DownloadProgress, HubOptions } from './hub/options';
-export { Sam3TrackerError } from './errors';
-export type { ErrorCode } from './errors';
-export type { DType, TensorData } from './dtype';
+export { drawOverlay } from './masks/overlay';
+export type { Color, OverlayOptions } from './masks/overlay';
+export type { DownloadProgress, HubOptions } from './hub/settings';
+export { Sam3TrackerError } from './core/errors';
+export type { ErrorCode } from './core/errors';
+export type { DType, TensorData } from './core/dtype';
 export type {
   ArrayWithDims,
   Device,
@@ -115,4 +111,4 @@ export type {
   DTypeOption,
   ImageSize,
   ReturnTensors,
-} from './types';
+} from './core/types';

@@ -1,12 +1,12 @@
 /** Tensors: handles to libtorch tensors on the CPU or on a CUDA device, with the calls of transformers.js and torch. */
-import { DTYPES, Float16ArrayConstructor, isDType } from './dtype';
-import type { DType, TensorData } from './dtype';
-import { Sam3TrackerError, describe, wrongType, wrongValue } from './errors';
-import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from './half';
-import { callNative, callNativeSync, native } from './native';
-import type { NativeTensor } from './native';
-import type { Device, DeviceOption } from './types';
-import { checkBoolean, checkDevice, checkInteger, readTarget } from './validate';
+import { DTYPES, Float16ArrayConstructor, isDType } from './core/dtype';
+import type { DType, TensorData } from './core/dtype';
+import { Sam3TrackerError, describe, wrongType, wrongValue } from './core/errors';
+import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from './core/half';
+import { callNative, callNativeSync, native } from './native/binding';
+import type { NativeTensor } from './native/binding';
+import type { Device, DeviceOption } from './core/types';
+import { checkBoolean, checkDevice, checkInteger, readTarget } from './core/validate';
 
 /** Elements as nested arrays, outermost axis first; int64 as bigint, bool as boolean. A scalar is no array. */
 export type NestedList = number | bigint | boolean | NestedList[];

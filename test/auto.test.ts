@@ -9,11 +9,11 @@ import {
   AutoModelForMaskGeneration,
   AutoProcessor,
 } from '../lib/auto';
-import { Sam3TrackerConfig } from '../lib/configuration-sam3-tracker';
-import { Sam3ViTConfig, Sam3VisionConfig } from '../lib/configuration-sam3-vision';
-import { Sam3ImageProcessor } from '../lib/image-processing-sam3';
-import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
-import { Sam3TrackerProcessor } from '../lib/processing-sam3-tracker';
+import { Sam3TrackerConfig } from '../lib/config/sam3-tracker';
+import { Sam3ViTConfig, Sam3VisionConfig } from '../lib/config/sam3-vision';
+import { Sam3ImageProcessor } from '../lib/image/image-processing-sam3';
+import { Sam3TrackerModel } from '../lib/model/modeling-sam3-tracker';
+import { Sam3TrackerProcessor } from '../lib/processor/processing-sam3-tracker';
 import { BUNDLED_MODEL, withModelCopy } from './support/bundled-model';
 import type { ModelCopy } from './support/bundled-model';
 import { reference } from './support/python';

@@ -1,7 +1,7 @@
 /** BatchEncoding: its fields, and what moves and disposes of them. */
 import assert from 'node:assert/strict';
-import { BatchEncoding } from '../lib/batch-encoding';
-import type { DType } from '../lib/dtype';
+import { BatchEncoding } from '../lib/processor/batch-encoding';
+import type { DType } from '../lib/core/dtype';
 import { Tensor } from '../lib/tensor';
 
 describe('BatchEncoding', () => {

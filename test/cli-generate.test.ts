@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { main } from '../lib/cli/main';
-import type { CocoDataset } from '../lib/coco';
-import { rle_to_mask, type CocoRLE } from '../lib/masks';
-import { RawImage } from '../lib/raw-image';
+import type { CocoDataset } from '../lib/masks/coco';
+import { rle_to_mask, type CocoRLE } from '../lib/masks/masks';
+import { RawImage } from '../lib/image/raw-image';
 
 const ROOT = path.join(__dirname, '..');
 const ASTRONAUT = path.join(__dirname, '..', 'examples', 'images', 'astronaut.png');

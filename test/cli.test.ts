@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import { main } from '../lib/cli/main';
-import type { ImageRecord } from '../lib/cli/write-result';
-import type { CocoDataset } from '../lib/coco';
-import { mask_area, mask_iou, mask_to_box, type CocoRLE } from '../lib/masks';
-import { RawImage } from '../lib/raw-image';
+import type { ImageRecord } from '../lib/cli/results';
+import type { CocoDataset } from '../lib/masks/coco';
+import { mask_area, mask_iou, mask_to_box, type CocoRLE } from '../lib/masks/masks';
+import { RawImage } from '../lib/image/raw-image';
 
 const ROOT = path.join(__dirname, '..');
 const COFFEE = path.join(ROOT, 'examples', 'images', 'coffee.png');

@@ -11,9 +11,9 @@ import {
   Sam3ViTConfig,
   Sam3VisionConfig,
   type ConfigDict,
-} from '../lib/configuration-sam3-tracker';
-import { Sam3TrackerError } from '../lib/errors';
-import { decodeSpecialFloats } from '../lib/python-json';
+} from '../lib/config/sam3-tracker';
+import { Sam3TrackerError } from '../lib/core/errors';
+import { decodeSpecialFloats } from '../lib/core/json';
 import { CONFIGURATION_CASES } from './support/configuration-cases';
 import { reference, type Reference } from './support/python';
 import recorded from './fixtures/configurations-5.23.0.json';

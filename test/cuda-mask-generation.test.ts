@@ -16,8 +16,8 @@ import {
   type MaskGenerationOutput,
   type MaskGenerationPipeline,
 } from '../lib/index';
-import { memoryOfBatches } from '../lib/mask-batches';
-import { native } from '../lib/native';
+import { memoryOfBatches } from '../lib/model/generate-masks';
+import { native } from '../lib/native/binding';
 import { BUNDLED_MODEL, BUNDLED_SIDE } from './support/bundled-model';
 import { randomNumbers } from './support/random';
 

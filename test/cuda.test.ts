@@ -7,11 +7,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { RawImage, Sam3TrackerModel, Sam3TrackerProcessor, Tensor } from '../lib/index';
-import type { DTypeOption } from '../lib/types';
-import type { Sam3TrackerModelInputs } from '../lib/model-inputs';
-import type { Sam3TrackerImageSegmentationOutput } from '../lib/model-output';
-import { runSelfTest } from '../lib/cli/self-test';
-import { native } from '../lib/native';
+import type { DTypeOption } from '../lib/core/types';
+import type { Sam3TrackerModelInputs } from '../lib/model/inputs';
+import type { Sam3TrackerImageSegmentationOutput } from '../lib/model/outputs';
+import { runSelfTest } from '../lib/cli/commands/self-test';
+import { native } from '../lib/native/binding';
 import { agreement, difference } from './parity/compare';
 import {
   assertSameBits,

@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
-import type { ImageRecord } from '../lib/cli/write-result';
-import { mask_area, mask_iou, type Mask } from '../lib/masks';
+import type { ImageRecord } from '../lib/cli/results';
+import { mask_area, mask_iou, type Mask } from '../lib/masks/masks';
 
 const ROOT = path.join(__dirname, '..');
 

@@ -1,6 +1,6 @@
 /** Checkpoints of SAM3 without its tracker are refused by name, whichever way they spell their weights. */
 import assert from 'node:assert/strict';
-import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
+import { Sam3TrackerModel } from '../lib/model/modeling-sam3-tracker';
 import { withModelCopy } from './support/bundled-model';
 import { readWeights, writeWeights, type Weight } from './support/safetensors';
 

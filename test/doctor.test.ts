@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { listGpus, type DoctorReport } from '../lib/cli/doctor';
-import { doctorText } from '../lib/cli/doctor-command';
+import { listGpus, type DoctorReport } from '../lib/cli/commands/doctor';
+import { doctorText } from '../lib/cli/commands/doctor-command';
 import { main } from '../lib/cli/main';
-import { native } from '../lib/native';
-import { PACKAGE_MANIFEST } from '../lib/package-root';
+import { native } from '../lib/native/binding';
+import { PACKAGE_MANIFEST } from '../lib/core/package';
 import { runChild } from './support/child';
 
 const ROOT = path.join(__dirname, '..');

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { RawImage } from '../lib/raw-image';
+import { RawImage } from '../lib/image/raw-image';
 import { reference, type Reference } from './support/python';
 
 const ROOT = path.join(__dirname, '..');

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Sam3TrackerConfig, type ConfigDict } from '../lib/configuration-sam3-tracker';
-import { canonicalJson, config_hash, graph_config } from '../lib/graph-config';
-import { find_graphs } from '../lib/graph-files';
+import { Sam3TrackerConfig, type ConfigDict } from '../lib/config/sam3-tracker';
+import { canonicalJson, config_hash, graph_config } from '../lib/model/graph-config';
+import { find_graphs } from '../lib/model/graphs';
 import { ROOT, reference, type Reference } from './support/python';
 
 const BACKBONE = {

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Sam3TrackerConfig } from '../lib/configuration-sam3-tracker';
-import type { Sam3TrackerError } from '../lib/errors';
-import { find_graphs, find_model_graphs } from '../lib/graph-files';
-import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
-import { Sam3TrackerProcessor } from '../lib/processing-sam3-tracker';
+import { Sam3TrackerConfig } from '../lib/config/sam3-tracker';
+import type { Sam3TrackerError } from '../lib/core/errors';
+import { find_graphs, find_model_graphs } from '../lib/model/graphs';
+import { Sam3TrackerModel } from '../lib/model/modeling-sam3-tracker';
+import { Sam3TrackerProcessor } from '../lib/processor/processing-sam3-tracker';
 import { BUNDLED_MODEL, assertSameBits, boxes, pixels, withModelCopy } from './support/bundled-model';
 
 const MODELS = path.dirname(BUNDLED_MODEL);

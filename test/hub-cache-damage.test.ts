@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import path from 'node:path';
-import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
-import { Sam3TrackerProcessor } from '../lib/processing-sam3-tracker';
+import { Sam3TrackerModel } from '../lib/model/modeling-sam3-tracker';
+import { Sam3TrackerProcessor } from '../lib/processor/processing-sam3-tracker';
 import { BUNDLED_MODEL, assertSameBits, boxes, pixels } from './support/bundled-model';
 import { HubFixture } from './support/hub';
 

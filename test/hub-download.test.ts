@@ -9,7 +9,7 @@ import { createServer, request, type Server } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { open_pretrained } from '../lib/hub/pretrained-files';
+import { open_pretrained } from '../lib/checkpoint/pretrained-files';
 import { HubFixture } from './support/hub';
 import { sha256 } from './support/hub-server';
 import { ROOT } from './support/python';

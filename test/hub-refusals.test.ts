@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Sam3TrackerConfig } from '../lib/configuration-sam3-tracker';
-import { Sam3ImageProcessor } from '../lib/image-processing-sam3';
-import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
-import { Sam3TrackerProcessor } from '../lib/processing-sam3-tracker';
+import { Sam3TrackerConfig } from '../lib/config/sam3-tracker';
+import { Sam3ImageProcessor } from '../lib/image/image-processing-sam3';
+import { Sam3TrackerModel } from '../lib/model/modeling-sam3-tracker';
+import { Sam3TrackerProcessor } from '../lib/processor/processing-sam3-tracker';
 import { BUNDLED_MODEL } from './support/bundled-model';
 import { HubFixture, checkpointFiles } from './support/hub';
 

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { lstatSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Sam3TrackerConfig } from '../lib/configuration-sam3-tracker';
-import { Sam3ImageProcessor } from '../lib/image-processing-sam3';
-import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
-import { Sam3TrackerProcessor } from '../lib/processing-sam3-tracker';
-import type { DownloadProgress } from '../lib/hub/options';
+import { Sam3TrackerConfig } from '../lib/config/sam3-tracker';
+import { Sam3ImageProcessor } from '../lib/image/image-processing-sam3';
+import { Sam3TrackerModel } from '../lib/model/modeling-sam3-tracker';
+import { Sam3TrackerProcessor } from '../lib/processor/processing-sam3-tracker';
+import type { DownloadProgress } from '../lib/hub/settings';
 import { BUNDLED_MODEL, assertSameBits, boxes, pixels } from './support/bundled-model';
 import { HubFixture, checkpointFiles } from './support/hub';
 import { gitHash, sha256 } from './support/hub-server';

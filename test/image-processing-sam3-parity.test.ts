@@ -8,11 +8,11 @@ import {
   type ImageFeatures,
   type ImagesInput,
   type Sam3ImageProcessorOptions,
-} from '../lib/image-processing-sam3';
-import type { TensorData } from '../lib/dtype';
-import { RawImage } from '../lib/raw-image';
+} from '../lib/image/image-processing-sam3';
+import type { TensorData } from '../lib/core/dtype';
+import { RawImage } from '../lib/image/raw-image';
 import { Tensor } from '../lib/tensor';
-import type { ArrayWithDims } from '../lib/types';
+import type { ArrayWithDims } from '../lib/core/types';
 import { assertSame, assertSameError, settled, type WrittenArray } from './support/image-assertions';
 import { Draw, ours, sample, theirs, theirsInFile, type Case, type Sample } from './support/image-cases';
 import { ARGUMENTS, COUNT, describeCall, drawCall } from './support/image-calls';

@@ -7,8 +7,8 @@ import {
   Sam3ImageProcessor,
   type ImageFeatures,
   type ImagesInput,
-} from '../lib/image-processing-sam3';
-import { RawImage } from '../lib/raw-image';
+} from '../lib/image/image-processing-sam3';
+import { RawImage } from '../lib/image/raw-image';
 import { Tensor } from '../lib/tensor';
 
 describe('Sam3ImageProcessor', () => {

@@ -4,8 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { chooseLibtorch, findAddon, openLibtorchLoader } from '../lib/native-loader';
-import { PACKAGE_ROOT } from '../lib/package-root';
+import { chooseLibtorch, findAddon, openLibtorchLoader } from '../lib/native/load';
+import { PACKAGE_ROOT } from '../lib/core/package';
 
 interface Failure {
   code: string;

@@ -17,8 +17,8 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { installLibtorch } from '../lib/cli/libtorch-install';
-import { inspectLibtorch } from '../lib/libtorch';
+import { installLibtorch } from '../lib/cli/commands/libtorch-install';
+import { inspectLibtorch } from '../lib/native/libtorch';
 import { findPython } from './support/python';
 
 const RELEASE = '2.13.0';
@@ -285,7 +285,7 @@ describe('sam3-tracker libtorch', function () {
     const pidFile = file('pid');
     const script = `case "$*" in *download*) echo $$ > '${pidFile}.new'; mv '${pidFile}.new' '${pidFile}'; exec sleep 60;; *) echo 3.12;; esac`;
     writeFileSync(fake, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-    const module = JSON.stringify(path.join(__dirname, '..', 'lib', 'cli', 'libtorch-install'));
+    const module = JSON.stringify(path.join(__dirname, '..', 'lib', 'cli', 'commands', 'libtorch-install'));
     const request = JSON.stringify({ release: RELEASE, build: 'cpu', directory: target() });
     const code = `require(${module}).installLibtorch(${request}, process);`;
     const child = spawn(process.execPath, ['--import', 'tsx', '-e', code], {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { installLibtorch } from '../lib/cli/libtorch-install';
+import { installLibtorch } from '../lib/cli/commands/libtorch-install';
 import { main } from '../lib/cli/main';
 import { findPython } from './support/python';
 

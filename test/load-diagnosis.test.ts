@@ -6,7 +6,7 @@ import {
   isAddonTooNew,
   isAtLeast,
   libcProblem,
-} from '../lib/load-diagnosis';
+} from '../lib/native/diagnosis';
 
 describe('what the dynamic linker says', () => {
   const floor = { GLIBC: '2.34', GLIBCXX: '3.4.30', CXXABI: '1.3.13' };

@@ -1,7 +1,7 @@
 /** The pipeline of a model on the hub, and on a device that is not there. */
 import assert from 'node:assert/strict';
 import { pipeline } from '../lib/index';
-import { native } from '../lib/native';
+import { native } from '../lib/native/binding';
 import { BUNDLED_MODEL } from './support/bundled-model';
 import { HubFixture } from './support/hub';
 import { FEW, picture } from './support/mask-generation';

@@ -15,9 +15,9 @@ import {
   type MaskGenerationOptions,
   type Sam3TrackerModel,
 } from '../lib/index';
-import { memoryOfBatches } from '../lib/mask-batches';
-import { native, type NativeBinding } from '../lib/native';
-import { mapInTurns } from '../lib/pipelines/turns';
+import { memoryOfBatches } from '../lib/model/generate-masks';
+import { native, type NativeBinding } from '../lib/native/binding';
+import { mapInTurns } from '../lib/core/turns';
 import { FindingStub, ModelStub, picture, pipelineOf } from './support/mask-generation';
 
 /** Runs with other functions in the place of the addon's. */

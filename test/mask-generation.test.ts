@@ -17,7 +17,7 @@ import {
   type MaskGenerationOptions,
   type MaskGenerationProgress,
 } from '../lib/index';
-import { memoryOfBatches } from '../lib/mask-batches';
+import { memoryOfBatches } from '../lib/model/generate-masks';
 import { FEW, FindingStub, ModelStub, ask, picture, pipelineOf } from './support/mask-generation';
 
 const PHOTO = path.join(__dirname, '..', 'examples', 'images', 'astronaut.png');

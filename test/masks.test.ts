@@ -16,8 +16,8 @@ import {
   type CocoRLE,
   type Mask,
   type RLE,
-} from '../lib/masks';
-import { mask_to_polygons } from '../lib/polygons';
+} from '../lib/masks/masks';
+import { mask_to_polygons } from '../lib/masks/polygons';
 import { reference, type Reference } from './support/python';
 import { randomNumbers } from './support/random';
 

@@ -4,8 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
-import type { PretrainedModelOptions } from '../lib/modeling-sam3-tracker';
+import { Sam3TrackerModel } from '../lib/model/modeling-sam3-tracker';
+import type { PretrainedModelOptions } from '../lib/model/modeling-sam3-tracker';
 import {
   BUNDLED_MODEL,
   assertSameBits,

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
-import { Sam3TrackerImageSegmentationOutput } from '../lib/model-output';
-import type { ModelOutputTuple } from '../lib/model-output';
-import { Sam3TrackerProcessor } from '../lib/processing-sam3-tracker';
+import { Sam3TrackerModel } from '../lib/model/modeling-sam3-tracker';
+import { Sam3TrackerImageSegmentationOutput } from '../lib/model/outputs';
+import type { ModelOutputTuple } from '../lib/model/outputs';
+import { Sam3TrackerProcessor } from '../lib/processor/processing-sam3-tracker';
 import type { Tensor } from '../lib/tensor';
 import { difference } from './parity/compare';
 import {

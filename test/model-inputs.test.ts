@@ -1,6 +1,6 @@
 /** What Sam3TrackerModel's methods refuse: transformers' errors with its wording, and named ones of ours. */
 import assert from 'node:assert/strict';
-import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
+import { Sam3TrackerModel } from '../lib/model/modeling-sam3-tracker';
 import { Tensor } from '../lib/tensor';
 import {
   BUNDLED_MODEL,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Sam3TrackerImageSegmentationOutput, lend } from '../lib/model-output';
+import { Sam3TrackerImageSegmentationOutput, lend } from '../lib/model/outputs';
 import { Tensor } from '../lib/tensor';
 
 function makeOutput(image_embeddings: Tensor[]): Sam3TrackerImageSegmentationOutput {

@@ -1,8 +1,8 @@
 /** Sam3TrackerModel's border: what its calls do to each other and to their tensors. Refusals: model-inputs.test.ts. Numbers: test/parity. */
 import assert from 'node:assert/strict';
-import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
-import type { Sam3TrackerModelInputs } from '../lib/model-inputs';
-import type { Sam3TrackerImageSegmentationOutput } from '../lib/model-output';
+import { Sam3TrackerModel } from '../lib/model/modeling-sam3-tracker';
+import type { Sam3TrackerModelInputs } from '../lib/model/inputs';
+import type { Sam3TrackerImageSegmentationOutput } from '../lib/model/outputs';
 import type { Tensor } from '../lib/tensor';
 import {
   BUNDLED_MODEL,

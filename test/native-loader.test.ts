@@ -13,10 +13,10 @@ import {
 } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { cacheDirectory, inspectLibtorch, installDirectory, libtorchPlaces } from '../lib/libtorch';
-import { chooseLibtorch, findAddon, openLibtorchLoader } from '../lib/native-loader';
-import { checkNodeVersion } from '../lib/node-version';
-import { PACKAGE_ROOT } from '../lib/package-root';
+import { cacheDirectory, inspectLibtorch, installDirectory, libtorchPlaces } from '../lib/native/libtorch';
+import { chooseLibtorch, findAddon, openLibtorchLoader } from '../lib/native/load';
+import { checkNodeVersion } from '../lib/core/node-version';
+import { PACKAGE_ROOT } from '../lib/core/package';
 
 const files = findAddon();
 const loader = openLibtorchLoader(files);
@@ -28,7 +28,7 @@ const libtorch = (() => {
   return chosen.directory;
 })();
 /** Not the whole library: each of these processes has to compile what it loads. */
-const LIBRARY = path.join(__dirname, '..', 'lib', 'native');
+const LIBRARY = path.join(__dirname, '..', 'lib', 'native', 'binding');
 const LOADS = 'new native.Tensor("float32", [2], null).dispose(); console.log("loaded");';
 
 /** As under Node's permission model. */
@@ -274,7 +274,7 @@ describe('loading the addon', function () {
 
   it('names Node where it is too old', () => {
     const preload = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.4' } });`;
-    const { code, text } = run({}, preload, path.join(__dirname, '..', 'lib', 'node-version'));
+    const { code, text } = run({}, preload, path.join(__dirname, '..', 'lib', 'core', 'node-version'));
     assert.equal(code, 'NODE_TOO_OLD');
     assert.match(text, /needs Node 20[\d.]* or later, as .*undici does, and this is Node 18\.20\.4/);
     for (const version of ['20.20.2', '22.1.0', '100.0.0']) checkNodeVersion(version);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { Sam3TrackerModel, Tensor } from '../lib/index';
 import type { Sam3TrackerImageSegmentationOutput } from '../lib/index';
-import type { Sam3TrackerModelInputs } from '../lib/model-inputs';
+import type { Sam3TrackerModelInputs } from '../lib/model/inputs';
 import { difference, sameBits } from './parity/compare';
 import { LIBRARY, runChild } from './support/child';
 import { BUNDLED_MODEL, BUNDLED_SIDE, randomTensor } from './support/bundled-model';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import type { Mask } from '../lib/masks';
-import { drawOverlay, type OverlayOptions } from '../lib/overlay';
-import { RawImage } from '../lib/raw-image';
+import type { Mask } from '../lib/masks/masks';
+import { drawOverlay, type OverlayOptions } from '../lib/masks/overlay';
+import { RawImage } from '../lib/image/raw-image';
 
 const WIDTH = 60;
 const HEIGHT = 40;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { Sam3ImageProcessor } from '../lib/image-processing-sam3';
-import type { PostProcessArguments } from '../lib/post-process-masks';
+import { Sam3ImageProcessor } from '../lib/image/image-processing-sam3';
+import type { PostProcessArguments } from '../lib/image/post-process-masks';
 import { Tensor } from '../lib/tensor';
-import type { ArrayWithDims } from '../lib/types';
+import type { ArrayWithDims } from '../lib/core/types';
 import { assertSame, type WrittenArray } from './support/image-assertions';
 import { Draw, sample, theirs, type Sample } from './support/image-cases';
 import { reference, type Reference } from './support/python';

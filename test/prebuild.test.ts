@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { findAddon } from '../lib/native-loader';
+import { findAddon } from '../lib/native/load';
 
 const root = path.join(__dirname, '..');
 

@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { Sam3TrackerModel, Sam3TrackerPreTrainedModel } from '../lib/modeling-sam3-tracker';
-import type { ModelTarget } from '../lib/modeling-sam3-tracker';
+import { Sam3TrackerModel, Sam3TrackerPreTrainedModel } from '../lib/model/modeling-sam3-tracker';
+import type { ModelTarget } from '../lib/model/modeling-sam3-tracker';
 import { difference } from './parity/compare';
 import {
   BUNDLED_MODEL,

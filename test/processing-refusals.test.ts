@@ -1,7 +1,7 @@
 /** What the processor refuses by a name of its own, where the reference crashes, guesses or drops something. */
 import assert from 'node:assert/strict';
-import { Sam3ImageProcessor } from '../lib/image-processing-sam3';
-import { Sam3TrackerProcessor } from '../lib/processing-sam3-tracker';
+import { Sam3ImageProcessor } from '../lib/image/image-processing-sam3';
+import { Sam3TrackerProcessor } from '../lib/processor/processing-sam3-tracker';
 import { Tensor } from '../lib/tensor';
 
 type Options = Parameters<Sam3TrackerProcessor>[0];

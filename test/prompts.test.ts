@@ -1,7 +1,12 @@
 /** Prompts without the addon: nesting, padding, and the rounding of normalised coordinates. */
 import assert from 'node:assert/strict';
-import { prepareBoxes, prepareLabels, preparePoints, type Normalization } from '../lib/prompt-arrays';
-import { checkPrompts, nestedDimensions, toNestedList, validatePrompt } from '../lib/prompts';
+import {
+  prepareBoxes,
+  prepareLabels,
+  preparePoints,
+  type Normalization,
+} from '../lib/processor/prompt-arrays';
+import { checkPrompts, nestedDimensions, toNestedList, validatePrompt } from '../lib/processor/prompts';
 
 const how: Normalization = { sizes: [[63, 126]], targetSize: 1008, padValue: -10, division: 'exact' };
 

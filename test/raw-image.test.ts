@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';
-import { RawImage, type RawImageData } from '../lib/raw-image';
+import { RawImage, type RawImageData } from '../lib/image/raw-image';
 import { reference, type Reference } from './support/python';
 
 interface Picture {

@@ -15,8 +15,8 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { findAddon, openLibtorchLoader } from '../lib/native-loader';
-import { PACKAGE_MANIFEST } from '../lib/package-root';
+import { findAddon, openLibtorchLoader } from '../lib/native/load';
+import { PACKAGE_MANIFEST } from '../lib/core/package';
 
 const ROOT = path.join(__dirname, '..');
 const PREBUILDS = 'prebuilds/linux-x64';

@@ -1,7 +1,7 @@
 /** Weights whose safetensors header is wrong: one clear error each, whatever it claims. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { Sam3TrackerModel } from '../lib/modeling-sam3-tracker';
+import { Sam3TrackerModel } from '../lib/model/modeling-sam3-tracker';
 import { BUNDLED_MODEL, withModelCopy, type ModelCopy } from './support/bundled-model';
 import { readWeights, writeRaw, writeWeights } from './support/safetensors';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { constants, PerformanceObserver } from 'node:perf_hooks';
-import { DTYPES } from '../lib/dtype';
-import type { DType } from '../lib/dtype';
-import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../lib/half';
-import { native } from '../lib/native';
+import { DTYPES } from '../lib/core/dtype';
+import type { DType } from '../lib/core/dtype';
+import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../lib/core/half';
+import { native } from '../lib/native/binding';
 import { Tensor } from '../lib/tensor';
 
 const range = (count: number) => Float32Array.from({ length: count }, (_, index) => index);

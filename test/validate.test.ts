@@ -14,7 +14,7 @@ import {
   likelyName,
   parseDevice,
   parseDtype,
-} from '../lib/validate';
+} from '../lib/core/validate';
 
 type Kind = typeof RangeError | typeof TypeError;
 

@@ -4,7 +4,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFil
 import os from 'node:os';
 import path from 'node:path';
 import { crc32, deflateRawSync } from 'node:zlib';
-import { checkZip } from '../lib/zip-check';
+import { checkZip } from '../lib/checkpoint/zip-check';
 import { BUNDLED_MODEL } from './support/bundled-model';
 import { randomNumbers } from './support/random';
 

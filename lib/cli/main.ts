@@ -1,19 +1,19 @@
 #!/usr/bin/env node
 /** The command-line tool. Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong. */
-import '../node-version';
+import '../core/node-version';
 import { inspect } from 'node:util';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { Sam3TrackerError } from '../errors';
-import { PACKAGE_MANIFEST } from '../package-root';
-import { MODEL_DTYPES } from '../validate';
-import { doctorCommand } from './doctor-command';
-import { generateCommand } from './generate-command';
-import { libtorchCommand } from './libtorch-command';
-import { modelCommands } from './model-commands';
+import { Sam3TrackerError } from '../core/errors';
+import { PACKAGE_MANIFEST } from '../core/package';
+import { MODEL_DTYPES } from '../core/validate';
+import { doctorCommand } from './commands/doctor-command';
+import { generateCommand } from './commands/generate-command';
+import { libtorchCommand } from './commands/libtorch';
+import { modelCommands } from './commands/model-commands';
 import { parseArea, parseDeviceOption, parseNumber } from './option-parsers';
 import type { Output } from './output';
 import { PromptCollector } from './prompts';
-import type { runSegment, SegmentCommandOptions } from './segment-command';
+import type { runSegment, SegmentCommandOptions } from './commands/segment-command';
 import { checkDirectory, checkUsage } from './usage';
 
 const EXIT_FAILED = 1;
@@ -143,7 +143,7 @@ export async function main(argv: readonly string[], output: Output = process): P
     if (options.out !== undefined) checkDirectory(options.out);
     // libtorch is loaded only where there is work for it.
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- see above
-    const command = require('./segment-command') as { runSegment: typeof runSegment };
+    const command = require('./commands/segment-command') as { runSegment: typeof runSegment };
     const failures = await command.runSegment(images, objects, options, output, (error) =>
       fail(error, options.debug),
     );

@@ -1,7 +1,7 @@
 /** Prompts as they are written on the command line. */
 import { InvalidArgumentError } from 'commander';
-import { wrongValue } from '../errors';
-import type { Box } from '../masks';
+import { wrongValue } from '../core/errors';
+import type { Box } from '../masks/masks';
 
 /** What is asked of one object, in pixels of the picture. */
 export interface ObjectPrompt {

@@ -15,8 +15,8 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import path from 'node:path';
-import { Sam3TrackerError } from '../errors';
-import { isFile } from '../files';
+import { Sam3TrackerError } from '../core/errors';
+import { isFile } from '../core/files';
 
 /** A full commit hash. */
 export const COMMIT = /^[0-9a-f]{40}$/;

@@ -1,8 +1,8 @@
 /** Requests to the hub: what it answers, or an error that says what to do. The API calls are @huggingface/hub's. */
 import type { Dispatcher } from 'undici';
-import { Sam3TrackerError } from '../errors';
+import { Sam3TrackerError } from '../core/errors';
 import { COMMIT } from './cache';
-import type { HubSettings } from './options';
+import type { HubSettings } from './settings';
 
 /** A request that may succeed when it is made again: a connection that broke, or a hub in trouble. */
 export class TransientError extends Error {

@@ -5,7 +5,7 @@ import { mkdir, open, statfs } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Sam3TrackerError } from '../errors';
+import { Sam3TrackerError } from '../core/errors';
 import { TransientError } from './client';
 import type { RemoteFile } from './client';
 import { PartialFile } from './partial';

@@ -1,17 +1,17 @@
 /** Annotation files for folders of pictures. */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { CocoDatasetBuilder, type CocoDataset, type CocoSegmentation } from '../coco';
-import { Sam3TrackerError, wrongType, wrongValue } from '../errors';
-import type { RawImage } from '../raw-image';
-import { saveFiles, writeText } from '../save-files';
-import { checkOneOf, checkOptions, checkString, optionalBoolean } from '../validate';
+import { CocoDatasetBuilder, type CocoDataset, type CocoSegmentation } from '../masks/coco';
+import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
+import type { RawImage } from '../image/raw-image';
+import { saveFiles, writeText } from '../core/save-files';
+import { checkOneOf, checkOptions, checkString, optionalBoolean } from '../core/validate';
 import { watchCallback } from './call-errors';
 import type { MaskGenerationOutput, MaskGenerationPipeline } from './mask-generation';
 import { checkMaskGenerationOptions, type MaskGenerationOptions } from './mask-generation-options';
 import { pointLimitOf } from './mask-generation-run';
 import { readImage } from './read-image';
-import { mapInTurns } from './turns';
+import { mapInTurns } from '../core/turns';
 
 /** How `write_coco_annotations` works. */
 export interface CocoAnnotationsOptions {

@@ -1,7 +1,7 @@
 /** The crops of a picture and the points on them: transformers' `generate_crop_boxes`. */
-import { wrongValue } from '../errors';
-import type { Box } from '../mask-types';
-import type { ImageSize } from '../types';
+import { wrongValue } from '../core/errors';
+import type { Box } from '../masks/types';
+import type { ImageSize } from '../core/types';
 
 /** A part of a picture with the points to ask about. */
 export interface Crop {

@@ -1,7 +1,7 @@
 /** The arguments of the mask-generation pipeline: names, defaults, checks. */
-import { wrongType, wrongValue } from '../errors';
-import type { MaskFilter } from '../mask-batches';
-import type { Box } from '../mask-types';
+import { wrongType, wrongValue } from '../core/errors';
+import type { MaskFilter } from '../model/generate-masks';
+import type { Box } from '../masks/types';
 import {
   checkBoolean,
   checkInteger,
@@ -9,7 +9,7 @@ import {
   checkOneOf,
   checkOptions,
   isPlainObject,
-} from '../validate';
+} from '../core/validate';
 import { checkLayers, type CropOptions } from './crop-boxes';
 
 /** What `masks` of a result holds: masks that unpack when read, COCO's compressed encodings, or polygons. */

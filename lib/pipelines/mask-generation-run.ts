@@ -1,14 +1,19 @@
 /** One picture through segment-everything: crops, batches of points, and which of the masks stay. */
 import { performance } from 'node:perf_hooks';
-import { wrongValue } from '../errors';
-import { memoryOfBatches, type GeneratedMask, type MaskBatch, type MaskBatchResult } from '../mask-batches';
-import type { Box } from '../mask-types';
-import { callNative, native } from '../native';
-import { RawImage } from '../raw-image';
-import { RLEMask } from '../rle';
+import { wrongValue } from '../core/errors';
+import {
+  memoryOfBatches,
+  type GeneratedMask,
+  type MaskBatch,
+  type MaskBatchResult,
+} from '../model/generate-masks';
+import type { Box } from '../masks/types';
+import { callNative, native } from '../native/binding';
+import { RawImage } from '../image/raw-image';
+import { RLEMask } from '../masks/rle';
 import type { Tensor } from '../tensor';
-import type { ImageSize } from '../types';
-import { abortable } from './cancellation';
+import type { ImageSize } from '../core/types';
+import { abortable } from '../core/cancellation';
 import { generate_crop_boxes, type Crop } from './crop-boxes';
 import type { MaskGenerationProgress, MaskGenerationSettings } from './mask-generation-options';
 

@@ -1,12 +1,12 @@
 /** Segment everything: mirrors transformers' `pipelines/mask_generation.py`. */
-import { Callable } from '../callable';
-import { wrongType } from '../errors';
-import { Sam3ImageProcessor } from '../image-processing-sam3';
-import type { Box, CocoRLE, RLE } from '../mask-types';
-import type { Sam3TrackerModel } from '../modeling-sam3-tracker';
-import { mask_to_polygons, type Polygon } from '../polygons';
-import type { RawImage, RawImageInput } from '../raw-image';
-import type { RLEMask } from '../rle';
+import { Callable } from '../core/callable';
+import { wrongType } from '../core/errors';
+import { Sam3ImageProcessor } from '../image/image-processing-sam3';
+import type { Box, CocoRLE, RLE } from '../masks/types';
+import type { Sam3TrackerModel } from '../model/modeling-sam3-tracker';
+import { mask_to_polygons, type Polygon } from '../masks/polygons';
+import type { RawImage, RawImageInput } from '../image/raw-image';
+import type { RLEMask } from '../masks/rle';
 import { watchCallback } from './call-errors';
 import {
   checkMaskGenerationDefaults,
@@ -28,7 +28,7 @@ import {
   type MaskGenerationModel,
 } from './mask-generation-run';
 import { readImage } from './read-image';
-import { mapInTurns } from './turns';
+import { mapInTurns } from '../core/turns';
 
 /** What `masks` holds for each `output_mode`. */
 export interface MaskOutputs {

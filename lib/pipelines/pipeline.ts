@@ -1,10 +1,10 @@
 /** `pipeline`, the way in that transformers and transformers.js share. */
-import { wrongType, wrongValue } from '../errors';
-import { read_json_file } from '../files';
-import { splitHubOptions, type HubOptions } from '../hub/options';
-import { open_pretrained } from '../hub/pretrained-files';
-import { Sam3ImageProcessor } from '../image-processing-sam3';
-import { Sam3TrackerModel, type PretrainedModelOptions } from '../modeling-sam3-tracker';
+import { wrongType, wrongValue } from '../core/errors';
+import { read_json_file } from '../core/files';
+import { splitHubOptions, type HubOptions } from '../hub/settings';
+import { open_pretrained } from '../checkpoint/pretrained-files';
+import { Sam3ImageProcessor } from '../image/image-processing-sam3';
+import { Sam3TrackerModel, type PretrainedModelOptions } from '../model/modeling-sam3-tracker';
 import { MaskGenerationPipeline, type MaskGenerationComponents } from './mask-generation';
 import type { MaskGenerationDefaults } from './mask-generation-options';
 

@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { Sam3TrackerModel } from '../../lib/modeling-sam3-tracker';
+import { Sam3TrackerModel } from '../../lib/model/modeling-sam3-tracker';
 import { BUNDLED_MODEL } from '../support/bundled-model';
 import { mutate } from './mutations';
 

@@ -16,8 +16,8 @@ import {
   type MaskGenerationOptions,
   type RLE,
 } from '../../lib/index';
-import { rle_to_mask } from '../../lib/masks';
-import { native } from '../../lib/native';
+import { rle_to_mask } from '../../lib/masks/masks';
+import { native } from '../../lib/native/binding';
 import { reference, type Reference } from '../support/python';
 import { LIMITS } from './compare';
 import { report, type Row } from './report';

@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSyn
 import os from 'node:os';
 import path from 'node:path';
 import { main } from '../../lib/cli/main';
-import type { ModelRecord } from '../../lib/cli/inspect';
-import { Sam3TrackerModel } from '../../lib/modeling-sam3-tracker';
+import type { ModelRecord } from '../../lib/cli/commands/inspect';
+import { Sam3TrackerModel } from '../../lib/model/modeling-sam3-tracker';
 import { LIBRARY, runChild } from '../support/child';
 import { reference as startReference, type Reference } from '../support/python';
 import { readWeights, writeWeights } from '../support/safetensors';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { Sam3TrackerImageSegmentationOutput } from '../../lib/model-output';
+import type { Sam3TrackerImageSegmentationOutput } from '../../lib/model/outputs';
 import { Tensor } from '../../lib/tensor';
 import { randomNumbers } from './random';
 

@@ -1,9 +1,9 @@
 /** Whether this package and test/support/image_reference.py agree. */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
-import type { TensorData } from '../../lib/dtype';
+import type { TensorData } from '../../lib/core/dtype';
 import { Tensor } from '../../lib/tensor';
-import type { ArrayWithDims } from '../../lib/types';
+import type { ArrayWithDims } from '../../lib/core/types';
 import type { Answer } from './python';
 
 /** An array as test/support/image_reference.py writes it. */

@@ -1,9 +1,9 @@
 /** Random pictures and settings for the image processor, in our form and in the reference's. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { DTYPES, type DType, type TensorData } from '../../lib/dtype';
-import type { ImageInput, Sam3ImageProcessorCallOptions } from '../../lib/image-processing-sam3';
-import { RawImage } from '../../lib/raw-image';
+import { DTYPES, type DType, type TensorData } from '../../lib/core/dtype';
+import type { ImageInput, Sam3ImageProcessorCallOptions } from '../../lib/image/image-processing-sam3';
+import { RawImage } from '../../lib/image/raw-image';
 import { Tensor } from '../../lib/tensor';
 import { randomNumbers } from './random';
 

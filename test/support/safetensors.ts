@@ -1,7 +1,7 @@
 /** Reads and writes safetensors files for tests, right ones and wrong ones. The addon's own reader is under test. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { DTYPES } from '../../lib/dtype';
-import type { DType } from '../../lib/dtype';
+import { DTYPES } from '../../lib/core/dtype';
+import type { DType } from '../../lib/core/dtype';
 import { Tensor } from '../../lib/tensor';
 
 /** A weight as the file has it. */

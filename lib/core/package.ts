@@ -1,0 +1,43 @@
+/** Where this package lies: its binary, its models and its package.json. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+
+/** What this package reads of its own package.json. */
+export interface PackageManifest {
+  name: string;
+  version: string;
+  engines: { node: string };
+  /** What a prebuilt binary needs of the system: the newest symbol version of each library that it may bind. */
+  binary: { floor: { GLIBC: string; GLIBCXX: string; CXXABI: string } };
+}
+
+const NAME = 'sam3-tracker';
+
+function readManifest(directory: string): PackageManifest | null {
+  try {
+    const manifest = JSON.parse(
+      readFileSync(path.join(directory, 'package.json'), 'utf8'),
+    ) as PackageManifest;
+    return manifest.name === NAME ? manifest : null;
+  } catch {
+    // No such file, or another program's: not the directory that is looked for.
+    return null;
+  }
+}
+
+function find(): { root: string; manifest: PackageManifest } {
+  const own = path.join(__dirname, '..', '..');
+  const manifest = readManifest(own);
+  if (manifest) return { root: own, manifest };
+  // A bundler has moved this code into another file; the installed package still holds what no bundle can.
+  const installed = path.dirname(require.resolve('sam3-tracker/package.json'));
+  return { root: installed, manifest: readManifest(installed)! };
+}
+
+const found = find();
+
+/** The directory of this package's package.json. */
+export const PACKAGE_ROOT = found.root;
+
+/** This package's package.json. */
+export const PACKAGE_MANIFEST = found.manifest;

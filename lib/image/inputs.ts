@@ -1,0 +1,190 @@
+/** What the image processor takes as pictures and segmentation maps, flattened and described for native code. */
+import type { TensorData } from '../core/dtype';
+import { describe, typeName } from '../core/errors';
+import type { ChannelDimension } from './options';
+import { callNativeSync, type NativeImage, type NativeTensor } from '../native/binding';
+import { RawImage } from './raw-image';
+import { Tensor } from '../tensor';
+import type { ArrayWithDims, ImageSize } from '../core/types';
+import { isArrayWithDims } from '../core/validate';
+
+/**
+ * One picture, or a batch in one array: a RawImage; a Tensor or a typed array with dims, of three dimensions (four for
+ * a batch); a path or a URL that RawImage.read takes.
+ */
+export type ImageInput = RawImage | Tensor | ArrayWithDims<TensorData> | string | URL;
+
+/** One picture, a list, or a list of lists (which is flattened). */
+export type ImagesInput = ImageInput | readonly ImageInput[] | readonly (readonly ImageInput[])[];
+
+/** A picture as native code takes it, with the tensor view to dispose of afterwards, if one was made. */
+export interface PreparedImage {
+  native: NativeImage;
+  view: NativeTensor | null;
+}
+
+type Pixels = RawImage | Tensor | ArrayWithDims<TensorData>;
+
+const PIXEL_ARRAYS = [
+  Uint8Array,
+  Uint8ClampedArray,
+  Int8Array,
+  Int16Array,
+  Int32Array,
+  BigInt64Array,
+  Float32Array,
+  Float64Array,
+];
+
+function isPixels(value: unknown): value is Pixels {
+  return value instanceof RawImage || value instanceof Tensor || isArrayWithDims(value);
+}
+
+function checkArray(array: ArrayWithDims, name: string): void {
+  if (!PIXEL_ARRAYS.some((constructor) => array.data instanceof constructor))
+    throw new TypeError(
+      `Expected a typed array of 8 to 32-bit or BigInt64 integers, 32- or 64-bit floats for ${name}.data but received ` +
+        `${describe(array.data)} of type ${typeName(array.data)}.`,
+    );
+  if (!Array.isArray(array.dims) || !array.dims.every((size) => Number.isSafeInteger(size) && size >= 0))
+    throw new TypeError(`Expected a list of sizes for ${name}.dims but received ${describe(array.dims)}.`);
+  const length = (array.dims as readonly number[]).reduce((product, size) => product * size, 1);
+  if (array.data.length !== length)
+    throw new RangeError(
+      `Expected ${length} elements for ${name}.data by its dims [${array.dims.join(', ')}] but received ${array.data.length}.`,
+    );
+}
+
+// transformers' fetch_images: the same nesting, with files and URLs read.
+async function fetchImages(images: unknown, name: string): Promise<unknown> {
+  if (Array.isArray(images))
+    return Promise.all(images.map((item, index) => fetchImages(item, `${name}[${index}]`)));
+  if (typeof images === 'string' || images instanceof URL) return RawImage.read(images);
+  if (isArrayWithDims(images)) checkArray(images, name);
+  if (isPixels(images)) return images;
+  throw new TypeError(
+    `only a single or a list of entries is supported but got type=${typeName(images)}. ${name} takes RawImages, Tensors, ` +
+      '{ data, dims }, paths and URLs; RawImage.read decodes the bytes of a file.',
+  );
+}
+
+interface Single {
+  pixels: Pixels;
+  /** Index into a batch, or null. */
+  index: number | null;
+}
+
+function dimensions(pixels: Pixels, expected: number): number {
+  return pixels instanceof RawImage ? expected : pixels.dims.length;
+}
+
+function splitBatch(pixels: Pixels): Single[] {
+  const count = (pixels as Tensor | ArrayWithDims<TensorData>).dims[0];
+  return Array.from({ length: count }, (_, index) => ({ pixels, index }));
+}
+
+// transformers' make_flat_list_of_images.
+function flatten(images: unknown, expected: number): Single[] {
+  const asSingle = (pixels: Pixels): Single => ({ pixels, index: null });
+  if (Array.isArray(images)) {
+    const items = images as unknown[];
+    if (items.length > 0 && items.every((item) => Array.isArray(item) && item.every(isPixels)))
+      return items.flat().map(asSingle);
+    if (items.length > 0 && items.every(isPixels)) {
+      const first = dimensions(items[0], expected);
+      if (first === expected) return items.map(asSingle);
+      if (first === expected + 1 && items.every((item) => dimensions(item, expected) === first))
+        return items.flatMap(splitBatch);
+    }
+  } else if (isPixels(images)) {
+    const count = dimensions(images, expected);
+    if (count === expected) return [asSingle(images)];
+    if (count === expected + 1) return splitBatch(images);
+  }
+  throw new RangeError(`Could not make a flat list of images from ${describe(images)}`);
+}
+
+// transformers' infer_channel_dimension_format; where both ends could be the channels, the first is taken.
+function inferLayout(dims: readonly number[]): 'CHW' | 'HWC' {
+  if (dims[0] === 1 || dims[0] === 3) return 'CHW';
+  if (dims[2] === 1 || dims[2] === 3) return 'HWC';
+  throw new RangeError('Unable to infer channel dimension format');
+}
+
+function prepareRawImage(
+  image: RawImage,
+  convertRgb: boolean,
+  format: ChannelDimension | null,
+): PreparedImage {
+  const { data, channels, height, width } = image;
+  // The reference finds out the layout of pictures too, and knows grey and RGB only.
+  if (!convertRgb && format === null && channels % 2 === 0)
+    throw new RangeError(
+      `Unable to infer channel dimension format: the image has ${channels} channels. Set do_convert_rgb, or take rgb().`,
+    );
+  return { native: { data, channels, size: [height, width], layout: 'HWC', convertRgb }, view: null };
+}
+
+function prepareArray({ pixels, index }: Single, format: ChannelDimension | null): PreparedImage {
+  const array = pixels as Tensor | ArrayWithDims<TensorData>;
+  let dims: readonly number[] = index === null ? array.dims : array.dims.slice(1);
+  const isMap = dims.length === 2;
+  if (isMap) dims = [1, ...dims];
+  if (dims.length !== 3)
+    throw new RangeError(
+      `Expected pictures of three dimensions but received dims [${array.dims.join(', ')}].`,
+    );
+  if (dims.includes(0))
+    throw new RangeError(`Expected pictures with pixels but received dims [${array.dims.join(', ')}].`);
+  const known = format === 'channels_last' ? 'HWC' : 'CHW';
+  const layout = isMap ? 'CHW' : format === null ? inferLayout(dims) : known;
+  const [height, width, channels] = layout === 'HWC' ? dims : [dims[1], dims[2], dims[0]];
+  const size: ImageSize = [height, width];
+  if (array instanceof Tensor) {
+    const view = index === null ? null : callNativeSync(() => array.handle.select(0, index));
+    return { native: { data: view ?? array.handle, channels, size, layout, convertRgb: false }, view };
+  }
+  const length = height * width * channels;
+  const data = index === null ? array.data : array.data.subarray(index * length, (index + 1) * length);
+  return { native: { data, channels, size, layout, convertRgb: false }, view: null };
+}
+
+/**
+ * Pictures or maps, flattened into one list, without copying their pixels.
+ *
+ * @param images what the caller passed.
+ * @param name of the argument, for errors.
+ * @param expected dimensions of one array: 3 for pictures, 2 for maps.
+ * @param convertRgb whether RawImages become RGB.
+ * @param format layout of arrays, or null to find it out.
+ * @throws TypeError for what is no picture; RangeError, with transformers' messages where it has them, for other
+ *   nestings and dims, and for an empty list; what RawImage.read throws.
+ */
+export async function prepareImages(
+  images: unknown,
+  name: string,
+  expected: 2 | 3,
+  convertRgb: boolean,
+  format: ChannelDimension | null,
+): Promise<PreparedImage[]> {
+  const singles = flatten(await fetchImages(images, name), expected);
+  if (singles.length === 0) throw new RangeError(`Expected at least one image for ${name}.`);
+  const prepared: PreparedImage[] = [];
+  try {
+    for (const single of singles)
+      prepared.push(
+        single.pixels instanceof RawImage
+          ? prepareRawImage(single.pixels, convertRgb, format)
+          : prepareArray(single, format),
+      );
+  } catch (error) {
+    disposeViews(prepared);
+    throw error;
+  }
+  return prepared;
+}
+
+/** Releases the tensor views that prepareImages made. */
+export function disposeViews(images: readonly PreparedImage[]): void {
+  for (const { view } of images) view?.dispose();
+}

@@ -1,0 +1,189 @@
+/** Arguments of `post_process_masks` in all the forms that transformers' and transformers.js' users write. */
+import type { DType, TensorData } from '../core/dtype';
+import { describe, wrongType, wrongValue } from '../core/errors';
+import { callNative, native } from '../native/binding';
+import type { NativePictureOptions } from '../native/binding';
+import { Tensor } from '../tensor';
+import type { ArrayWithDims, ImageSize } from '../core/types';
+import { checkBoolean, checkNumber, checkOptions, checkSize, isPlainObject } from '../core/validate';
+
+/** Options of `post_process_masks`. */
+export interface PostProcessMasksOptions {
+  /** What counts as foreground: logits above it. Default 0. */
+  mask_threshold?: number;
+  /** Whether to return booleans instead of logits. Default true. */
+  binarize?: boolean;
+  /** Fill holes of at most so many low-resolution pixels. Default 0: none. */
+  max_hole_area?: number;
+  /** Remove specks of at most so many low-resolution pixels. Default 0: none. */
+  max_sprinkle_area?: number;
+  /** Where objects of one picture overlap, keep the one with the highest logit. Default false. */
+  apply_non_overlapping_constraints?: boolean;
+}
+
+/** (images, objects, masks, height, width) in one Tensor, or (objects, masks, height, width) for each picture. */
+export type MasksInput = Tensor | readonly (Tensor | ArrayWithDims<TensorData>)[];
+
+/** [height, width] in pixels of each picture: lists, or a Tensor or typed array of dims (images, 2). */
+export type SizesInput = readonly ImageSize[] | Tensor | ArrayWithDims;
+
+/** The arguments after masks and sizes: see Sam3ImageProcessor.post_process_masks. */
+export type PostProcessArguments =
+  | [options?: PostProcessMasksOptions]
+  | [
+      mask_threshold?: number,
+      binarize?: boolean,
+      max_hole_area?: number,
+      max_sprinkle_area?: number,
+      apply_non_overlapping_constraints?: boolean,
+    ]
+  | [reshaped_input_sizes: readonly unknown[] | Tensor | null | undefined, options?: PostProcessMasksOptions];
+
+const OPTION_NAMES = [
+  'mask_threshold',
+  'binarize',
+  'max_hole_area',
+  'max_sprinkle_area',
+  'apply_non_overlapping_constraints',
+] as const;
+
+// transformers.js' users pass it by name, too; the sizes of resized pictures matter only where a ratio is kept.
+const IGNORED_NAME = 'reshaped_input_sizes';
+
+/**
+ * Checks sizes of pictures and what follows them.
+ *
+ * @param original_sizes [height, width] of each picture.
+ * @param args what follows the sizes in a call of post_process_masks.
+ * @param count how many pictures there are.
+ */
+export function readPictureOptions(
+  original_sizes: SizesInput,
+  args: readonly unknown[],
+  count: number,
+): NativePictureOptions | Promise<NativePictureOptions> {
+  const options = readOptions(args);
+  const withSizes = (sizes: ImageSize[]): NativePictureOptions => {
+    if (count !== sizes.length)
+      throw new RangeError(
+        `Expected one of original_sizes for each of the ${count} images of masks but received ${sizes.length}.`,
+      );
+    return {
+      sizes,
+      maskThreshold: options.mask_threshold,
+      binarize: options.binarize,
+      maxHoleArea: options.max_hole_area,
+      maxSprinkleArea: options.max_sprinkle_area,
+      nonOverlapping: options.apply_non_overlapping_constraints,
+    };
+  };
+  // After inputs.to('cuda') the sizes lie there as well.
+  if (original_sizes instanceof Tensor && original_sizes.device !== 'cpu')
+    return original_sizes.cpu().then((onHost) => {
+      using sizes = onHost;
+      return withSizes(readSizes(sizes));
+    });
+  return withSizes(readSizes(original_sizes));
+}
+
+function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions> {
+  const [first, ...rest] = args;
+  // What our own processor does not return, transformers.js' programs pass on as undefined.
+  const isOldForm =
+    Array.isArray(first) || first instanceof Tensor || ((first ?? null) === null && isPlainObject(rest[0]));
+  const named = isOldForm ? rest : args;
+  let given: Record<string, unknown>;
+  if (isPlainObject(named[0]) || isOldForm) {
+    given = checkOptions(named[0], [...OPTION_NAMES, IGNORED_NAME], 'post_process_masks');
+    if (named.length > 1) throw wrongType('no argument', 'the argument after the options', named[1]);
+  } else {
+    if (args.length > OPTION_NAMES.length)
+      throw wrongType('no argument', `argument ${OPTION_NAMES.length + 3}`, args[OPTION_NAMES.length]);
+    given = Object.fromEntries(OPTION_NAMES.map((name, index) => [name, args[index]]));
+  }
+  const area = { min: 0 };
+  return {
+    mask_threshold: checkNumber(given.mask_threshold ?? 0, 'mask_threshold'),
+    binarize: checkBoolean(given.binarize ?? true, 'binarize'),
+    max_hole_area: checkNumber(given.max_hole_area ?? 0, 'max_hole_area', area),
+    max_sprinkle_area: checkNumber(given.max_sprinkle_area ?? 0, 'max_sprinkle_area', area),
+    apply_non_overlapping_constraints: checkBoolean(
+      given.apply_non_overlapping_constraints ?? false,
+      'apply_non_overlapping_constraints',
+    ),
+  };
+}
+
+function readSizes(sizes: unknown): ImageSize[] {
+  let rows: unknown[];
+  if (Array.isArray(sizes)) rows = sizes;
+  else if (sizes instanceof Tensor || (isPlainObject(sizes) && 'data' in sizes && 'dims' in sizes)) {
+    const { data, dims } = sizes as ArrayWithDims;
+    if (dims.length !== 2 || dims[1] !== 2 || data.length !== dims[0] * 2)
+      throw wrongValue('dims (images, 2)', 'original_sizes', dims);
+    rows = Array.from({ length: dims[0] }, (_, row) => [Number(data[2 * row]), Number(data[2 * row + 1])]);
+  } else throw wrongType('a list of [height, width] or a Tensor', 'original_sizes', sizes);
+  // As tolist() of the processor's Tensor gives them.
+  const plain = (size: unknown): unknown => (typeof size === 'bigint' ? Number(size) : size);
+  return rows.map((row, index) =>
+    checkSize(Array.isArray(row) ? row.map(plain) : row, `original_sizes[${index}]`),
+  );
+}
+
+const TYPE_OF_ARRAY = new Map<unknown, DType>([
+  [Float32Array, 'float32'],
+  [Float64Array, 'float64'],
+]);
+
+/** The masks of one picture as a Tensor, and whether it was made here. */
+function readMask(mask: unknown, index: number): { tensor: Tensor; isOwn: boolean } {
+  let tensor: Tensor;
+  if (mask instanceof Tensor) tensor = mask;
+  else {
+    const { data, dims } = (isPlainObject(mask) ? mask : {}) as Partial<ArrayWithDims<TensorData>>;
+    const type = TYPE_OF_ARRAY.get(data?.constructor);
+    if (data === undefined || dims === undefined || type === undefined)
+      throw new TypeError('Input masks should be a list of `torch.tensors` or a list of `np.ndarray`');
+    tensor = new Tensor(type, data, dims);
+  }
+  if (!tensor.type.startsWith('float') && tensor.type !== 'bfloat16')
+    throw new TypeError(`Expected logits for masks[${index}] but received a Tensor of type ${tensor.type}.`);
+  if (tensor.dims.length !== 4)
+    throw new RangeError(
+      `Expected dims (objects, masks, height, width) for masks[${index}] but received ${describe(tensor.dims)}.`,
+    );
+  return { tensor, isOwn: tensor !== mask };
+}
+
+/**
+ * Checks the arguments and runs the job; see Sam3ImageProcessor.post_process_masks.
+ *
+ * @param masks logits.
+ * @param original_sizes [height, width] of each picture.
+ * @param args what follows them.
+ */
+export async function postProcessMasks(
+  masks: MasksInput,
+  original_sizes: SizesInput,
+  args: readonly unknown[],
+): Promise<Tensor[]> {
+  const isBatch = masks instanceof Tensor;
+  if (!isBatch && !Array.isArray(masks)) throw wrongType('a Tensor or a list of Tensors', 'masks', masks);
+  const count = isBatch ? (masks.dims[0] ?? 0) : masks.length;
+  const read = readPictureOptions(original_sizes, args, count);
+  // Not awaited where it need not be: until the first wait nobody can dispose of the masks.
+  const pictures = read instanceof Promise ? await read : read;
+  const own: Tensor[] = [];
+  try {
+    const handles = pictures.sizes.map((_, index) => {
+      const mask: unknown = isBatch ? masks.slice(index) : (masks as readonly unknown[])[index];
+      const { tensor, isOwn } = readMask(mask, index);
+      if (isOwn || isBatch) own.push(tensor);
+      return tensor.handle;
+    });
+    const results = await callNative(() => native.postProcessMasks({ masks: handles, pictures }));
+    return results.map((handle) => new Tensor(handle));
+  } finally {
+    for (const tensor of own) tensor.dispose();
+  }
+}

@@ -1,0 +1,177 @@
+/** Sizes as transformers writes them (`SizeDict`, `get_size_dict`), and the sizes that resizing and cropping give. */
+import { wrongType, wrongValue } from '../core/errors';
+import type { ImageSize } from '../core/types';
+import { checkInteger, isPlainObject } from '../core/validate';
+
+const SIZE_KEYS = ['height', 'width', 'longest_edge', 'shortest_edge', 'max_height', 'max_width'] as const;
+
+const VALID_KEY_SETS = [
+  ['height', 'width'],
+  ['shortest_edge'],
+  ['shortest_edge', 'longest_edge'],
+  ['longest_edge'],
+  ['max_height', 'max_width'],
+];
+
+/** A size by its keys, in pixels: height and width; shortest_edge (and longest_edge); or max_height and max_width. */
+export interface SizeDict {
+  /** With `width`: the exact size, whatever the picture's aspect ratio. */
+  height?: number;
+  /** With `height`. */
+  width?: number;
+  /** The picture's longer side becomes at most this, its aspect ratio kept. */
+  longest_edge?: number;
+  /** The picture's shorter side becomes this, its aspect ratio kept. */
+  shortest_edge?: number;
+  /** With `max_width`: the largest size of the picture's aspect ratio that fits. */
+  max_height?: number;
+  /** With `max_height`. */
+  max_width?: number;
+}
+
+/** What options take for a size, in pixels: one number, [height, width], or the keys of a SizeDict. */
+export type SizeOption = number | readonly [height: number, width: number] | SizeDict;
+
+function pythonSet(keys: readonly string[]): string {
+  return `{${keys.map((key) => `'${key}'`).join(', ')}}`;
+}
+
+function pythonList(keys: readonly string[]): string {
+  return `[${keys.map((key) => `'${key}'`).join(', ')}]`;
+}
+
+// As Python shows its SizeDict.
+function formatSize(size: SizeDict): string {
+  return `SizeDict(${SIZE_KEYS.map((key) => `${key}=${size[key] ?? 'None'}`).join(', ')})`;
+}
+
+/**
+ * A size option in its one form. Mirrors `get_size_dict`.
+ *
+ * @param size what the caller passed.
+ * @param square whether a number stands for height and width (true) or for the shortest edge (false).
+ * @param name of the option, for errors.
+ * @throws TypeError for another type; RangeError for another set of keys (transformers' message), a list that has not
+ *   two items, or a number that is no integer.
+ */
+export function readSize(size: unknown, square: boolean, name: string): SizeDict {
+  if (typeof size === 'number') {
+    const edge = checkInteger(size, name);
+    return square ? { height: edge, width: edge } : { shortest_edge: edge };
+  }
+  if (Array.isArray(size)) {
+    if (size.length !== 2) throw wrongValue('[height, width]', name, size);
+    return {
+      height: checkInteger(size[0], `${name}[0] (height)`),
+      width: checkInteger(size[1], `${name}[1] (width)`),
+    };
+  }
+  if (!isPlainObject(size)) throw wrongType('a number, [height, width] or an object', name, size);
+  const keys = Object.keys(size).filter((key) => size[key] !== undefined && size[key] !== null);
+  const isSet = (set: string[]): boolean =>
+    set.length === keys.length && set.every((key) => keys.includes(key));
+  if (!VALID_KEY_SETS.some(isSet))
+    throw new RangeError(
+      `${name} must have one of the following set of keys: (${VALID_KEY_SETS.map(pythonSet).join(', ')}), ` +
+        `got dict_keys(${pythonList(keys)})`,
+    );
+  return Object.fromEntries(keys.map((key) => [key, checkInteger(size[key], `${name}.${key}`)]));
+}
+
+// Python's round: halves go to the even neighbour.
+function roundHalfEven(value: number): number {
+  const floor = Math.floor(value);
+  if (value - floor !== 0.5) return Math.round(value);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+// transformers' get_size_with_aspect_ratio.
+function sizeWithAspectRatio([height, width]: ImageSize, shortest: number, longest: number): ImageSize {
+  const smaller = Math.min(height, width);
+  const larger = Math.max(height, width);
+  let exact = shortest;
+  let edge = shortest;
+  if ((larger / smaller) * shortest > longest) {
+    exact = (longest * smaller) / larger;
+    edge = roundHalfEven(exact);
+  }
+  if ((height <= width && height === edge) || (width <= height && width === edge)) return [height, width];
+  return width < height
+    ? [Math.trunc((exact * height) / width), edge]
+    : [edge, Math.trunc((exact * width) / height)];
+}
+
+/**
+ * The size that resizing gives a picture. Mirrors `TorchvisionBackend.resize`.
+ *
+ * @param image [height, width] of the picture.
+ * @throws RangeError for a size without the keys that resizing needs, or one that gives no pixels.
+ */
+export function resizedSize(image: ImageSize, size: SizeDict): ImageSize {
+  const [height, width] = image;
+  let resized: ImageSize;
+  if (size.shortest_edge && size.longest_edge) {
+    resized = sizeWithAspectRatio(image, size.shortest_edge, size.longest_edge);
+  } else if (size.shortest_edge) {
+    const edge = size.shortest_edge;
+    resized =
+      width <= height
+        ? [Math.trunc((edge * height) / width), edge]
+        : [edge, Math.trunc((edge * width) / height)];
+  } else if (size.max_height && size.max_width) {
+    const scale = Math.min(size.max_height / height, size.max_width / width);
+    resized = [Math.trunc(height * scale), Math.trunc(width * scale)];
+  } else if (size.height && size.width) {
+    resized = [size.height, size.width];
+  } else {
+    throw new RangeError(
+      "Size must contain 'height' and 'width' keys, or 'max_height' and 'max_width', or 'shortest_edge' key. Got " +
+        `${formatSize(size)}.`,
+    );
+  }
+  if (resized[0] <= 0 || resized[1] <= 0)
+    throw new RangeError(
+      `Input and output sizes should be greater than 0, but got input (H: ${height}, W: ${width}) output ` +
+        `(H: ${resized[0]}, W: ${resized[1]})`,
+    );
+  return resized;
+}
+
+/**
+ * Height and width of a crop.
+ *
+ * @throws RangeError, with transformers' message, for a size of other keys; RangeError for one that is not positive.
+ */
+export function cropSize(size: SizeDict): ImageSize {
+  const { height, width } = size;
+  if (height === undefined || width === undefined)
+    throw new RangeError(
+      `The size dictionary must have keys 'height' and 'width'. Got dict_keys(${pythonList(Object.keys(size))})`,
+    );
+  return [
+    checkInteger(height, 'crop_size.height', { min: 1 }),
+    checkInteger(width, 'crop_size.width', { min: 1 }),
+  ];
+}
+
+/**
+ * Height and width of padding, which every picture must fit.
+ *
+ * @param size of the padded pictures.
+ * @param images [height, width] of each picture before padding.
+ * @throws RangeError, with transformers' messages, for a size of other keys and for one that is too small.
+ */
+export function padSize(size: SizeDict, images: readonly ImageSize[]): ImageSize {
+  const { height, width } = size;
+  if (!height || !width)
+    throw new RangeError(
+      `Pad size must contain 'height' and 'width' keys only. Got pad_size=${formatSize(size)}.`,
+    );
+  for (const image of images)
+    if (image[0] > height || image[1] > width)
+      throw new RangeError(
+        'Padding dimensions are negative. Please make sure that the `pad_size` is larger than the image size. ' +
+          `Got pad_size=(${height}, ${width}), image_size=torch.Size([${image[0]}, ${image[1]}]).`,
+      );
+  return [height, width];
+}

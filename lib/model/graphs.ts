@@ -1,0 +1,173 @@
+/** The TorchScript graphs of a model: those beside its weights, or those that this package ships for its configuration. */
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Sam3TrackerConfig } from '../config/sam3-tracker';
+import { Sam3TrackerError } from '../core/errors';
+import { isFile, kindOf, objectField, parse_json_object } from '../core/files';
+import { config_hash } from './graph-config';
+import { BUNDLED_MODELS } from '../checkpoint/pretrained-files';
+import { checkZip } from '../checkpoint/zip-check';
+
+/** The version of the manifest and of the graphs' methods that this package reads. */
+const FORMAT_VERSION = 2;
+
+const COMPONENTS = ['vision_encoder', 'prompt_encoder', 'mask_decoder'] as const;
+const MANIFEST = 'manifest.json';
+
+/** Absolute paths of a model's three graphs. */
+export type GraphFiles = Record<(typeof COMPONENTS)[number], string>;
+
+/** Graphs that have the hashes of their manifest, and what it says of them. */
+export interface Graphs {
+  files: GraphFiles;
+  /** Whether they hold their weights themselves; null where there is no manifest that says so. */
+  holdsWeights: boolean | null;
+}
+
+interface Manifest {
+  hashes: Record<string, string>;
+  configHash: string;
+  holdsWeights: boolean;
+}
+
+function graphFilesOf(folder: string): GraphFiles {
+  return Object.fromEntries(COMPONENTS.map((name) => [name, path.join(folder, `${name}.pt`)])) as GraphFiles;
+}
+
+function parseManifest(text: string, file: string): Manifest {
+  const manifest = parse_json_object(text, file);
+  if (manifest.format_version !== FORMAT_VERSION)
+    throw new Sam3TrackerError(
+      'CONFIG_MISMATCH',
+      `${file} is of format version ${String(manifest.format_version)}, this package reads ${FORMAT_VERSION}. ` +
+        'Export the model again with the export_model.py of this version.',
+    );
+  const files = objectField(manifest.files, file, 'files');
+  const hashes = COMPONENTS.map((component) => {
+    const name = `${component}.pt`;
+    const { sha256 } = objectField(files[name], file, `files.${name}`);
+    if (typeof sha256 !== 'string')
+      throw new Sam3TrackerError('FILE_INVALID', `${file} has no sha256 of ${name}.`);
+    return [name, sha256];
+  });
+  return {
+    hashes: Object.fromEntries(hashes) as Manifest['hashes'],
+    configHash: String(manifest.config_hash),
+    holdsWeights: manifest.holds_weights === true,
+  };
+}
+
+function checkHash(graph: string, expected: string, found: string): void {
+  if (found !== expected)
+    throw new Sam3TrackerError(
+      'HASH_MISMATCH',
+      `${graph} is not the file that the manifest describes: its sha256 is ${found}, the manifest says ${expected}. ` +
+        'Copy or export it again.',
+    );
+}
+
+/**
+ * The graphs that this package ships for a configuration, chosen by its content (`config_hash`) and checked against
+ * their manifest. Returns at once: the files are small.
+ *
+ * @param config of the model.
+ * @param checkpoint the directory or id that the configuration is of, for the command in the error; null for none.
+ * @throws Sam3TrackerError GRAPHS_NOT_FOUND, with the command that makes them, for a configuration that the package has
+ *   no graphs for; FILE_NOT_FOUND and HASH_MISMATCH for a damaged installation; RangeError as `graph_config`.
+ */
+export function find_graphs(config: Sam3TrackerConfig, checkpoint: string | null = null): GraphFiles {
+  const wanted = config_hash(config);
+  if (!existsSync(BUNDLED_MODELS))
+    throw new Sam3TrackerError(
+      'FILE_NOT_FOUND',
+      `This installation of sam3-tracker has no models (${BUNDLED_MODELS}): install the package again.`,
+    );
+  for (const entry of readdirSync(BUNDLED_MODELS, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    const folder = path.join(BUNDLED_MODELS, entry.name, 'torchscript');
+    const file = path.join(folder, MANIFEST);
+    const manifest = parseManifest(readFileSync(file, 'utf8'), file);
+    if (manifest.configHash !== wanted) continue;
+    const files = graphFilesOf(folder);
+    for (const graph of Object.values(files)) {
+      const found = createHash('sha256').update(readFileSync(graph)).digest('hex');
+      checkHash(graph, manifest.hashes[path.basename(graph)], found);
+    }
+    return files;
+  }
+  throw new Sam3TrackerError(
+    'GRAPHS_NOT_FOUND',
+    `This package has no graphs for this configuration (config_hash ${wanted}); it has those of facebook/sam3. ` +
+      'Make them once, where there is a Python with torch: "npx sam3-tracker export --checkpoint ' +
+      `${checkpoint ?? '<directory of the checkpoint>'} --out <directory>" (or --config-only <config.json>, without ` +
+      'weights), and load the directory that it writes.',
+  );
+}
+
+/**
+ * The shape of every parameter and buffer of graphs by its transformers name, as the manifest beside them says.
+ *
+ * @throws Sam3TrackerError FILE_INVALID for a manifest that has no such table.
+ */
+export function graph_parameters(graphs: GraphFiles): Record<string, number[]> {
+  const file = manifestOf(graphs);
+  const components = objectField(
+    parse_json_object(readFileSync(file, 'utf8'), file).components,
+    file,
+    'components',
+  );
+  const shapes = COMPONENTS.map((name) => {
+    const component = objectField(components[name], file, `components.${name}`);
+    return objectField(component.parameters, file, `components.${name}.parameters`);
+  });
+  return Object.assign({}, ...shapes) as Record<string, number[]>;
+}
+
+/** Where the manifest of graphs is, if they have one. */
+export function manifestOf(graphs: GraphFiles): string {
+  return path.join(path.dirname(graphs.vision_encoder), MANIFEST);
+}
+
+/**
+ * The graphs of a model directory: its own where it has a `torchscript` folder, else those that this package ships for
+ * the configuration.
+ *
+ * @throws Sam3TrackerError FILE_NOT_FOUND for a folder with a graph missing; FILE_INVALID, CONFIG_MISMATCH and
+ *   HASH_MISMATCH where the manifest shows it, and FILE_INVALID where there is none and an archive does not have its own
+ *   checksums; and as `find_graphs`.
+ */
+export async function find_model_graphs(directory: string, config: Sam3TrackerConfig): Promise<Graphs> {
+  const folder = path.join(directory, 'torchscript');
+  if (!(await kindOf(folder))) return { files: find_graphs(config, directory), holdsWeights: false };
+  const files = graphFilesOf(folder);
+  for (const graph of Object.values(files)) {
+    if (!(await isFile(graph)))
+      throw new Sam3TrackerError(
+        'FILE_NOT_FOUND',
+        `The model in ${directory} has no graph ${graph}. Make the graphs with ` +
+          `"npx sam3-tracker export --checkpoint ${directory} --out <directory>" and load <directory>.`,
+      );
+  }
+  const file = path.join(folder, MANIFEST);
+  if (!(await isFile(file))) {
+    for (const graph of Object.values(files)) await checkZip(graph);
+    return { files, holdsWeights: null };
+  }
+  const manifest = parseManifest(await readFile(file, 'utf8'), file);
+  const expected = config_hash(config);
+  if (manifest.configHash !== expected)
+    throw new Sam3TrackerError(
+      'CONFIG_MISMATCH',
+      `The graphs beside ${file} were made for another configuration than config.json: the manifest's config_hash is ` +
+        `${manifest.configHash}, config.json gives ${expected}. Export the model again.`,
+    );
+  for (const graph of Object.values(files)) {
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(graph), hash);
+    checkHash(graph, manifest.hashes[path.basename(graph)], hash.digest('hex'));
+  }
+  return { files, holdsWeights: manifest.holdsWeights };
+}

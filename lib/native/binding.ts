@@ -1,0 +1,323 @@
+/**
+ * The native surface. Everything here takes options that are already validated and complete: the addon has no defaults
+ * of its own.
+ */
+import { Sam3TrackerError } from '../core/errors';
+import type { ErrorCode } from '../core/errors';
+import type { DType, TensorData } from '../core/dtype';
+import { loadAddon } from './load';
+
+/** A handle to a libtorch tensor. Row-major unless sliced; `device` is 'cpu' or 'cuda:N'. */
+export interface NativeTensor {
+  readonly dims: number[];
+  readonly dtype: DType;
+  readonly device: string;
+  readonly disposed: boolean;
+  /** The bytes of a CPU tensor's elements in row-major order, without a copy where they already lie so. */
+  bytes(): ArrayBuffer;
+  /** Copies a typed array's bytes to a byte offset of a contiguous CPU tensor. */
+  write(offset: number, data: TensorData): void;
+  /** A view of one index of one dimension (dropped when `keep` is false), or of a range with a step. */
+  narrow(dim: number, start: number, length: number, step: number): NativeTensor;
+  select(dim: number, index: number): NativeTensor;
+  /** The same elements under other dims; a copy where strides need one. */
+  reshape(dims: number[]): NativeTensor;
+  /** Moves and converts on the inference thread of the device. */
+  to(options: { device: string; dtype: DType }): Promise<NativeTensor>;
+  /** Index of the largest element, over all (dim null) or one dimension; int64. */
+  argmax(options: { dim: number | null; keepdim: boolean }): Promise<NativeTensor>;
+  dispose(): void;
+}
+
+/** One weight of a safetensors file. */
+export interface NativeWeightInfo {
+  /** As the file has it. */
+  name: string;
+  /** The tracker's plain module name for it; null for a weight of another part of a SAM3 checkpoint. */
+  trackerName: string | null;
+  /** A DType, or the file's own name of one that is not ours. */
+  dtype: string;
+  shape: number[];
+  bytes: number;
+  file: string;
+}
+
+/** How one weight of a new model is drawn: normally distributed, or constant where the deviation is 0. */
+export interface NativeRandomWeight {
+  name: string;
+  shape: number[];
+  mean: number;
+  standardDeviation: number;
+}
+
+/** What `loadTrackerModel` needs: absolute paths, a resolved device, a resolved dtype. */
+export interface NativeLoadOptions {
+  visionEncoder: string;
+  promptEncoder: string;
+  maskDecoder: string;
+  /** safetensors files; empty where the graphs hold their weights, or where they are random. */
+  weightFiles: string[];
+  /** Weights of a new model, or null. The seed is a whole number from 0 to 2^53 - 1. */
+  randomWeights: { seed: number; weights: NativeRandomWeight[] } | null;
+  device: string;
+  dtype: DType;
+  /** dynamic_multimask_via_stability, _delta (on logits) and _thresh of the mask decoder's configuration. */
+  multimaskViaStability: boolean;
+  stabilityDelta: number;
+  stabilityThreshold: number;
+  /** num_point_embeddings of the prompt encoder's configuration: labels lie below it. */
+  pointEmbeddings: number;
+}
+
+/** Prompts of one call; coordinates in pixels of the model's input. */
+export interface NativePrompts {
+  inputPoints: NativeTensor | null;
+  inputLabels: NativeTensor | null;
+  inputBoxes: NativeTensor | null;
+  inputMasks: NativeTensor | null;
+}
+
+/** The pictures to whose sizes mask logits are stretched, and how. */
+export interface NativePictureOptions {
+  /** [height, width] of each picture in pixels. */
+  sizes: [number, number][];
+  /** On logits. */
+  maskThreshold: number;
+  binarize: boolean;
+  /** Low-resolution pixels; 0 leaves holes alone. */
+  maxHoleArea: number;
+  maxSprinkleArea: number;
+  nonOverlapping: boolean;
+}
+
+/** What `forward` takes. */
+export interface NativeForwardOptions extends NativePrompts {
+  pixelValues: NativeTensor | null;
+  imageEmbeddings: NativeTensor[] | null;
+  multimaskOutput: boolean;
+  attentionSimilarity: NativeTensor | null;
+  targetEmbedding: NativeTensor | null;
+  outputHiddenStates: boolean;
+  outputAttentions: boolean;
+  eagerAttention: boolean;
+  /** null where no masks in the size of the pictures are wanted. */
+  pictures: NativePictureOptions | null;
+}
+
+/** What `forward` gives. */
+export interface NativeForwardResult {
+  iouScores: NativeTensor;
+  predMasks: NativeTensor;
+  objectScoreLogits: NativeTensor;
+  /** (objects, masks, height, width) a picture, null without `pictures`. */
+  masks: NativeTensor[] | null;
+  imageEmbeddings: NativeTensor[];
+  visionHiddenStates: NativeTensor[] | null;
+  visionAttentions: NativeTensor[] | null;
+  maskDecoderAttentions: NativeTensor[] | null;
+}
+
+/** What `getImageFeatures` gives. */
+export interface NativeFeatures {
+  lastHiddenState: NativeTensor;
+  hiddenStates: NativeTensor[] | null;
+  attentions: NativeTensor[] | null;
+  fpnHiddenStates: NativeTensor[];
+  fpnPositionEncoding: NativeTensor[];
+}
+
+/** What `generateMasks` takes: one batch of points on one part of a picture. Boxes are xyxy in pixels of the picture. */
+export interface NativeMaskBatchOptions {
+  /** Of the one image that the crop is. */
+  imageEmbeddings: NativeTensor[];
+  /** (points, 2), x and y in pixels of the model's square input. */
+  points: NativeTensor;
+  /** How many are decoded before their masks are encoded and let go. */
+  pointsAtOnce: number;
+  multimaskOutput: boolean;
+  eagerAttention: boolean;
+  predIouThresh: number;
+  stabilityScoreThresh: number;
+  /** On logits. */
+  stabilityScoreOffset: number;
+  maskThreshold: number;
+  /** Low-resolution pixels; 0 leaves holes alone. */
+  maxHoleArea: number;
+  maxSprinkleArea: number;
+  /** Right and bottom excluded. */
+  cropBox: number[];
+  /** Where a mask at the crop's edge is whole nevertheless; right and bottom excluded. */
+  bounds: number[];
+  /** [height, width] in pixels. */
+  pictureSize: [number, number];
+  /** Once `cancel` has set it the job ends early, with a part of the masks. */
+  cancelFlag: NativeCancelFlag | null;
+}
+
+/** What a job looks at while it runs; opaque here. */
+export interface NativeCancelFlag {
+  readonly __cancelFlag: unique symbol;
+}
+
+/** A mask that `generateMasks` kept. */
+export interface NativeFilteredMask {
+  /** point * masks of a point + mask. */
+  index: number;
+  /** Predicted IoU. */
+  score: number;
+  stabilityScore: number;
+  /** xyxy, first and last column and row inside. */
+  box: [number, number, number, number];
+  /** Column-major run lengths of the whole picture, outside and inside by turns. */
+  runs: Uint32Array;
+}
+
+/** What `generateMasks` gives; the times are of the decoder, the filters, and the pass that stretches and encodes. */
+export interface NativeMaskBatch {
+  masks: NativeFilteredMask[];
+  decodeSeconds: number;
+  filterSeconds: number;
+  upsampleSeconds: number;
+}
+
+/** The three components with their weights, and the thread that runs them. */
+export interface NativeTrackerModel {
+  readonly device: string;
+  readonly dtype: DType;
+  readonly disposed: boolean;
+  readonly parameterCount: number;
+  forward(options: NativeForwardOptions): Promise<NativeForwardResult>;
+  getImageFeatures(options: {
+    pixelValues: NativeTensor;
+    outputHiddenStates: boolean;
+    outputAttentions: boolean;
+    eagerAttention: boolean;
+  }): Promise<NativeFeatures>;
+  getImageEmbeddings(options: {
+    pixelValues: NativeTensor;
+    eagerAttention: boolean;
+  }): Promise<NativeTensor[]>;
+  getPromptEmbeddings(options: NativePrompts): Promise<{ sparse: NativeTensor | null; dense: NativeTensor }>;
+  getImageWidePositionalEmbeddings(): Promise<NativeTensor>;
+  /** A handle to the same model elsewhere, on the same thread; this one stays as it is. */
+  to(options: { device: string; dtype: DType }): Promise<NativeTrackerModel>;
+  /** Writes a safetensors file, which is on the disk when the promise resolves. */
+  saveWeights(options: { file: string }): Promise<void>;
+  /** Decodes and filters in one job. */
+  generateMasks(options: NativeMaskBatchOptions): Promise<NativeMaskBatch>;
+  dispose(): void;
+}
+
+/** One picture as it lies in memory. */
+export interface NativeImage {
+  /** Elements, row-major, of any dtype: the typed array names it (Uint8Array: uint8), or the tensor has it. */
+  data: TensorData | NativeTensor;
+  /** [height, width] in pixels. */
+  size: [number, number];
+  channels: number;
+  layout: 'HWC' | 'CHW';
+  /** As PIL's convert('RGB'): alpha (a 2nd or 4th channel) is dropped, not blended, and grey is repeated. */
+  convertRgb: boolean;
+}
+
+/**
+ * What the image processor asks of native code: the steps in their order, each null where it is left out. Sizes are
+ * [height, width]. The result is one tensor (images, channels, height, width) if all results have the same shape and
+ * dtype, or else one tensor of three dimensions for each image.
+ */
+export interface NativePreprocessOptions {
+  images: NativeImage[];
+  /** One size an image; bilinear and bicubic are antialiased. */
+  resize: { sizes: [number, number][]; mode: 'nearest-exact' | 'bilinear' | 'bicubic' } | null;
+  centerCrop: [number, number] | null;
+  /** Multiplies; combined with mean and std into one step as the reference does. */
+  scale: number | null;
+  /** One value, or one for each channel; null exactly where `std` is. */
+  mean: number[] | null;
+  std: number[] | null;
+  /** Zeros at the right and at the bottom; to the largest height and width of the batch where `size` is null. */
+  pad: { size: [number, number] | null } | null;
+  outputLayout: 'CHW' | 'HWC';
+  /** null: what the steps give (float32 once normalised, the image's own dtype where nothing is computed). */
+  outputDtype: DType | null;
+  device: string;
+}
+
+/** What stretches mask logits to the size of pictures. */
+export interface NativePostProcessOptions {
+  /** One tensor an image, (objects, masks, height, width). */
+  masks: NativeTensor[];
+  pictures: NativePictureOptions;
+}
+
+/** Versions, threads and devices of the loaded libtorch. */
+export interface NativeRuntimeInfo {
+  torchVersion: string;
+  threads: number;
+  cudaDevices: number;
+  cpuCapability: string;
+  /** Whether the decoder has kernels of its own for this processor. */
+  hasDecoderKernels: boolean;
+  /** What at::get_parallel_info says, several lines. */
+  parallelInfo: string;
+}
+
+/** The exports of `native/addon.cc`. */
+export interface NativeBinding {
+  /** A CPU tensor with a copy of `data`, or with undefined elements where that is null. */
+  Tensor: new (dtype: DType, dims: number[], data: TensorData | null) => NativeTensor;
+  loadTrackerModel(options: NativeLoadOptions): Promise<NativeTrackerModel>;
+  /** Headers of safetensors files, checked, without reading the weights. */
+  readWeightInfo(files: string[]): Promise<NativeWeightInfo[]>;
+  preprocessImages(options: NativePreprocessOptions): Promise<NativeTensor[]>;
+  postProcessMasks(options: NativePostProcessOptions): Promise<NativeTensor[]>;
+  /** For one job. */
+  makeCancelFlag(): NativeCancelFlag;
+  /** Asks the job that has the flag to end. */
+  cancel(flag: NativeCancelFlag): void;
+  /** torchvision's nms: positions of the boxes (xyxy) that stay, best score first. */
+  suppressOverlaps(options: { boxes: number[][]; scores: number[]; iouThreshold: number }): Promise<number[]>;
+  /** SAM's remove_small_regions on run lengths of pictures of one size: holes and islands below minArea pixels. */
+  removeSmallRegions(options: {
+    masks: Uint32Array[];
+    /** [height, width] in pixels. */
+    size: [number, number];
+    minArea: number;
+  }): Promise<{ runs: Uint32Array; box: [number, number, number, number]; changed: boolean }[]>;
+  runtimeInfo(): NativeRuntimeInfo;
+  /** Threads of one operation on the CPU; 1 or more. */
+  setThreads(count: number): void;
+}
+
+/** The loaded addon: the one side effect of importing this package. */
+export const native = loadAddon() as NativeBinding;
+
+/**
+ * Runs a native call and gives its errors the package's form: Sam3TrackerError with the native code, RangeError for a
+ * refused value, with the caller's stack and the native error as `cause`.
+ */
+export async function callNative<T>(run: () => T | Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+/** As `callNative`, for calls that return at once. */
+export function callNativeSync<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+function translate(cause: unknown): unknown {
+  if (!(cause instanceof Error) || cause instanceof Sam3TrackerError) return cause;
+  if (cause instanceof RangeError) return new RangeError(cause.message, { cause });
+  if (cause instanceof TypeError) return new TypeError(cause.message, { cause });
+  return new Sam3TrackerError((cause as { code?: ErrorCode }).code ?? 'NATIVE_ERROR', cause.message, {
+    cause,
+  });
+}
