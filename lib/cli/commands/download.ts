@@ -2,11 +2,11 @@
 import { SingleBar } from 'cli-progress';
 import { Sam3TrackerConfig } from '../../config/sam3-tracker';
 import { Sam3TrackerError } from '../../core/errors';
-import { find_graphs } from '../../model/graphs';
+import { findGraphs } from '../../model/graphs';
 import type { DownloadProgress } from '../../hub/settings';
 import { open_pretrained } from '../../checkpoint/pretrained-files';
 import { readConfigDict } from '../../checkpoint/settings';
-import { failWithoutWeights, find_weight_files } from '../../checkpoint/weights';
+import { failWithoutWeights, findWeightFiles } from '../../checkpoint/weights';
 import type { Output } from '../output';
 
 /** The options of the command line, as commander gives them. */
@@ -61,11 +61,11 @@ export async function runDownload(model: string, options: DownloadOptions, outpu
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
   for (const name of ['processor_config.json', 'preprocessor_config.json']) await files.find(name);
   try {
-    if (files.directory === null) find_graphs(config, files.folder);
+    if (files.directory === null) findGraphs(config, files.folder);
   } catch (error) {
     if (!(error instanceof Sam3TrackerError) || error.code !== 'GRAPHS_NOT_FOUND') throw error;
     output.stderr.write(`Note: ${error.message}\n`);
   }
-  if ((await find_weight_files(files)) === null) failWithoutWeights(files);
+  if ((await findWeightFiles(files)) === null) failWithoutWeights(files);
   output.stdout.write(`${files.folder}\n`);
 }
