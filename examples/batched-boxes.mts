@@ -1,4 +1,4 @@
-/** Several pictures with several boxes each: `npx tsx examples/batched-boxes.mts`. */
+/** Several images with several boxes each: `npx tsx examples/batched-boxes.mts`. */
 import { mkdir } from 'node:fs/promises';
 import { drawOverlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
 

@@ -1,4 +1,4 @@
-/** Different numbers of objects in several pictures: `npx tsx examples/batched-objects.mts`. */
+/** Different numbers of objects in several images: `npx tsx examples/batched-objects.mts`. */
 import { mkdir } from 'node:fs/promises';
 import { drawOverlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
 
@@ -25,7 +25,7 @@ const inputs = await processor({ images, input_points, input_labels });
 const outputs = await model({ ...inputs, multimask_output: false });
 
 const all_masks = await processor.post_process_masks(await outputs.pred_masks.cpu(), inputs.original_sizes);
-// The batch is padded to two objects a picture: the cat has a second mask, which nobody asked for.
+// The batch is padded to two objects an image: the cat has a second mask, which nobody asked for.
 for (const masks of all_masks) console.log(`Masks with shape [${masks.dims.join(', ')}]`);
 console.log('Scores:', JSON.stringify((await outputs.iou_scores.cpu()).tolist()));
 

@@ -1,4 +1,4 @@
-/** Several pictures, objects and points: `npx tsx examples/batched-points.mts`. */
+/** Several images, objects and points: `npx tsx examples/batched-points.mts`. */
 import { mkdir } from 'node:fs/promises';
 import { drawOverlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
 

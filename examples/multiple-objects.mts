@@ -1,4 +1,4 @@
-/** Several objects in one picture: `npx tsx examples/multiple-objects.mts`. */
+/** Several objects in one image: `npx tsx examples/multiple-objects.mts`. */
 import { mkdir } from 'node:fs/promises';
 import { drawOverlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
 
@@ -7,7 +7,7 @@ const processor = await Sam3TrackerProcessor.from_pretrained('sam3-tracker-tiny'
 
 const image = await RawImage.read(new URL('images/coffee.png', import.meta.url));
 
-const input_points = [[[[235, 215]], [[290, 160]]]]; // one picture, two objects (the saucer, the cup) with one point each
+const input_points = [[[[235, 215]], [[290, 160]]]]; // one image, two objects (the saucer, the cup) with one point each
 const input_labels = [[[1], [1]]];
 
 const inputs = await processor({ images: image, input_points, input_labels });

@@ -19,7 +19,7 @@ const outputs = await model(first_inputs);
 const best = Number((await (await outputs.iou_scores.argmax()).cpu()).item());
 const mask_input = outputs.pred_masks.slice(null, null, best);
 
-// Further points with the mask; the picture is not encoded again.
+// Further points with the mask; the image is not encoded again.
 // prettier-ignore
 const input_points = [[[[235, 215], [150, 110]]]];
 const input_labels = [[[1, 1]]];

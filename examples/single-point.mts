@@ -7,7 +7,7 @@ const processor = await Sam3TrackerProcessor.from_pretrained('sam3-tracker-tiny'
 
 const image = await RawImage.read(new URL('images/coffee.png', import.meta.url));
 
-const input_points = [[[[235, 215]]]]; // image, object, point, coordinates: pixels of the picture
+const input_points = [[[[235, 215]]]]; // image, object, point, coordinates: pixels of the image
 const input_labels = [[[1]]]; // image, object, point: 1 for a positive click, 0 for a negative one
 
 const inputs = await processor({ images: image, input_points, input_labels });

@@ -1,4 +1,4 @@
-/** Functions on binary masks (H, W) and their encodings; boxes are xyxy in pixels of the picture. */
+/** Functions on binary masks (H, W) and their encodings; boxes are xyxy in pixels of the image. */
 import { wrongType, wrongValue } from '../core/errors';
 import {
   checkMask,
@@ -248,7 +248,7 @@ export function mask_merge(
     isInside = !isInside;
   }
   const [height, width] = runs[0].size;
-  // A mask that ends with the picture has no run of pixels outside behind it.
+  // A mask that ends with the image has no run of pixels outside behind it.
   if (last < height * width || counts.length === 0) counts.push(height * width - last);
   return { size: [height, width], counts };
 }

@@ -1,4 +1,4 @@
-/** Pictures of results: masks tinted and outlined over the image, with the prompts that asked for them. */
+/** Results as images: masks tinted and outlined over the image, with the prompts that asked for them. */
 import { setImmediate } from 'node:timers/promises';
 import { wrongType, wrongValue } from '../core/errors';
 import { RLEMask } from './rle';
@@ -81,7 +81,7 @@ function checkOverlayOptions(options: OverlayOptions | undefined, image: RawImag
   };
 }
 
-/** The pixels of a mask that lie at least `radius` pixels from its edge (and the picture's), along both axes. */
+/** The pixels of a mask that lie at least `radius` pixels from its edge (and the image's), along both axes. */
 function innerPixels({ data, dims: [height, width] }: Mask, radius: number): Uint8Array {
   const rows = new Uint8Array(data.length);
   for (let y = 0; y < height; y++) {
@@ -136,14 +136,14 @@ function drawPrompts({ points, labels, boxes }: Overlay, width: number, height: 
 }
 
 /**
- * Draws masks over a picture, tinted and outlined, larger ones first, and then the prompts.
+ * Draws masks over an image, tinted and outlined, larger ones first, and then the prompts.
  *
- * @param image the picture; stays as it is.
- * @param masks (..., H, W) with H and W of the picture, bool or uint8, as post_process_masks gives them; or a list of
+ * @param image the image; stays as it is.
+ * @param masks (..., H, W) with H and W of the image, bool or uint8, as post_process_masks gives them; or a list of
  *   such. Every (H, W) plane is one mask.
- * @returns a new picture of three channels.
+ * @returns a new image of three channels.
  * @throws TypeError for arguments of another kind or unknown options; RangeError for masks of another size than the
- *   picture, and for numbers out of range.
+ *   image, and for numbers out of range.
  */
 export async function drawOverlay(
   image: RawImage,
@@ -159,7 +159,7 @@ export async function drawOverlay(
   );
   const painted = planes.map((mask, index) => {
     if (mask.dims[0] !== height || mask.dims[1] !== width)
-      throw wrongValue(`masks of the picture's size (${height} x ${width})`, 'masks', mask.dims);
+      throw wrongValue(`masks of the image's size (${height} x ${width})`, 'masks', mask.dims);
     return { mask, area: mask_area(mask), color: overlay.colors[index % overlay.colors.length] };
   });
   painted.sort((a, b) => b.area - a.area);

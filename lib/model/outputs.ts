@@ -100,7 +100,7 @@ export class Sam3TrackerImageSegmentationOutput extends ModelOutput {
 
 /** What `Sam3TrackerModel.predict_masks` returns. */
 export class Sam3TrackerMasksOutput extends Sam3TrackerImageSegmentationOutput {
-  /** Masks in the size of each picture, (objects, masks, height, width): bool, or logits with `binarize: false`. */
+  /** Masks in the size of each image, (objects, masks, height, width): bool, or logits with `binarize: false`. */
   readonly masks: readonly Tensor[];
 
   /** An output of the given fields. */

@@ -1,9 +1,9 @@
-/** Which errors of one picture among several are the call's own. */
+/** Which errors of one image among several are the call's own. */
 import type { MaskGenerationOptions } from './mask-generation-options';
 
 type ProgressCallback = MaskGenerationOptions['progress_callback'];
 
-/** A caller's progress callback, and whether it has thrown: that ends a call, whichever picture it is at. */
+/** A caller's progress callback, and whether it has thrown: that ends a call, whichever image it is at. */
 export interface WatchedCallback {
   /** To be called in its place. */
   readonly progress_callback: Exclude<ProgressCallback, undefined>;

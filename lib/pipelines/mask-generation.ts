@@ -40,9 +40,9 @@ export interface MaskOutputs {
   polygons: Polygon[];
 }
 
-/** The masks of one picture, best predicted IoU first; empty lists where there are none. */
+/** The masks of one image, best predicted IoU first; empty lists where there are none. */
 export interface MaskGenerationOutput<Mode extends MaskOutputMode = 'binary'> {
-  /** As `output_mode` says; of the whole picture. */
+  /** As `output_mode` says; of the whole image. */
   masks: MaskOutputs[Mode][];
   /** Predicted IoU of each. */
   scores: number[];
@@ -54,19 +54,19 @@ export interface MaskGenerationOutput<Mode extends MaskOutputMode = 'binary'> {
 
 /** A mask as `stream` yields it. */
 export interface StreamedMask<Mode extends MaskOutputMode = 'binary'> {
-  /** As `output_mode` says; of the whole picture. */
+  /** As `output_mode` says; of the whole image. */
   mask: MaskOutputs[Mode];
   /** Predicted IoU. */
   score: number;
   /** Pixels above mask_threshold plus the offset, per pixels above mask_threshold minus it. */
   stability_score: number;
-  /** xyxy in pixels of the picture, first and last column and row inside. */
+  /** xyxy in pixels of the image, first and last column and row inside. */
   bounding_box: Box;
-  /** Pixels of the picture inside. */
+  /** Pixels of the image inside. */
   area: number;
-  /** The point that asked for it, [x, y] in pixels of the picture. */
+  /** The point that asked for it, [x, y] in pixels of the image. */
   point: [x: number, y: number];
-  /** The part of the picture that it was found in: xyxy in pixels, right and bottom excluded. */
+  /** The part of the image that it was found in: xyxy in pixels, right and bottom excluded. */
   crop_box: Box;
 }
 
@@ -74,24 +74,24 @@ export interface StreamedMask<Mode extends MaskOutputMode = 'binary'> {
 export interface MaskGenerationComponents {
   /** Finds the masks; stays the caller's to dispose. */
   model: Sam3TrackerModel;
-  /** Prepares pictures for it. */
+  /** Prepares images for it. */
   image_processor: Sam3ImageProcessor;
 }
 
-/** Some pictures of a list failed: `errors` says which way, `results` has the others. */
+/** Some images of a list failed: `errors` says which way, `results` has the others. */
 export class MaskGenerationError extends AggregateError {
   /** The class's own. */
   override readonly name = 'MaskGenerationError';
-  /** One for each picture of the list; null for those that failed. */
+  /** One for each image of the list; null for those that failed. */
   readonly results: (MaskGenerationOutput<MaskOutputMode> | null)[];
-  /** One for each picture of the list; null for those that did not fail. */
+  /** One for each image of the list; null for those that did not fail. */
   readonly image_errors: (Error | null)[];
 
   /**
-   * The error of a list of pictures.
+   * The error of a list of images.
    *
-   * @param results one for each picture, null where it failed.
-   * @param image_errors one for each picture, null where it did not fail.
+   * @param results one for each image, null where it failed.
+   * @param image_errors one for each image, null where it did not fail.
    */
   constructor(results: (MaskGenerationOutput<MaskOutputMode> | null)[], image_errors: (Error | null)[]) {
     const failed = image_errors.flatMap((error, index) => (error ? [{ error, index }] : []));
@@ -107,7 +107,7 @@ export class MaskGenerationError extends AggregateError {
   }
 }
 
-/** One picture, or several. */
+/** One image, or several. */
 type Calls = <const Mode extends MaskOutputMode = 'binary'>(
   image: RawImageInput,
   options?: MaskGenerationOptions<Mode>,
@@ -121,23 +121,23 @@ type ListCalls = <const Mode extends MaskOutputMode = 'binary'>(
 /** The typed calls of the pipeline: see the class. */
 export interface MaskGenerationPipeline extends Calls, ListCalls {}
 
-// Callable's own call signature cannot tell a picture from a list.
+// Callable's own call signature cannot tell an image from a list.
 const UntypedCallable = Callable as abstract new () => object;
 
 const isList = (value: unknown): value is readonly RawImageInput[] => Array.isArray(value);
 
 /**
- * Finds the masks of everything in a picture: a grid of points is asked about, unsure, unstable and double masks go.
- * Mirrors transformers' `MaskGenerationPipeline`; `pipeline('mask-generation')` makes one. Call it with a picture
- * (whatever RawImage.read takes) or a list of pictures: `await generator('photo.jpg', { points_per_batch: 64 })`.
+ * Finds the masks of everything in an image: a grid of points is asked about, unsure, unstable and double masks go.
+ * Mirrors transformers' `MaskGenerationPipeline`; `pipeline('mask-generation')` makes one. Call it with an image
+ * (whatever RawImage.read takes) or a list of images: `await generator('photo.jpg', { points_per_batch: 64 })`.
  *
  * The work is native and off the JavaScript thread, one batch of points a job. On the CPU no mask is ever held at full
- * size, so that memory does not grow with the picture; on a GPU masks of up to 67 million pixels together (at least one)
+ * size, so that memory does not grow with the image; on a GPU masks of up to 67 million pixels together (at least one)
  * are stretched at a time. `masks` of a result unpack when their `data` is read.
  *
  * A call rejects with TypeError and RangeError for arguments, with transformers' message for points_per_batch; with the
  * signal's reason (an AbortError) once `signal` is aborted; with what RawImage.read, the image processor and the model
- * throw. A list is gone through to its end: then MaskGenerationError has the failed pictures' errors and the results of
+ * throw. A list is gone through to its end: then MaskGenerationError has the failed images' errors and the results of
  * the others.
  */
 export class MaskGenerationPipeline extends UntypedCallable {
@@ -145,7 +145,7 @@ export class MaskGenerationPipeline extends UntypedCallable {
   readonly task = 'mask-generation';
   /** Finds the masks. */
   readonly model: Sam3TrackerModel;
-  /** Prepares pictures for it. */
+  /** Prepares images for it. */
   readonly image_processor: Sam3ImageProcessor;
   /** Arguments that calls take where they say nothing else, before transformers' defaults. */
   readonly defaults: Readonly<MaskGenerationDefaults>;
@@ -180,7 +180,7 @@ export class MaskGenerationPipeline extends UntypedCallable {
    * and within a batch the better one. A call, which knows all masks before it chooses, may choose otherwise.
    * Leaving the loop early ends the work.
    *
-   * @param image whatever RawImage.read takes; one picture.
+   * @param image whatever RawImage.read takes; one image.
    * @param options as of a call; output_rle_mask and output_bboxes_mask change nothing here.
    * @throws as a call.
    */
@@ -233,7 +233,7 @@ export class MaskGenerationPipeline extends UntypedCallable {
     options?: MaskGenerationOptions,
   ): Promise<unknown> {
     const settings = checkMaskGenerationOptions(options, this.defaults);
-    // What is wrong with the call is wrong with every picture.
+    // What is wrong with the call is wrong with every image.
     const pointLimit = pointLimitOf(this.model, settings);
     if (!isList(images)) return this.#generate(images, settings, pointLimit);
     const callback = watchCallback(settings.progress_callback);

@@ -1,11 +1,11 @@
-/** Pictures on their way into a pipeline. */
+/** Images on their way into a pipeline. */
 import { Sam3TrackerError } from '../core/errors';
 import { RawImage, type RawImageInput } from '../image/raw-image';
 import { abortable } from '../core/cancellation';
 import type { MaskGenerationSettings } from './mask-generation-options';
 
 /**
- * Reads a picture.
+ * Reads an image.
  *
  * @param input whatever RawImage.read takes.
  * @param settings of the call.
