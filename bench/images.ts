@@ -101,13 +101,7 @@ function checksOf(cases: Record<keyof typeof LIMITS, CaseResult>, memory: CaseRe
 }
 
 /** Medians of preprocessing and post-processing, and the memory of many masks. */
-export async function images({
-  quick,
-  runs,
-  threads,
-  scratch,
-  progress,
-}: BenchOptions): Promise<PartResult> {
+export async function images({ quick, runs, threads, scratch, progress }: BenchOptions): Promise<PartResult> {
   const directory = path.join(scratch, 'processor');
   await mkdir(directory);
   await new Sam3TrackerProcessor(new Sam3ImageProcessor()).save_pretrained(directory);

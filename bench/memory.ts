@@ -75,11 +75,7 @@ export async function memory({ quick, threads, scratch, progress }: BenchOptions
     [`${loads.count} loads, each with a click`, 'loads', { ...loads, directory, click }],
     [`${clicks.count} clicks, outputs disposed`, 'clicks', { ...clicks, directory, click, dispose: true }],
     [`${clicks.count} clicks, outputs left to gc`, 'clicks', { ...clicks, directory, click, dispose: false }],
-    [
-      `${images.count} images preprocessed, their masks made`,
-      'images',
-      { ...images, directory, ...files },
-    ],
+    [`${images.count} images preprocessed, their masks made`, 'images', { ...images, directory, ...files }],
     [
       `everything segmented in ${everything.count} photos of 12 sizes`,
       'everything',

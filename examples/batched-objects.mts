@@ -1,6 +1,6 @@
 /** Different numbers of objects in several images: `npx tsx examples/batched-objects.mts`. */
 import { mkdir } from 'node:fs/promises';
-import { drawOverlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
+import { draw_overlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
 
 const model = await Sam3TrackerModel.from_pretrained('sam3-tracker-tiny');
 const processor = await Sam3TrackerProcessor.from_pretrained('sam3-tracker-tiny');
@@ -33,6 +33,6 @@ const out = process.argv[2] ?? 'out';
 await mkdir(out, { recursive: true });
 for (const [index, masks] of all_masks.entries()) {
   const asked = masks.slice([0, input_points[index].length]);
-  const overlay = await drawOverlay(images[index], asked, { points: input_points[index].flat() });
+  const overlay = await draw_overlay(images[index], asked, { points: input_points[index].flat() });
   await overlay.save(`${out}/batched-objects-${index}.png`);
 }

@@ -6,11 +6,10 @@ import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
 import type { RawImage } from '../image/raw-image';
 import { saveFiles, writeText } from '../core/save-files';
 import { checkOneOf, checkOptions, checkString, optionalBoolean } from '../core/validate';
-import { watchCallback } from './call-errors';
 import type { MaskGenerationOutput, MaskGenerationPipeline } from './mask-generation';
 import { checkMaskGenerationOptions, type MaskGenerationOptions } from './mask-generation-options';
 import { pointLimitOf } from './mask-generation-run';
-import { readImage } from './read-image';
+import { readImage, watchCallback } from './mask-generation';
 import { mapInTurns } from '../core/turns';
 
 /** How `write_coco_annotations` works. */

@@ -1,13 +1,12 @@
 /** Segment everything: mirrors transformers' `pipelines/mask_generation.py`. */
 import { Callable } from '../core/callable';
-import { wrongType } from '../core/errors';
+import { Sam3TrackerError, wrongType } from '../core/errors';
 import { Sam3ImageProcessor } from '../image/image-processing-sam3';
 import type { Box, CocoRLE, RLE } from '../masks/types';
 import type { Sam3TrackerModel } from '../model/modeling-sam3-tracker';
 import { mask_to_polygons, type Polygon } from '../masks/polygons';
-import type { RawImage, RawImageInput } from '../image/raw-image';
+import { RawImage, type RawImageInput } from '../image/raw-image';
 import type { RLEMask } from '../masks/rle';
-import { watchCallback } from './call-errors';
 import {
   checkMaskGenerationDefaults,
   checkMaskGenerationOptions,
@@ -27,7 +26,7 @@ import {
   type MaskGenerationImageProcessor,
   type MaskGenerationModel,
 } from './mask-generation-run';
-import { readImage } from './read-image';
+import { abortable } from '../core/cancellation';
 import { mapInTurns } from '../core/turns';
 
 /** What `masks` holds for each `output_mode`. */
@@ -283,6 +282,65 @@ export class MaskGenerationPipeline extends UntypedCallable {
       settings,
       pointLimit,
     };
+  }
+}
+
+type ProgressCallback = MaskGenerationOptions['progress_callback'];
+
+/** A caller's progress callback, and whether it has thrown: that ends a call, whichever image it is at. */
+export interface WatchedCallback {
+  /** To be called in its place. */
+  readonly progress_callback: Exclude<ProgressCallback, undefined>;
+  /** Whether it has thrown. */
+  threw: boolean;
+}
+
+/** Watches a progress callback. */
+export function watchCallback(callback: ProgressCallback): WatchedCallback {
+  if (!callback) return { progress_callback: null, threw: false };
+  const watched: WatchedCallback = {
+    threw: false,
+    progress_callback: (progress) => {
+      try {
+        callback(progress);
+      } catch (error) {
+        watched.threw = true;
+        throw error;
+      }
+    },
+  };
+  return watched;
+}
+
+/**
+ * Reads an image.
+ *
+ * @param input whatever RawImage.read takes.
+ * @param settings of the call.
+ * @param settings.timeout seconds to wait for what is fetched.
+ * @param settings.signal ends it early.
+ * @throws as RawImage.read; Sam3TrackerError DOWNLOAD_FAILED after the timeout; the signal's reason.
+ */
+export async function readImage(
+  input: RawImageInput,
+  { timeout, signal }: Pick<MaskGenerationSettings, 'timeout' | 'signal'>,
+): Promise<RawImage> {
+  signal?.throwIfAborted();
+  // Only what is fetched can keep one waiting.
+  if (typeof input !== 'string' && !(input instanceof URL)) return abortable(RawImage.read(input), signal);
+  const end = new AbortController();
+  const onAbort = (): void => end.abort(signal?.reason);
+  signal?.addEventListener('abort', onAbort);
+  const failure = new Sam3TrackerError(
+    'DOWNLOAD_FAILED',
+    `The image ${String(input).slice(0, 100)} could not be fetched within the timeout of ${timeout} seconds.`,
+  );
+  const timer = timeout === null ? undefined : setTimeout(() => end.abort(failure), 1000 * timeout);
+  try {
+    return await abortable(RawImage.read(input, { signal: end.signal }), end.signal);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Sam3TrackerImageSegmentationOutput, lend } from '../../../lib/model/outputs';
+import { Sam3TrackerImageSegmentationOutput, lent } from '../../../lib/model/outputs';
 import { Tensor } from '../../../lib/tensor';
 
 function makeOutput(image_embeddings: Tensor[]): Sam3TrackerImageSegmentationOutput {
@@ -44,7 +44,7 @@ describe('ModelOutput', () => {
     const lent = new Tensor('float32', [1], [1]);
     const own = makeOutput([new Tensor('float32', [1], [1])]);
     const borrowing = makeOutput([lent]);
-    lend(borrowing, [lent]);
+    lent(borrowing, [lent]);
     for (const output of [own, borrowing]) {
       output.dispose();
       output.dispose();
