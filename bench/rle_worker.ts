@@ -1,6 +1,7 @@
 /** Our side of the benchmark of run-length encodings; see rle_worker.py. */
 import type { CocoRLE, Mask } from '../lib/index';
-import { coco_encode_rle, mask_to_rle, rle_to_mask } from '../lib/masks/masks';
+import { coco_encode_rle } from '../lib/masks/rle';
+import { mask_to_rle, rle_to_mask } from '../lib/masks/masks';
 import { RLEMask } from '../lib/masks/rle';
 import { readArray, type ArrayFile } from './arrays';
 import { serve } from './serve';

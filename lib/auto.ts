@@ -1,6 +1,7 @@
 /** The Auto classes: they choose a class by what a model's files say (transformers' models/auto). */
 import { Sam3TrackerConfig } from './config/sam3-tracker';
-import type { ConfigDict, PreTrainedConfig } from './config/sam3-tracker';
+import type { ConfigDict } from './config/fields';
+import type { PreTrainedConfig } from './config/pretrained-config';
 import { Sam3ViTConfig, Sam3VisionConfig } from './config/sam3-vision';
 import { typeName } from './core/errors';
 import { read_json_file } from './core/files';
@@ -9,11 +10,11 @@ import type { HubOptions } from './hub/settings';
 import { open_pretrained } from './checkpoint/pretrained-files';
 import type { PretrainedFiles } from './checkpoint/pretrained-files';
 import { Sam3ImageProcessor } from './image/image-processing-sam3';
-import type { Sam3ImageProcessorOptions } from './image/image-processing-sam3';
+import type { Sam3ImageProcessorOptions } from './image/options';
 import { Sam3TrackerModel } from './model/modeling-sam3-tracker';
-import type { NewModelOptions, PretrainedModelOptions } from './model/modeling-sam3-tracker';
+import type { NewModelOptions, PretrainedModelOptions } from './model/load';
 import { Sam3TrackerProcessor } from './processor/processing-sam3-tracker';
-import type { Sam3TrackerProcessorSettings } from './processor/processing-sam3-tracker';
+import type { Sam3TrackerProcessorSettings } from './processor/options';
 import { checkString } from './core/validate';
 
 /** The configurations that `model_type` names; a sam3_video one holds the tracker's. */

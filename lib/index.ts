@@ -1,16 +1,10 @@
 /** The public surface of sam3-tracker. */
 import './core/node-version';
-export { Sam3TrackerModel, Sam3TrackerPreTrainedModel } from './model/modeling-sam3-tracker';
-export type {
-  AttentionImplementation,
-  ForEither,
-  ForObject,
-  ForTuple,
-  ImageFeaturesOptions,
-  ModelTarget,
-  NewModelOptions,
-  PretrainedModelOptions,
-} from './model/modeling-sam3-tracker';
+export { Sam3TrackerModel } from './model/modeling-sam3-tracker';
+export { Sam3TrackerPreTrainedModel } from './model/pretrained-model';
+export type { AttentionImplementation, NewModelOptions, PretrainedModelOptions } from './model/load';
+export type { ForEither, ForObject, ForTuple, ImageFeaturesOptions } from './model/modeling-sam3-tracker';
+export type { ModelTarget } from './model/pretrained-model';
 export type { NamedImageEmbeddings, Sam3TrackerModelInputs, Sam3TrackerPrompts } from './model/inputs';
 export type { ModelOutputTuple } from './model/outputs';
 export {
@@ -28,21 +22,18 @@ export type {
 export type { NestedNumbers } from './processor/prompts';
 export { BatchEncoding } from './processor/batch-encoding';
 export type { BatchField, BatchFields } from './processor/batch-encoding';
-export { PILImageResampling, Sam3ImageProcessor } from './image/image-processing-sam3';
+export { PILImageResampling } from './image/options';
+export { Sam3ImageProcessor } from './image/image-processing-sam3';
+export type { ChannelDimension, Sam3ImageProcessorOptions } from './image/options';
+export type { ImageFeatures, Sam3ImageProcessorCallOptions } from './image/image-processing-sam3';
+export type { ImageInput, ImagesInput } from './image/inputs';
 export type {
-  ChannelDimension,
-  ImageFeatures,
-  ImageInput,
-  ImagesInput,
   MasksInput,
   PostProcessArguments,
   PostProcessMasksOptions,
-  Sam3ImageProcessorCallOptions,
-  Sam3ImageProcessorOptions,
-  SizeDict,
-  SizeOption,
   SizesInput,
-} from './image/image-processing-sam3';
+} from './image/post-process-masks';
+export type { SizeDict, SizeOption } from './image/sizes';
 export {
   Sam3TrackerConfig,
   Sam3TrackerMaskDecoderConfig,
@@ -56,16 +47,14 @@ export type {
 export { Sam3TrackerVisionConfig, Sam3ViTConfig, Sam3VisionConfig } from './config/sam3-vision';
 export type { RopeParameters, Sam3ViTConfigFields, Sam3VisionConfigFields } from './config/sam3-vision';
 export { PreTrainedConfig } from './config/pretrained-config';
-export type { ConfigDict } from './config/pretrained-config';
+export type { ConfigDict } from './config/fields';
 export { AutoConfig, AutoImageProcessor, AutoModel, AutoModelForMaskGeneration, AutoProcessor } from './auto';
 export { Tensor } from './tensor';
 export type { NestedList, SliceRange, TensorElements } from './tensor';
 export { RawImage } from './image/raw-image';
 export type { RawImageData, RawImageInput, RawImageReadOptions } from './image/raw-image';
+export { RLEMask, coco_decode_rle, coco_encode_rle } from './masks/rle';
 export {
-  RLEMask,
-  coco_decode_rle,
-  coco_encode_rle,
   maskPlanes,
   mask_area,
   mask_iou,
@@ -74,7 +63,7 @@ export {
   mask_to_rle,
   rle_to_mask,
 } from './masks/masks';
-export type { Box, CocoRLE, Mask, MaskLike, RLE } from './masks/masks';
+export type { Box, CocoRLE, Mask, MaskLike, RLE } from './masks/types';
 export { mask_to_polygons } from './masks/polygons';
 export type { Polygon } from './masks/polygons';
 export { CocoDatasetBuilder } from './masks/coco';

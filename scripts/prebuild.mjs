@@ -59,7 +59,7 @@ function check(names) {
   return Object.fromEntries(names.map((name) => [name, readNeeds(path.join(prebuilds, name)).symbols]));
 }
 
-/** What lib/native-loader.ts checks before it loads, and what the binary was made from. */
+/** What lib/native/load.ts checks before it loads, and what the binary was made from. */
 async function writeList() {
   const names = readdirSync(prebuilds).filter((name) => name !== 'build.json');
   const needs = check(names);

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Runs all tests: mocha over test/, unittest over test/python, and the programs of test/native that CMake has built;
+ * Runs all tests: mocha over test/, unittest over test/python, and the programs of test/cpp that CMake has built;
  * the later ones also when an earlier one fails. Names of mocha test files as arguments run only these. --results FILE writes the counts as JSON:
  * [{ name, passed, failed, skipped }].
  */

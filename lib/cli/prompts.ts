@@ -1,7 +1,7 @@
 /** Prompts as they are written on the command line. */
 import { InvalidArgumentError } from 'commander';
 import { wrongValue } from '../core/errors';
-import type { Box } from '../masks/masks';
+import type { Box } from '../masks/types';
 
 /** What is asked of one object, in pixels of the picture. */
 export interface ObjectPrompt {

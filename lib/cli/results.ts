@@ -2,15 +2,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { RawImage } from '../image/raw-image';
-import {
-  coco_encode_rle,
-  mask_area,
-  mask_to_box,
-  mask_to_rle,
-  type Box,
-  type CocoRLE,
-  type Mask,
-} from '../masks/masks';
+import { coco_encode_rle } from '../masks/rle';
+import { mask_area, mask_to_box, mask_to_rle } from '../masks/masks';
+import { type Box, type CocoRLE, type Mask } from '../masks/types';
 import { drawOverlay } from '../masks/overlay';
 import type { SegmentedObject } from './commands/segment';
 

@@ -21,8 +21,6 @@ import { toPythonJson } from '../core/json';
 import { readConfigDict } from '../checkpoint/settings';
 import { checkOptions, checkOneOf, checkString, isPlainObject } from '../core/validate';
 
-export type { ConfigDict } from './fields';
-
 /** A configuration class: its constructor, and what it says of itself. @internal */
 export interface ConfigClass<T extends PreTrainedConfig = PreTrainedConfig> extends ConfigDescription {
   new (fields?: never): T;

@@ -6,16 +6,6 @@ import { wrongType } from '../core/errors';
 import type { FieldsOf } from '../core/types';
 import { isPlainObject } from '../core/validate';
 
-export {
-  Sam3TrackerVisionConfig,
-  Sam3ViTConfig,
-  Sam3VisionConfig,
-  type RopeParameters,
-  type Sam3ViTConfigFields,
-  type Sam3VisionConfigFields,
-} from './sam3-vision';
-export { PreTrainedConfig, type ConfigDict } from './pretrained-config';
-
 /** Fields of a Sam3TrackerPromptEncoderConfig, all optional. */
 export type Sam3TrackerPromptEncoderConfigFields = FieldsOf<Sam3TrackerPromptEncoderConfig>;
 

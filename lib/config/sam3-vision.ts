@@ -1,6 +1,7 @@
 /** Configurations of the vision encoder: transformers' models/sam3/configuration_sam3.py. */
 import type { FieldTable } from './fields';
-import { PreTrainedConfig, type ConfigDict } from './pretrained-config';
+import { PreTrainedConfig } from './pretrained-config';
+import { type ConfigDict } from './fields';
 import { wrongType } from '../core/errors';
 import { PythonFloat } from '../core/json';
 import type { FieldsOf } from '../core/types';

@@ -1,7 +1,6 @@
 /** Imported first, so that a Node that is too old says so before anything that needs a newer one fails. */
 import { Sam3TrackerError } from './errors';
-import { isAtLeast } from '../native/diagnosis';
-import { PACKAGE_MANIFEST } from './package';
+import { PACKAGE_MANIFEST, isAtLeast } from './package';
 
 /**
  * Checks a version of Node against the one that package.json asks for.

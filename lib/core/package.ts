@@ -41,3 +41,13 @@ export const PACKAGE_ROOT = found.root;
 
 /** This package's package.json. */
 export const PACKAGE_MANIFEST = found.manifest;
+
+/** Whether a dotted version is at least another one. */
+export function isAtLeast(version: string, minimum: string): boolean {
+  const [left, right] = [version, minimum].map((text) => text.split('.').map(Number));
+  for (let i = 0; i < Math.max(left.length, right.length); i++) {
+    const difference = (left[i] ?? 0) - (right[i] ?? 0);
+    if (difference !== 0) return difference > 0;
+  }
+  return true;
+}

@@ -29,17 +29,6 @@ import type { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
 import { checkOptions, checkString, isPlainObject } from '../core/validate';
 
-export { PILImageResampling } from './options';
-export type { ChannelDimension, Sam3ImageProcessorOptions } from './options';
-export type { ImageInput, ImagesInput } from './inputs';
-export type { SizeDict, SizeOption } from './sizes';
-export type {
-  MasksInput,
-  PostProcessArguments,
-  PostProcessMasksOptions,
-  SizesInput,
-} from './post-process-masks';
-
 /** Options of one call: settings that replace the processor's own for this call, and segmentation maps. */
 export interface Sam3ImageProcessorCallOptions extends Sam3ImageProcessorOptions {
   /** Maps of whole numbers, (height, width) each, resized to `mask_size` by the nearest pixel into `labels`. */

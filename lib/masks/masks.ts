@@ -13,9 +13,6 @@ import { RLEMask, checkRle, decodeRuns, insideRuns, type Runs } from './rle';
 import type { ImageSize } from '../core/types';
 import { checkBoolean, checkOptions, isPlainObject } from '../core/validate';
 
-export type { Box, CocoRLE, Mask, MaskLike, RLE } from './types';
-export { RLEMask, coco_decode_rle, coco_encode_rle } from './rle';
-
 /**
  * The single masks of a tensor such as post_process_masks gives.
  *

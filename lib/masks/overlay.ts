@@ -1,7 +1,9 @@
 /** Pictures of results: masks tinted and outlined over the image, with the prompts that asked for them. */
 import { setImmediate } from 'node:timers/promises';
 import { wrongType, wrongValue } from '../core/errors';
-import { RLEMask, mask_area, maskPlanes, type Mask, type MaskLike } from './masks';
+import { RLEMask } from './rle';
+import { mask_area, maskPlanes } from './masks';
+import { type Mask, type MaskLike } from './types';
 import { RawImage } from '../image/raw-image';
 import { checkInteger, checkNumber, checkOptions } from '../core/validate';
 

@@ -3,7 +3,8 @@
  * (scripts/sam3_tracker_export/config.py), which writes it into the manifest as `config_hash`.
  */
 import { createHash } from 'node:crypto';
-import type { PreTrainedConfig, Sam3TrackerConfig } from '../config/sam3-tracker';
+import type { PreTrainedConfig } from '../config/pretrained-config';
+import type { Sam3TrackerConfig } from '../config/sam3-tracker';
 import { wrongValue } from '../core/errors';
 
 const BACKBONE_FIELDS = [

@@ -24,14 +24,6 @@ import { Sam3TrackerPreTrainedModel } from './pretrained-model';
 import { Tensor } from '../tensor';
 import { checkOptions, optionalBoolean } from '../core/validate';
 
-export { Sam3TrackerPreTrainedModel } from './pretrained-model';
-export type {
-  AttentionImplementation,
-  ModelTarget,
-  NewModelOptions,
-  PretrainedModelOptions,
-} from './pretrained-model';
-
 /** What `get_image_features` takes beside the images. */
 export interface ImageFeaturesOptions {
   /** Also return the hidden states (default: the configuration's, false). */

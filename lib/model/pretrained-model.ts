@@ -17,8 +17,6 @@ import type { FileToSave } from '../core/save-files';
 import type { Device, DeviceOption, DTypeOption } from '../core/types';
 import { checkDevice, checkOneOf, checkString, readTarget } from '../core/validate';
 
-export type { AttentionImplementation, NewModelOptions, PretrainedModelOptions } from './load';
-
 /** What a model's `to` takes: a device, a dtype, or both in an object. */
 export type ModelTarget =
   | Exclude<DeviceOption, 'auto'>

@@ -262,7 +262,7 @@ export interface NativeRuntimeInfo {
   parallelInfo: string;
 }
 
-/** The exports of `native/addon.cc`. */
+/** The exports of `native/addon/addon.cc`. */
 export interface NativeBinding {
   /** A CPU tensor with a copy of `data`, or with undefined elements where that is null. */
   Tensor: new (dtype: DType, dims: number[], data: TensorData | null) => NativeTensor;

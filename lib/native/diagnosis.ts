@@ -1,4 +1,5 @@
 /** What the dynamic linker's messages mean, and what helps. */
+import { isAtLeast } from '../core/package';
 
 /** What the binary may bind, at most: the newest symbol version of each system library. */
 export interface SymbolFloor {
@@ -13,16 +14,6 @@ export interface SystemLibc {
   family: 'glibc' | 'musl' | null;
   /** '2.36'; null for musl. */
   version: string | null;
-}
-
-/** Whether a dotted version is at least another one. */
-export function isAtLeast(version: string, minimum: string): boolean {
-  const [left, right] = [version, minimum].map((text) => text.split('.').map(Number));
-  for (let i = 0; i < Math.max(left.length, right.length); i++) {
-    const difference = (left[i] ?? 0) - (right[i] ?? 0);
-    if (difference !== 0) return difference > 0;
-  }
-  return true;
 }
 
 /** The C library that Node runs on, as Node's diagnostic report tells it. Slow: for messages, not for every start. */

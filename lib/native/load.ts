@@ -29,7 +29,7 @@ export interface AddonFiles {
   origin: 'prebuilt' | 'built';
 }
 
-/** The exports of `native/libtorch_loader.cc`. */
+/** The exports of `native/libtorch_loader/libtorch_loader.cc`. */
 export interface LibtorchLoader {
   /** The release of libtorch that the addon was built for: '2.13.0'. */
   readonly builtFor: string;

@@ -4,7 +4,8 @@ import { read_json_file } from '../core/files';
 import { splitHubOptions, type HubOptions } from '../hub/settings';
 import { open_pretrained } from '../checkpoint/pretrained-files';
 import { Sam3ImageProcessor } from '../image/image-processing-sam3';
-import { Sam3TrackerModel, type PretrainedModelOptions } from '../model/modeling-sam3-tracker';
+import { Sam3TrackerModel } from '../model/modeling-sam3-tracker';
+import { type PretrainedModelOptions } from '../model/load';
 import { MaskGenerationPipeline, type MaskGenerationComponents } from './mask-generation';
 import type { MaskGenerationDefaults } from './mask-generation-options';
 

@@ -2,7 +2,8 @@
 import type { BatchEncoding, BatchFields } from './batch-encoding';
 import type { TensorData } from '../core/dtype';
 import { wrongValue } from '../core/errors';
-import type { ImagesInput, Sam3ImageProcessorOptions } from '../image/image-processing-sam3';
+import type { ImagesInput } from '../image/inputs';
+import type { Sam3ImageProcessorOptions } from '../image/options';
 import { IMAGE_PROCESSOR_OPTIONS } from '../image/options';
 import type { NestedNumbers } from './prompts';
 import type { Tensor } from '../tensor';

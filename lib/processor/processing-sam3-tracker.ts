@@ -8,13 +8,9 @@ import { typeName } from '../core/errors';
 import { open_pretrained } from '../checkpoint/pretrained-files';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
-import {
-  Sam3ImageProcessor,
-  type ImageFeatures,
-  type ImagesInput,
-  type MasksInput,
-  type SizesInput,
-} from '../image/image-processing-sam3';
+import { Sam3ImageProcessor, type ImageFeatures } from '../image/image-processing-sam3';
+import { type ImagesInput } from '../image/inputs';
+import { type MasksInput, type SizesInput } from '../image/post-process-masks';
 import { IMAGE_PROCESSOR_OPTIONS } from '../image/options';
 import type { PostProcessArguments } from '../image/post-process-masks';
 import {
@@ -39,13 +35,6 @@ import {
   checkString,
   optionalBoolean,
 } from '../core/validate';
-
-export type {
-  ProcessorResult,
-  PromptInput,
-  Sam3TrackerProcessorOptions,
-  Sam3TrackerProcessorSettings,
-} from './options';
 
 // Callable's own call signature, which has no way to infer results, would let any arguments compile.
 const UntypedCallable = Callable as abstract new () => object;

@@ -153,7 +153,7 @@ class ExportedTracker:
 
 
 def walk_image(keys, update, told, norm, question, asked) -> tuple:
-    """One step of objects through the image, which native/image_walk.h takes: the new keys, and the tokens' means.
+    """One step of objects through the image, which native/decoder/kernels/two_way_attention.h takes: the new keys, and the tokens' means.
 
     keys (1 or objects, positions, channels). update: update_projected, update_folded (None: `told` holds the image's
     share too) and updates of go_on; None leaves the keys as they are. question: attention_projected and
@@ -172,7 +172,7 @@ def walk_image(keys, update, told, norm, question, asked) -> tuple:
 
 
 def upscale_masks(keys, features, weights, norm, mask_weights) -> Tensor:
-    """Masks (objects, masks, 4h, 4w) of keys (objects, positions, channels), as native/mask_upscaling.h makes them."""
+    """Masks (objects, masks, 4h, 4w) of keys (objects, positions, channels), as native/decoder/kernels/output_upscaling.h makes them."""
     height, width, channels = features[1].shape[1:]
     weight, bias, epsilon = norm
     once = keys @ weights[0].t() + features[1].reshape(1, -1, channels)

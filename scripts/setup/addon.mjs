@@ -47,11 +47,11 @@ export function copyLibraries(out, directory) {
 
 /**
  * Builds the addon into `out`/Release (or into `out` when that is its name), and with `nativeTests` the programs of
- * test/native into `out`, unless they are up to date.
+ * test/cpp into `out`, unless they are up to date.
  */
 export async function buildAddon(root, { libtorch, libtorchVersion, out, nativeTests }, say) {
   const inputs = listFiles(
-    ['native', 'test/native', 'CMakeLists.txt', 'package-lock.json'].map((name) => path.join(root, name)),
+    ['native', 'test/cpp', 'CMakeLists.txt', 'package-lock.json'].map((name) => path.join(root, name)),
   );
   const hash = hashOf(root, inputs, libtorch, libtorchVersion, process.arch);
   const binary = path.join(releaseDirectory(out), 'sam3_tracker.node');

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import type { AttentionImplementation } from '../../lib/model/modeling-sam3-tracker';
+import type { AttentionImplementation } from '../../lib/model/load';
 import { native } from '../../lib/native/binding';
 import { reference } from '../support/python';
 import type { Reference } from '../support/python';

@@ -5,7 +5,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Sam3ImageProcessor } from '../../lib/image/image-processing-sam3';
 import { Sam3TrackerModel } from '../../lib/model/modeling-sam3-tracker';
-import type { AttentionImplementation } from '../../lib/model/modeling-sam3-tracker';
+import type { AttentionImplementation } from '../../lib/model/load';
 import { Sam3TrackerProcessor } from '../../lib/processor/processing-sam3-tracker';
 import { Tensor } from '../../lib/tensor';
 import type { DeviceOption, ImageSize } from '../../lib/core/types';

@@ -1,4 +1,4 @@
-"""Which classes transformers' Auto classes choose, for test/auto.test.ts."""
+"""Which classes transformers' Auto classes choose, for test/unit/auto.test.ts."""
 
 import reference
 import transformers

@@ -4,7 +4,7 @@ import ts from 'typescript';
 
 const ROOT = path.join(__dirname, '..', '..');
 /** What a package without types is declared with. */
-const DECLARATIONS = path.join(ROOT, 'lib', 'node-gyp-build.d.ts');
+const DECLARATIONS = path.join(ROOT, 'lib', 'native', 'node-gyp-build.d.ts');
 
 /** Errors by "file:line", with what `edit` makes of the files in place of what they hold. */
 export function compilerErrors(

@@ -1,4 +1,4 @@
-"""The examples of transformers' SAM3 Tracker page with the prompts of examples/, for test/examples.test.ts."""
+"""The examples of transformers' SAM3 Tracker page with the prompts of examples/, for test/e2e/examples.test.ts."""
 
 import base64
 from pathlib import Path

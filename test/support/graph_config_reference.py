@@ -1,4 +1,4 @@
-"""The exporter's graph configuration, for test/graph-config.test.ts."""
+"""The exporter's graph configuration, for test/unit/model/graph-config.test.ts."""
 
 import json
 import sys

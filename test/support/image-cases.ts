@@ -2,7 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { DTYPES, type DType, type TensorData } from '../../lib/core/dtype';
-import type { ImageInput, Sam3ImageProcessorCallOptions } from '../../lib/image/image-processing-sam3';
+import type { ImageInput } from '../../lib/image/inputs';
+import type { Sam3ImageProcessorCallOptions } from '../../lib/image/image-processing-sam3';
 import { RawImage } from '../../lib/image/raw-image';
 import { Tensor } from '../../lib/tensor';
 import { randomNumbers } from './random';

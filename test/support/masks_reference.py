@@ -1,4 +1,4 @@
-"""transformers' and pycocotools' run-length encodings, for test/masks.test.ts."""
+"""transformers' and pycocotools' run-length encodings, for test/unit/masks/masks.test.ts."""
 
 import numpy as np
 import reference

@@ -1,4 +1,4 @@
-/** What the compiler must take and refuse of configurations: test/types.test.ts. */
+/** What the compiler must take and refuse of configurations: test/repo/types.test.ts. */
 import {
   Sam3TrackerConfig,
   Sam3TrackerMaskDecoderConfig,

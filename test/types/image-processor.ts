@@ -1,4 +1,4 @@
-/** What the compiler must take and refuse of the image processor: test/types.test.ts. */
+/** What the compiler must take and refuse of the image processor: test/repo/types.test.ts. */
 import { PILImageResampling, Sam3ImageProcessor } from '../../lib/index';
 import type { ArrayWithDims, ImageFeatures, SizeDict, Tensor, RawImage } from '../../lib/index';
 

@@ -1,4 +1,4 @@
-/** What the compiler must take and refuse of the model and its outputs: test/types.test.ts. */
+/** What the compiler must take and refuse of the model and its outputs: test/repo/types.test.ts. */
 import { AutoModel, AutoProcessor, Sam3TrackerModel } from '../../lib/index';
 import type {
   Sam3TrackerImageSegmentationOutput,

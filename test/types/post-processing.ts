@@ -1,4 +1,4 @@
-/** What the compiler must take and refuse of post-processing: test/types.test.ts. */
+/** What the compiler must take and refuse of post-processing: test/repo/types.test.ts. */
 import type { PostProcessMasksOptions, Sam3TrackerProcessor, Tensor } from '../../lib/index';
 
 /** post_process_masks, positional, with options, and in transformers.js' form. */

@@ -1,4 +1,4 @@
-/** What the compiler must take and refuse of the processor: test/types.test.ts. */
+/** What the compiler must take and refuse of the processor: test/repo/types.test.ts. */
 import type { ArrayWithDims, ImageSize, Sam3TrackerProcessor, Tensor } from '../../lib/index';
 
 /** Calls of the processor: which fields a result surely has. */

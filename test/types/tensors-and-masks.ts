@@ -1,4 +1,4 @@
-/** What the compiler must take and refuse of tensors, pictures and masks: test/types.test.ts. */
+/** What the compiler must take and refuse of tensors, pictures and masks: test/repo/types.test.ts. */
 import {
   drawOverlay,
   maskPlanes,

@@ -1,5 +1,6 @@
 /** One picture and its prompts to masks, through the package's own API. */
-import { maskPlanes, type Mask } from '../../masks/masks';
+import { maskPlanes } from '../../masks/masks';
+import { type Mask } from '../../masks/types';
 import type { Sam3TrackerImageSegmentationOutput } from '../../model/outputs';
 import type { Sam3TrackerModel } from '../../model/modeling-sam3-tracker';
 import type { Sam3TrackerProcessor } from '../../processor/processing-sam3-tracker';

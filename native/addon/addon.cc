@@ -1,0 +1,40 @@
+// The native surface: everything that lib/native.ts can call.
+#include <napi.h>
+
+#include "addon/environment.h"
+#include "addon/image_functions.h"
+#include "addon/mask_functions.h"
+#include "addon/runtime_info.h"
+#include "addon/tensor_object.h"
+#include "addon/tracker_model_object.h"
+
+namespace sam3_tracker {
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  PrepareRuntime();
+  auto data = std::make_unique<AddonData>(env);
+  const Napi::Function tensor = TensorObject::Define(env);
+  data->tensor_constructor = Napi::Persistent(tensor);
+  data->tracker_model_constructor = Napi::Persistent(TrackerModelObject::Define(env));
+  env.SetInstanceData(data.release());
+
+  exports.Set("Tensor", tensor);
+  exports.Set("loadTrackerModel", Napi::Function::New<&TrackerModelObject::Load>(env, "loadTrackerModel"));
+  exports.Set("readWeightInfo", Napi::Function::New<&ReadWeightInfoJob>(env, "readWeightInfo"));
+  exports.Set("preprocessImages", Napi::Function::New<&PreprocessImagesJob>(env, "preprocessImages"));
+  exports.Set("postProcessMasks", Napi::Function::New<&PostProcessMasksJob>(env, "postProcessMasks"));
+  exports.Set("makeCancelFlag", Napi::Function::New<&MakeCancelFlag>(env, "makeCancelFlag"));
+  exports.Set("cancel", Napi::Function::New<&SetCancelFlag>(env, "cancel"));
+  exports.Set("suppressOverlaps", Napi::Function::New<&SuppressOverlapsJob>(env, "suppressOverlaps"));
+  exports.Set("removeSmallRegions", Napi::Function::New<&RemoveSmallRegionsJob>(env, "removeSmallRegions"));
+  exports.Set("runtimeInfo", Napi::Function::New<&RuntimeInfo>(env, "runtimeInfo"));
+  exports.Set("setThreads", Napi::Function::New<&SetThreads>(env, "setThreads"));
+  return exports;
+}
+
+}  // namespace
+}  // namespace sam3_tracker
+
+using sam3_tracker::Init;
+NODE_API_MODULE(sam3_tracker, Init)

@@ -1,0 +1,65 @@
+#include "addon/environment.h"
+
+#include <algorithm>
+
+namespace sam3_tracker {
+
+AddonData::AddonData(Napi::Env env)
+    : preprocess_executor_(std::make_shared<Executor>("sam3-preprocess", Purpose::kTensorWork)),
+      tensor_executor_(std::make_shared<Executor>("sam3-tensor", Purpose::kTensorWork)),
+      completions_(CompletionQueue::New(env, "sam3-tracker", 0, 1, this)) {
+  completions_.Unref(env);
+  // Hooks run last in, first out: the threads end while the completion queue is still open.
+  env.AddCleanupHook([this] { Close(); });
+  // process.exit() and an uncaught error end the main thread without its cleanup hooks, and libtorch's
+  // globals must not go while a thread still computes.
+  const Napi::Object process = env.Global().Get("process").As<Napi::Object>();
+  const Napi::Function close = Napi::Function::New(env, [this](const Napi::CallbackInfo&) { Close(); });
+  process.Get("once").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), close});
+}
+
+AddonData::~AddonData() { Close(); }
+
+AddonData& AddonData::Get(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
+
+void AddonData::Close() {
+  preprocess_executor_->Stop();
+  tensor_executor_->Stop();
+  for (const std::weak_ptr<Executor>& executor : inference_executors_) {
+    if (const std::shared_ptr<Executor> live = executor.lock()) live->Stop();
+  }
+  inference_executors_.clear();
+}
+
+std::shared_ptr<Executor> AddonData::NewInferenceExecutor() {
+  inference_executors_.erase(std::remove_if(inference_executors_.begin(), inference_executors_.end(),
+                                            [](const auto& executor) { return executor.expired(); }),
+                             inference_executors_.end());
+  auto executor = std::make_shared<Executor>("sam3-inference", Purpose::kInference);
+  inference_executors_.push_back(executor);
+  return executor;
+}
+
+void AddonData::JobStarted(Napi::Env env) {
+  if (pending_jobs_++ == 0) completions_.Ref(env);
+}
+
+void AddonData::Post(std::unique_ptr<Completion> completion) {
+  // A queue that is closing takes nothing: the environment is gone, and with it everyone who could await.
+  if (completions_.NonBlockingCall(completion.get()) == napi_ok) completion.release();
+}
+
+void AddonData::SettleOnJsThread(Napi::Env env, Napi::Function, AddonData* data, Completion* completion) {
+  const std::unique_ptr<Completion> owned(completion);
+  if (env == nullptr) return;
+  if (--data->pending_jobs_ == 0) data->completions_.Unref(env);
+  Napi::HandleScope scope(env);
+  try {
+    owned->Settle(env);
+  } catch (const Napi::Error&) {
+    // Only an environment that is being terminated refuses to settle a promise, and there nobody awaits it
+    // any more.
+  }
+}
+
+}  // namespace sam3_tracker

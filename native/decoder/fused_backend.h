@@ -1,0 +1,73 @@
+// The image decoder with kernels of our own for everything that is done at each position of the image.
+#pragma once
+
+#include "checkpoint/script_module.h"
+#include "decoder/decoder_backend.h"
+#include "decoder/kernels/kernels.h"
+
+namespace sam3_tracker {
+
+// Runs the graph's methods begin_with_image, begin_without_image, go_on and finish for the tokens, and
+// between them the kernels. A few objects go through the graph together; at the image they are shared out
+// among the threads, and parts of the image where there are fewer objects than threads.
+class FusedDecoder : public ImageDecoder {
+ public:
+  // As GraphDecoder.
+  FusedDecoder(ScriptComponent* component, const DecoderKernels* kernels, const at::Tensor& positions);
+
+  // Tiles of both, feat_s1's first.
+  std::vector<at::Tensor> PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) override;
+  // Tiles of the image, of its keys and of its queries for the first block.
+  std::vector<at::Tensor> PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) override;
+  DecodedObjects Decode(const ObjectsOfImage& objects) override;
+
+ private:
+  struct Norm {
+    at::Tensor weight;
+    at::Tensor bias;
+    float epsilon;
+  };
+  // What the tokens ask the image and what they do to it, (objects, ...) each: see the graph's interface.
+  struct Question {
+    at::Tensor projected;
+    at::Tensor folded;  // packed; undefined where the positions' projections say all
+  };
+  struct Update {
+    Question weights;
+    at::Tensor positions;  // tiles
+    at::Tensor updates;    // packed
+    int64_t block = 0;
+  };
+
+  // Of objects (1, some, tokens, channels). image: from PrepareImages, or the tiles of an image that is not
+  // projected, (1 or some, ...).
+  DecodedObjects DecodeTogether(const at::Tensor& sparse, const std::vector<at::Tensor>& image,
+                                const std::vector<at::Tensor>& features);
+
+  // Takes all objects through the image, from `keys` to `new_keys`, tiles of (1 or objects, ...), and returns
+  // the means (objects, heads * tokens, channels). update: null leaves the keys as they are.
+  at::Tensor WalkImage(const at::Tensor& keys, at::Tensor* new_keys, const Update* update,
+                       const Question& question, const at::Tensor& positions) const;
+
+  // Masks (1, objects, masks, 4 * height, 4 * width) of the keys (objects, ...) of all objects.
+  at::Tensor UpscaleMasks(const at::Tensor& keys, const std::vector<at::Tensor>& features,
+                          const at::Tensor& mask_weights) const;
+
+  ScriptComponent* component_;
+  const DecoderKernels* kernels_;
+  at::Tensor positions_;
+  // Tiles of what prepare_positions gives.
+  std::vector<at::Tensor> projected_positions_;
+  // Of the blocks, and last the one between the convolutions.
+  std::vector<Norm> norms_;
+  // Packed.
+  at::Tensor weight1_;
+  at::Tensor weight2_;
+  int64_t channels_;
+  int64_t height_;
+  int64_t width_;
+  int64_t heads_;
+  int64_t head_dim_;
+};
+
+}  // namespace sam3_tracker

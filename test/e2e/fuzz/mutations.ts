@@ -1,0 +1,166 @@
+/** Model directories with something wrong in them, the same for the same seed. */
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { randomNumbers } from '../../support/random';
+
+/** Files of a model directory, and how often each is chosen. */
+const FILES = [
+  'torchscript/vision_encoder.pt',
+  'torchscript/prompt_encoder.pt',
+  'torchscript/mask_decoder.pt',
+  'torchscript/manifest.json',
+  'config.json',
+  'config.json',
+  'model.safetensors',
+  'model.safetensors',
+];
+const VALUES = [
+  null,
+  -1,
+  0,
+  1e300,
+  2 ** 31,
+  2 ** 53,
+  0.5,
+  '',
+  'x'.repeat(500),
+  [],
+  {},
+  true,
+  '../../etc/passwd',
+];
+
+/** What was done, for the report of a failure. */
+export interface Mutation {
+  description: string;
+  /** Whether an archive was altered in a way that its manifest, or without one its own records and checksums, have to tell. */
+  altersArchive: boolean;
+}
+
+/**
+ * Where a zip archive has bytes that say nothing: of each record of the directory the writer's version and the attributes,
+ * and of packed content the last byte, some of whose bits may be of no use.
+ */
+function idleBytes(archive: Buffer): Set<number> {
+  const idle = new Set<number>();
+  const end = archive.lastIndexOf('PK\x05\x06', undefined, 'latin1');
+  for (let at = archive.readUInt32LE(end + 16); at < end;) {
+    for (const offset of [4, 5, 36, 37, 38, 39, 40, 41]) idle.add(at + offset);
+    const local = archive.readUInt32LE(at + 42);
+    const content = local + 30 + archive.readUInt16LE(local + 26) + archive.readUInt16LE(local + 28);
+    idle.add(content + archive.readUInt32LE(at + 20) - 1);
+    at += 46 + archive.readUInt16LE(at + 28) + archive.readUInt16LE(at + 30) + archive.readUInt16LE(at + 32);
+  }
+  return idle;
+}
+
+/** Whether an archive's own records and checksums have to tell that it was altered. */
+function isTold(before: Buffer, after: Buffer): boolean {
+  if (before.length !== after.length) return true;
+  const idle = idleBytes(before);
+  return before.some((byte, at) => byte !== after[at] && !idle.has(at));
+}
+
+type Random = () => number;
+
+const below = (random: Random, count: number): number => Math.floor(random() * count);
+const pick = <T>(random: Random, list: readonly T[]): T => list[below(random, list.length)];
+
+/** Changes some bytes; most of the weights' file is numbers, so there the header is preferred. */
+function changeBytes(random: Random, file: string): string {
+  const content = readFileSync(file);
+  const reach =
+    file.endsWith('.safetensors') && random() < 0.8 ? Math.min(content.length, 40_000) : content.length;
+  const changes = 1 + below(random, 4);
+  for (let change = 0; change < changes; change++) content[below(random, reach)] ^= 1 + below(random, 255);
+  writeFileSync(file, content);
+  return `${changes} bytes changed`;
+}
+
+function shorten(random: Random, file: string): string {
+  const size = below(random, readFileSync(file).length);
+  truncateSync(file, size);
+  return `cut to ${size} bytes`;
+}
+
+function insert(random: Random, file: string): string {
+  const content = readFileSync(file);
+  const at = below(random, content.length);
+  const bytes = Buffer.from(Array.from({ length: 1 + below(random, 64) }, () => below(random, 256)));
+  writeFileSync(file, Buffer.concat([content.subarray(0, at), bytes, content.subarray(at)]));
+  return `${bytes.length} bytes inserted at ${at}`;
+}
+
+/** Sets one value of a JSON file, at any depth, to something else, or removes it. */
+function changeJson(random: Random, file: string): string {
+  const root = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  let owner = root;
+  for (;;) {
+    const name = pick(random, Object.keys(owner));
+    const value = owner[name];
+    const isOwner = typeof value === 'object' && value !== null && Object.keys(value).length > 0;
+    if (isOwner && random() < 0.8) {
+      owner = value as Record<string, unknown>;
+      continue;
+    }
+    const replacement = pick(random, VALUES);
+    if (random() < 0.2) delete owner[name];
+    else owner[name] = replacement;
+    writeFileSync(file, JSON.stringify(root));
+    return `${name} set to ${JSON.stringify(replacement).slice(0, 40)} or removed`;
+  }
+}
+
+/**
+ * Damages a copy of a model directory.
+ *
+ * @param directory the copy.
+ * @param seed which damage.
+ */
+export function mutate(directory: string, seed: number): Mutation {
+  const random = randomNumbers(seed);
+  const name = pick(random, FILES);
+  const file = path.join(directory, name);
+  const hasManifest = random() < 0.6;
+  const manifest = path.join(directory, 'torchscript', 'manifest.json');
+  const before = readFileSync(file);
+  let what: string;
+  const kind = random();
+  if (name.endsWith('.json') && kind < 0.6) what = changeJson(random, file);
+  else if (kind < 0.6) what = changeBytes(random, file);
+  else if (kind < 0.75) what = shorten(random, file);
+  else if (kind < 0.88) what = insert(random, file);
+  else if (kind < 0.92) {
+    rmSync(file);
+    what = 'removed';
+  } else if (kind < 0.95) {
+    rmSync(file);
+    mkdirSync(file);
+    what = 'made a folder';
+  } else {
+    const other = pick(
+      random,
+      FILES.filter((one) => one !== name),
+    );
+    copyFileSync(path.join(directory, other), file);
+    what = `replaced by ${other}`;
+  }
+  if (!hasManifest && existsSync(manifest)) rmSync(manifest, { recursive: true });
+  // Another whole archive in its place is for the manifest to tell, or for the weights.
+  const isWhole = /replaced by .*\.pt$/.test(what);
+  const after = existsSync(file) && what !== 'made a folder' ? readFileSync(file) : null;
+  const isAltered =
+    after === null || (hasManifest ? !after.equals(before) : !isWhole && isTold(before, after));
+  return {
+    description: `${name}: ${what}${hasManifest ? '' : '; no manifest'}`,
+    altersArchive: name.endsWith('.pt') && isAltered,
+  };
+}

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { LIBRARY, runChild } from '../support/child';
+
+const TASKS = '/proc/self/task';
+
+/** How many threads a process of its own has more after `copy` of a large `tensor` whose elements do not lie side by side. */
+async function threadsLeftBy(copy: string): Promise<number> {
+  const result = await runChild(`
+    const { readdirSync } = require('node:fs');
+    const { Tensor } = require(${JSON.stringify(LIBRARY)});
+    const { native } = require(${JSON.stringify(LIBRARY.replace(/index$/, 'native'))});
+    native.setThreads(2);
+    const tensor = new Tensor('float32', new Float32Array(4_000_000), [2000, 2000]).slice(null, [0, 1500]);
+    const before = readdirSync('${TASKS}').length;
+    ${copy};
+    console.log(readdirSync('${TASKS}').length - before);
+  `);
+  assert.equal(result.code, 0, result.stderr);
+  return Number(result.stdout);
+}
+
+describe("threads that help the event loop's", function () {
+  this.timeout(60_000);
+
+  // As long as they lived, libgomp would let the model's threads sleep between any two operations.
+  for (const copy of ['tensor.data', 'tensor.reshape(-1)'])
+    it(`are gone after ${copy} has copied a large tensor`, async function () {
+      if (!existsSync(TASKS)) this.skip();
+      assert.equal(await threadsLeftBy(copy), 0);
+    });
+});

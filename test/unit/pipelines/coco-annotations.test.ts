@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import {
+  mask_area,
+  mask_to_box,
+  pipeline,
+  write_coco_annotations,
+  type CocoDataset,
+  type CocoRLE,
+  type MaskGenerationPipeline,
+} from '../../../lib/index';
+import { FEW, picture } from '../../support/mask-generation';
+
+const PHOTOS = path.join(__dirname, '..', '..', '..', 'examples', 'images');
+
+describe('write_coco_annotations', () => {
+  let generator: MaskGenerationPipeline;
+  let directory: string;
+  let file: string;
+  before(async () => {
+    generator = await pipeline('mask-generation', 'sam3-tracker-tiny', { device: 'cpu' });
+  });
+  after(() => generator.dispose());
+  beforeEach(() => {
+    directory = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-coco-'));
+    file = path.join(directory, 'made', 'annotations.json');
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  const read = (): CocoDataset => JSON.parse(readFileSync(file, 'utf8')) as CocoDataset;
+  const named = (...names: string[]): string[] => names.map((name) => path.join(directory, name));
+
+  /** Small pictures of these sizes, in the test's own folder. */
+  async function save(pictures: Record<string, [width: number, height: number]>): Promise<void> {
+    for (const [name, size] of Object.entries(pictures))
+      await picture(...size).save(path.join(directory, name));
+  }
+
+  it('leaves an earlier file as it is where every picture fails', async () => {
+    await save({ 'a.png': [40, 30] });
+    const options = { generation: FEW, on_error: () => undefined };
+    await write_coco_annotations(generator, named('a.png'), file, options);
+    const before = read();
+    await write_coco_annotations(generator, named('missing.png'), file, options);
+    assert.deepEqual(read(), before);
+    await assert.rejects(write_coco_annotations(generator, named('missing.png'), file, { generation: FEW }), {
+      name: 'AggregateError',
+    });
+    assert.deepEqual(read(), before);
+  });
+
+  it('refuses a folder that is not there, and one without pictures', async () => {
+    await assert.rejects(write_coco_annotations(generator, path.join(directory, 'missing'), file), {
+      code: 'FILE_NOT_FOUND',
+      message: /There is no folder .*missing/,
+    });
+    await assert.rejects(write_coco_annotations(generator, directory, file), {
+      name: 'RangeError',
+      message: /a folder with pictures for images/,
+    });
+    assert.ok(!existsSync(file));
+  });
+
+  it('does a folder in the order of its names, without what is no picture', async () => {
+    await save({ 'b.png': [60, 40], 'a.JPG': [50, 30] });
+    writeFileSync(path.join(directory, 'notes.txt'), 'no picture');
+    const seen: unknown[] = [];
+    const dataset = await write_coco_annotations(generator, directory, file, {
+      generation: { ...FEW, pred_iou_thresh: 0 },
+      on_start: (...one) => seen.push(one),
+    });
+    assert.deepEqual(dataset.images, [
+      { id: 1, file_name: 'a.JPG', width: 50, height: 30 },
+      { id: 2, file_name: 'b.png', width: 60, height: 40 },
+    ]);
+    assert.deepEqual(seen, [
+      ['a.JPG', 0, 2],
+      ['b.png', 1, 2],
+    ]);
+    assert.deepEqual(read(), JSON.parse(JSON.stringify(dataset)));
+  });
+
+  it('says of each mask what COCO says of an object', async () => {
+    const photo = path.join(PHOTOS, 'astronaut.png');
+    const { masks, scores } = await generator(photo, FEW);
+    const { annotations, categories } = await write_coco_annotations(generator, [photo], file, {
+      generation: FEW,
+    });
+    assert.deepEqual(categories, [{ id: 1, name: 'object' }]);
+    assert.equal(annotations.length, masks.length);
+    annotations.forEach((annotation, index) => {
+      const [x1, y1, x2, y2] = mask_to_box(masks[index]);
+      assert.deepEqual(annotation, {
+        id: index + 1,
+        image_id: 1,
+        category_id: 1,
+        segmentation: masks[index].coco_rle,
+        area: mask_area(masks[index]),
+        bbox: [x1, y1, x2 - x1 + 1, y2 - y1 + 1],
+        iscrowd: 0,
+        score: scores[index],
+      });
+    });
+    const outlined = await write_coco_annotations(generator, [photo], file, {
+      generation: { ...FEW, output_mode: 'coco_rle' },
+      segmentation: 'polygons',
+    });
+    assert.equal(outlined.annotations.length, masks.length);
+    for (const { segmentation } of outlined.annotations)
+      assert.ok((segmentation as number[][]).every((polygon) => polygon.length >= 8));
+    assert.equal((read().annotations[0].segmentation as CocoRLE).counts, undefined);
+  });
+
+  it('leaves out what fails, and rejects once the file is written', async () => {
+    await save({ 'first.png': [60, 40], 'small.png': [20, 20], 'last.png': [60, 40] });
+    writeFileSync(path.join(directory, 'corrupt.png'), 'no picture');
+    const images = named('first.png', 'corrupt.png', 'missing.png', 'small.png', 'last.png');
+    // The smallest picture does not have all of it.
+    const generation = { ...FEW, box_of_interest: [10, 10, 50, 40] };
+    await assert.rejects(write_coco_annotations(generator, images, file, { generation }), (error) => {
+      assert.ok(error instanceof AggregateError);
+      assert.match(error.message, /^3 of 5 images failed: The image/);
+      assert.match(String(error.errors[1]), /There is no image file/);
+      assert.match(String(error.errors[2]), /^RangeError: .*box_of_interest/);
+      return true;
+    });
+    assert.deepEqual(
+      read().images.map(({ id, file_name }) => [id, path.basename(file_name)]),
+      [
+        [1, 'first.png'],
+        [2, 'last.png'],
+      ],
+    );
+  });
+
+  it('hands pictures and errors to callbacks, and leaves out pictures whose callback fails', async () => {
+    await save({ 'a.png': [60, 40], 'b.png': [60, 40] });
+    const errors: string[] = [];
+    const dataset = await write_coco_annotations(generator, named('a.png', 'none.png', 'b.png'), file, {
+      generation: FEW,
+      on_image: async (name, { size }, { masks, scores }) => {
+        await Promise.resolve();
+        assert.deepEqual(size, [60, 40]);
+        assert.equal(masks.length, scores.length);
+        if (name.endsWith('b.png')) throw new Error('the disk is full');
+      },
+      on_error: (name, error) => errors.push(`${path.basename(name)}: ${error.message.slice(0, 16)}`),
+    });
+    assert.deepEqual(errors, ['none.png: There is no imag', 'b.png: the disk is full']);
+    assert.equal(dataset.images.length, 1);
+    assert.ok(dataset.annotations.every(({ image_id }) => image_id === 1));
+  });
+
+  it('ends with its signal, also while a picture is fetched, and writes nothing then', async () => {
+    await save({ 'a.png': [60, 40] });
+    const controller = new AbortController();
+    const generation = { ...FEW, signal: controller.signal };
+    const server = createServer(() => controller.abort()).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/photo.png`;
+    try {
+      const run = write_coco_annotations(generator, [...named('a.png'), url], file, { generation });
+      await assert.rejects(run, { name: 'AbortError' });
+      const limited = { ...FEW, timeout: 0.05 };
+      const late = write_coco_annotations(generator, [url], file, { generation: limited });
+      // The timeout is the picture's failure, not the call's.
+      await assert.rejects(late, {
+        name: 'AggregateError',
+        message: /1 of 1 images failed: .*within the timeout of 0\.05 seconds/,
+      });
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+    assert.equal(existsSync(file), false);
+  });
+
+  it('writes what it has when it is ended, where it shall', async () => {
+    await save({ 'a.png': [60, 40], 'b.png': [40, 60], 'c.png': [30, 30] });
+    const images = ['a.png', 'missing.png', 'b.png', 'c.png'];
+    const end = async (at: string, write_partial: boolean): Promise<void> => {
+      const controller = new AbortController();
+      const run = write_coco_annotations(generator, named(...images), file, {
+        generation: { ...FEW, signal: controller.signal },
+        write_partial,
+        on_start: (name) => path.basename(name) === at && controller.abort(),
+        on_error: () => undefined,
+      });
+      await assert.rejects(run, { name: 'AbortError' });
+    };
+    await end('c.png', false);
+    await end('a.png', true);
+    assert.equal(existsSync(file), false);
+    await end('c.png', true);
+    const { images: written, annotations } = read();
+    assert.deepEqual(
+      written.map(({ file_name }) => path.basename(file_name)),
+      ['a.png', 'b.png'],
+    );
+    assert.ok(annotations.length > 0);
+    assert.ok(annotations.every(({ image_id }) => image_id === 1 || image_id === 2));
+  });
+
+  it('refuses wrong arguments before it reads a picture', async () => {
+    const call = write_coco_annotations as (...args: unknown[]) => Promise<unknown>;
+    const refused: [unknown[], RegExp][] = [
+      [[['a.png'], file, { generation: { pred_iou_thresh: 3 } }], /^RangeError: .*pred_iou_thresh/],
+      [[['a.png'], file, { generation: { points: 3 } }], /^TypeError: Unknown option "points"/],
+      [[['a.png'], file, { segmentation: 'png' }], /^RangeError: .*segmentation/],
+      [[['a.png'], file, { format: 'png' }], /^TypeError: Unknown option "format"/],
+      [[['a.png'], 7], /^TypeError: .*file/],
+      [[7, file], /^TypeError: .*a folder or a list of paths/],
+      [[[7], file], /^TypeError: .*an image/],
+      [[path.join(directory, 'none'), file], /There is no folder .*none/],
+    ];
+    for (const [args, message] of refused)
+      await assert.rejects(call(generator, ...args), (error) => {
+        assert.match(String(error), message);
+        return true;
+      });
+    assert.equal(existsSync(file), false);
+  });
+});
