@@ -1,4 +1,4 @@
-/** Functions on binary masks (H, W) and their encodings; boxes are xyxy in pixels of the picture. */
+/** Functions on binary masks (H, W) and their encodings; boxes are xyxy in pixels of the image. */
 import { wrongType, wrongValue } from '../core/errors';
 import {
   checkMask,
@@ -20,7 +20,7 @@ import { checkBoolean, checkOptions, isPlainObject } from '../core/validate';
  * @returns one (H, W) mask each, sharing the memory of `masks` where that is a Uint8Array.
  * @throws TypeError for another kind; RangeError for fewer than two dimensions or data of another length.
  */
-export function maskPlanes(masks: MaskLike): Mask[] {
+export function mask_planes(masks: MaskLike): Mask[] {
   const data = checkMaskData(masks, 'masks');
   const [height, width] = masks.dims.slice(-2);
   if (masks.dims.length < 2) throw wrongValue('at least two dimensions', 'masks.dims', masks.dims);
@@ -32,6 +32,9 @@ export function maskPlanes(masks: MaskLike): Mask[] {
     dims: [height, width],
   }));
 }
+
+/** @deprecated The old spelling of mask_planes; goes with the next version. */
+export const maskPlanes = mask_planes;
 
 /**
  * Row-major positions, from the second row on, of pixels that differ from the one above; ascending, and followed by room.
@@ -248,7 +251,7 @@ export function mask_merge(
     isInside = !isInside;
   }
   const [height, width] = runs[0].size;
-  // A mask that ends with the picture has no run of pixels outside behind it.
+  // A mask that ends with the image has no run of pixels outside behind it.
   if (last < height * width || counts.length === 0) counts.push(height * width - last);
   return { size: [height, width], counts };
 }

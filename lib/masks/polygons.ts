@@ -3,7 +3,7 @@ import { mask_area, mask_to_box, runsOf } from './masks';
 import type { CocoRLE, MaskLike, RLE } from './types';
 import { insideRuns, type RLEMask } from './rle';
 
-/** Corners in turn, [x1, y1, x2, y2, ...] in pixels of the picture: COCO's form. */
+/** Corners in turn, [x1, y1, x2, y2, ...] in pixels of the image: COCO's form. */
 export type Polygon = number[];
 
 /** A part of a mask, with one pixel outside around it at least. */
