@@ -2,10 +2,20 @@
  * Makes docs/api/ from the docstrings, a page a class with its types: `npm run docs`. With `--check` it only says whether
  * the pages are what they give. Public names without documentation are errors either way (typedoc.json).
  */
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync, mkdirSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import prettier from 'prettier';
 import {
   Application,
   Comment,
@@ -85,12 +95,15 @@ function prune(project) {
   }
 }
 
-function splitIntoPages(project) {
+/** Makes a module of each page, which typedoc then gives a file. */
+function splitIntoPages(context) {
+  const { project } = context;
   const pages = new Map(
     PAGES.map(([, name]) => [name, new DeclarationReflection(name, ReflectionKind.Module, project)]),
   );
   for (const reflection of [...project.children]) {
-    const file = project.getSymbolIdFromReflection(reflection).packagePath;
+    const [declaration] = context.getSymbolFromReflection(reflection).declarations;
+    const file = path.relative(root, declaration.getSourceFile().fileName);
     const page = pages.get(PAGES.find(([beginning]) => file.startsWith(beginning))[1]);
     project.removeChild(reflection);
     reflection.parent = page;
@@ -115,51 +128,73 @@ function index(project, urlOf) {
   return `# API\n\nEvery public name, from the docstrings.\n\n| page | names |\n| --- | --- |\n${project.children.map(row).join('')}`;
 }
 
-/** Writes the pages as the docstrings give them; false where these have faults, which are printed. */
+/** A block of signatures, or of one declaration, as prettier writes it. */
+async function formatted(code, options) {
+  if (/^(?:function|type|const) /.test(code)) return prettier.format(code, options);
+  const members = code.replace(/^new (?=\w)/gm, 'new_');
+  const printed = await prettier.format(`class Page {\n${members}}\n`, options);
+  return printed.split('\n').slice(1, -2).join('\n').replace(/^ {2}/gm, '').replace(/^new_/gm, 'new ') + '\n';
+}
+
+async function tidied(text, options) {
+  const page = TIDY.reduce((result, [pattern, by]) => result.replace(pattern, by), text);
+  const parts = page.split(/(?<=^```ts\n)([^]*?)(?=^```$)/m);
+  return (await Promise.all(parts.map((part, i) => (i % 2 ? formatted(part, options) : part)))).join('');
+}
+
+/** Texts of the pages by their names as the docstrings give them; null where these have faults, which are printed. */
 async function makePages(directory) {
   const app = await Application.bootstrapWithPlugins({
     options: path.join(root, 'typedoc.json'),
     out: directory,
     logLevel: 'Warn',
-    pageTitleTemplates: {
-      index: 'API',
-      module: ({ rawName }) => titleOf(rawName),
-    },
+    pageTitleTemplates: { index: 'API', module: ({ rawName }) => titleOf(rawName) },
   });
   // Once typedoc knows what is inherited, and before it groups.
   app.converter.on(
     Converter.EVENT_RESOLVE_END,
-    ({ project }) => {
-      prune(project);
-      splitIntoPages(project);
+    (context) => {
+      prune(context.project);
+      splitIntoPages(context);
     },
     -50,
   );
   const project = await app.convert();
-  if (!project) return false;
+  if (!project) return null;
   app.validate(project);
+  if (app.logger.hasErrors() || app.logger.hasWarnings()) return null;
   app.renderer.on(PageEvent.END, (page) => {
     if (page.model === project)
       page.contents = index(project, (reflection) => app.renderer.router.getFullUrl(reflection));
-    page.contents = TIDY.reduce((text, [pattern, by]) => text.replace(pattern, by), page.contents);
   });
-  if (app.logger.hasErrors() || app.logger.hasWarnings()) return false;
   await app.generateOutputs(project);
-  return !app.logger.hasErrors();
+  if (app.logger.hasErrors()) return null;
+  const options = {
+    ...(await prettier.resolveConfig(root + '/x.ts')),
+    parser: 'typescript',
+    objectWrap: 'collapse',
+  };
+  const pages = Object.entries(read(directory)).map(async ([name, text]) => [
+    name,
+    await tidied(text, options),
+  ]);
+  return Object.fromEntries(await Promise.all(pages));
 }
 
-const read = (directory) =>
-  readdirSync(directory).map((name) => [name, readFileSync(path.join(directory, name), 'utf8')]);
+function read(directory) {
+  const names = existsSync(directory) ? readdirSync(directory) : [];
+  return Object.fromEntries(names.map((name) => [name, readFileSync(path.join(directory, name), 'utf8')]));
+}
 
 const directory = mkdtempSync(path.join(tmpdir(), 'sam3-tracker-docs-'));
 try {
-  const made = await makePages(directory);
-  if (!made) process.exitCode = 1;
+  const pages = await makePages(directory);
+  if (!pages) process.exitCode = 1;
   else if (!process.argv.includes('--check')) {
     rmSync(target, { recursive: true, force: true });
     mkdirSync(target);
-    for (const [name, text] of read(directory)) writeFileSync(path.join(target, name), text);
-  } else if (JSON.stringify(read(directory)) !== JSON.stringify(read(target))) {
+    for (const [name, text] of Object.entries(pages)) writeFileSync(path.join(target, name), text);
+  } else if (!isDeepStrictEqual(pages, read(target))) {
     process.stderr.write('docs/api/ is not what the docstrings give: run "npm run docs".\n');
     process.exitCode = 1;
   }
