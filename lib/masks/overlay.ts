@@ -153,7 +153,7 @@ export async function draw_overlay(
   if (!(image instanceof RawImage)) throw wrongType('a RawImage', 'image', image);
   const overlay = checkOverlayOptions(options, image);
   const { width, height } = image;
-  // Masks that are held as runs stay so until they are painted.
+  // An RLEMask is unpacked when it is painted, not before.
   const planes = (Array.isArray(masks) ? (masks as MaskLike[]) : [masks as MaskLike]).flatMap((mask) =>
     mask instanceof RLEMask ? [mask] : mask_planes(mask),
   );
@@ -181,5 +181,9 @@ export async function draw_overlay(
   return new RawImage(data, width, height, 3);
 }
 
-/** @deprecated The old spelling of draw_overlay; goes with the next version. */
+/**
+ * The old spelling of draw_overlay.
+ *
+ * @deprecated goes with the next version.
+ */
 export const drawOverlay = draw_overlay;

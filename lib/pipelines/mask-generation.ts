@@ -132,7 +132,7 @@ const isList = (value: unknown): value is readonly RawImageInput[] => Array.isAr
  *
  * The work is native and off the JavaScript thread, one batch of points a job. On the CPU no mask is ever held at full
  * size, so that memory does not grow with the image; on a GPU masks of up to 67 million pixels together (at least one)
- * are stretched at a time. `masks` of a result unpack when their `data` is read.
+ * are upsampled at a time. `masks` of a result unpack when their `data` is read.
  *
  * A call rejects with TypeError and RangeError for arguments, with transformers' message for points_per_batch; with the
  * signal's reason (an AbortError) once `signal` is aborted; with what RawImage.read, the image processor and the model
