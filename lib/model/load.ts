@@ -16,7 +16,7 @@ import type { NativeLoadOptions, NativeTrackerModel, NativeWeightFile } from '..
 import { readConfigDict } from '../checkpoint/settings';
 import type { Device, DeviceMapOption, DeviceOption, DTypeOption } from '../core/types';
 import { checkInteger, checkOneOf, checkOptions, parseDevice, parseDtype } from '../core/validate';
-import { count_parameters, initial_weights } from './initialization';
+import { countParameters, initialWeights } from './initialization';
 
 /** How attention is computed: torch's fused kernel, or step by step with its weights at hand. */
 export type AttentionImplementation = 'sdpa' | 'eager';
@@ -37,7 +37,7 @@ export interface PretrainedModelOptions extends HubOptions {
 
 /** Options of a model that is made from a configuration. */
 export interface NewModelOptions {
-  /** A whole number from 0: the same one gives the same weights on every device. Default a random one. */
+  /** An integer from 0: the same one gives the same weights on every device. Default a random one. */
   seed?: number;
   /** As for `from_pretrained`. */
   device?: DeviceOption;
@@ -112,7 +112,7 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
   const dtype = wantedDtype === 'auto' ? 'float32' : wantedDtype;
   const graphs = findGraphs(config);
   const shapes = graphParameters(graphs);
-  const weights = initial_weights(config, shapes);
+  const weights = initialWeights(config, shapes);
   const load = loadOptions(config, graphs, {
     weight_files: [],
     randomWeights: { seed, weights },
@@ -124,7 +124,7 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
     device,
     dtype,
     attention,
-    parameterCount: count_parameters(shapes),
+    parameterCount: countParameters(shapes),
     model: () => callNative(() => native.loadTrackerModel(load)),
   });
 }

@@ -12,10 +12,14 @@ import {
   Sam3TrackerImageSegmentationOutput,
   Sam3TrackerMasksOutput,
   Sam3TrackerVisionEncoderOutput,
+  forwardFields,
+  handleOf,
+  lent,
+  optionalTensorsOf,
+  tensorsOf,
 } from './outputs';
 import type { ModelOutputTuple } from './outputs';
 import { wrongType } from '../core/errors';
-import { forwardFields, handleOf, lent, optionalTensorsOf, tensorsOf } from './native-results';
 import { callNative } from '../native/binding';
 import type { NativeForwardOptions, NativePrompts, NativeTensor } from '../native/binding';
 import { readPictureOptions } from '../image/post-process-masks';
