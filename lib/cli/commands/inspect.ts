@@ -133,11 +133,13 @@ async function describeModel(name: string, options: InspectOptions): Promise<Mod
   const tables = await files.read(() => Promise.all(weightFiles.map(readSafetensors)));
   let graphs: string[] = [];
   let expected: Record<string, number[]> | null = null;
+  let holdsWeights = false;
   let problem: string | null = null;
   try {
     const found = await findModelGraphs(files, config);
     graphs = Object.values(found.files);
-    if (!found.holdsWeights) expected = graphParameters(found.files);
+    ({ holdsWeights } = found);
+    if (!holdsWeights) expected = graphParameters(found.files);
   } catch (error) {
     if (!(error instanceof Sam3TrackerError)) throw error;
     problem = error.message;
@@ -156,7 +158,8 @@ async function describeModel(name: string, options: InspectOptions): Promise<Mod
     ),
     problem,
   };
-  record.problem ??= problemOf(record);
+  // Graphs that hold their weights need no files of weights.
+  if (weightFiles.length > 0 || !holdsWeights) record.problem ??= problemOf(record);
   return record;
 }
 

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { main } from '../../../lib/cli/main';
 import { Sam3TrackerModel } from '../../../lib/model/modeling-sam3-tracker';
 import type { PretrainedModelOptions } from '../../../lib/model/load';
 import {
@@ -139,6 +140,8 @@ describe('files of a model', () => {
         const { status, stderr } = spawnSync(python, [script, ...options], { encoding: 'utf8' });
         assert.equal(status, 0, stderr);
         await assertLoadsAsBundled(out);
+        const text = { write: (): void => undefined };
+        assert.equal(await main(['inspect', out], { stdout: text, stderr: text }), 0);
       } finally {
         rmSync(folder, { recursive: true });
       }
