@@ -1,206 +1,151 @@
-/**
- * Points, labels and boxes as a caller gives them, to checked nested lists: the private methods of transformers'
- * `Sam3TrackerProcessor`, messages included. No Tensors here: only lists, typed arrays, and arrays with dims.
- */
-import { typeName, wrongType, wrongValue } from '../core/errors';
-import { isArrayWithDims, isPlainObject } from '../core/validate';
-import type { ArrayWithDims } from '../core/types';
+/** Checked points, labels and boxes to the padded, normalised arrays that the model takes. */
+import { describe, wrongValue } from '../core/errors';
+import { nestedDimensions, type NestedList } from './prompts';
 
-/** Numbers in nested lists; a typed array, or one with dims, may stand anywhere for a list of its shape. */
-export type NestedNumbers =
-  number | bigint | boolean | ArrayBufferView | ArrayWithDims | readonly NestedNumbers[];
+/** -10 padding, -1 no point, 0 background, 1 foreground, 2 and 3 corners of a box. */
+const LABELS = [-10, -1, 0, 1, 2, 3];
 
-/** Nested lists with numbers at the leaves. */
-export type NestedList = (number | NestedList)[];
-
-/** The three kinds of prompts. */
-export type PromptKind = 'points' | 'labels' | 'boxes';
-
-const EXPECTED: Record<PromptKind, { depth: number; format: string; coordinates: number | null }> = {
-  points: {
-    depth: 4,
-    format: '[image level, object level, point level, point coordinates]',
-    coordinates: 2,
-  },
-  labels: { depth: 3, format: '[image level, object level, point level]', coordinates: null },
-  boxes: { depth: 3, format: '[image level, box level, box coordinates]', coordinates: 4 },
-};
-
-const isTypedArray = (value: unknown): value is ArrayLike<number | bigint> & ArrayBufferView =>
-  ArrayBuffer.isView(value) && !(value instanceof DataView);
-
-/** The shape that a typed array or an array with dims has; null for anything else. */
-function dimsOf(value: unknown, name: string): readonly number[] | null {
-  if (isTypedArray(value)) return [value.length];
-  if (!isArrayWithDims(value)) return null;
-  const { data, dims } = value;
-  if (!Array.isArray(data) && !isTypedArray(data))
-    throw wrongType('an array of numbers', `${name}.data`, data);
-  if (!Array.isArray(dims) || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0))
-    throw wrongType('an array of axis lengths', `${name}.dims`, dims);
-  const count = (dims as number[]).reduce((product, dim) => product * dim, 1);
-  if (data.length !== count)
-    throw wrongValue(`${count} elements for dims [${dims.join(', ')}]`, `${name}.data`, data.length);
-  return dims as number[];
+/** How coordinates are scaled to the model's image. */
+export interface Normalization {
+  /** [height, width] of each picture in pixels. */
+  sizes: readonly (readonly [number, number])[];
+  /** Side of the model's square image in pixels. */
+  targetSize: number;
+  /** Coordinates with this value stay as they are. */
+  padValue: number;
+  /**
+   * How the scale is rounded: 'exact' divides once, as Python does; 'reciprocal' multiplies by a rounded 1 / size, as
+   * torch does once the sizes are a tensor. They differ in the last bit.
+   */
+  division: 'exact' | 'reciprocal';
 }
 
-/** As Python names the type of a value, in the reference's message. */
-function pythonType(value: unknown): string {
-  if (typeof value === 'string') return "<class 'str'>";
-  if (isPlainObject(value)) return "<class 'dict'>";
-  return `<class '${typeName(value)}'>`;
+/** new / old as the reference computes it, in float32. */
+function scaleOf(size: number, { targetSize, division }: Normalization): number {
+  return division === 'exact'
+    ? Math.fround(targetSize / size)
+    : Math.fround(Math.fround(1 / Math.fround(size)) * Math.fround(targetSize));
 }
 
-function leaf(value: unknown, name: string): number {
-  if (typeof value === 'number') return value;
-  if (typeof value === 'bigint' || typeof value === 'boolean') return Number(value);
-  if (value === null || value === undefined) throw wrongType('a number', name, value);
-  throw new TypeError(`Unsupported data type: ${pythonType(value)}`);
+function checkFinite(values: readonly number[], name: string): void {
+  const index = values.findIndex((value) => !Number.isFinite(Math.fround(value)));
+  if (index >= 0) throw wrongValue('finite coordinates (float32)', `${name}[${index}]`, values[index]);
 }
 
-/** Nested lists from any mix of lists, typed arrays and arrays with dims (`_convert_to_nested_list`). */
-export function toNestedList(value: unknown, name: string): number | NestedList {
-  if (Array.isArray(value)) return value.map((item, index) => toNestedList(item, `${name}[${index}]`));
-  const dims = dimsOf(value, name);
-  if (dims === null) return leaf(value, name);
-  const data = (isTypedArray(value) ? value : (value as ArrayWithDims).data) as ArrayLike<unknown>;
-  let next = 0;
-  const build = (axis: number): number | NestedList =>
-    axis === dims.length
-      ? leaf(data[next], `${name}.data[${next++}]`)
-      : Array.from({ length: dims[axis] }, () => build(axis + 1));
-  return build(0);
+function checkImageCount(list: NestedList, name: string, { sizes }: Pick<Normalization, 'sizes'>): void {
+  if (list.length !== sizes.length)
+    throw new RangeError(
+      `${name} is for ${list.length} image${list.length === 1 ? '' : 's'}, but there ${
+        sizes.length === 1 ? 'is 1 image' : `are ${sizes.length} images`
+      }.`,
+    );
 }
 
-/**
- * How deep lists are nested, along the first item of each (`_get_nesting_level`); or where lists may be empty, along the
- * first that has items.
- */
-function nestingLevel(value: unknown, name: string, mayBeEmpty: boolean): number {
-  if (Array.isArray(value)) {
-    const items = value as unknown[];
-    const first = (mayBeEmpty && items.find((item) => !Array.isArray(item) || item.length > 0)) || items[0];
-    return items.length === 0 ? 1 : 1 + nestingLevel(first, name, mayBeEmpty);
-  }
-  return dimsOf(value, name)?.length ?? 0;
+/** Visits the cells of a padded (images, objects, points) block in row-major order; null where there is padding. */
+function forEachCell(
+  list: NestedList,
+  dims: number[],
+  visit: (cell: number | NestedList | null, at: number[]) => void,
+): void {
+  for (let image = 0; image < dims[0]; image++)
+    for (let object = 0; object < dims[1]; object++)
+      for (let point = 0; point < dims[2]; point++) {
+        const objects = list[image] as NestedList;
+        const points = objects[object] as NestedList | undefined;
+        visit(points?.[point] ?? null, [image, object, point]);
+      }
 }
 
-/**
- * Checks the nesting of one kind of prompt and converts it to nested lists. Mirrors `_validate_single_input`.
- *
- * @param value the prompts of all images.
- * @param kind which prompts.
- * @param mayBeEmpty whether some images may have none.
- * @returns null for a prompt that was not given.
- * @throws RangeError with the reference's message for another nesting or another number of coordinates; TypeError for
- *   anything but lists and arrays of numbers.
- */
-export function validatePrompt(value: unknown, kind: PromptKind, mayBeEmpty = false): NestedList | null {
-  if (value === null || value === undefined) return null;
-  const { depth, format, coordinates } = EXPECTED[kind];
-  const name = `input_${kind}`;
-  const dims = dimsOf(value, name);
-  if (dims !== null) {
-    if (dims.length !== depth)
-      throw new RangeError(
-        `Input ${kind} must be a tensor/array with ${depth} dimensions. The expected nesting format is ${format}. ` +
-          `Got ${dims.length} dimensions.`,
-      );
-    if (coordinates !== null && dims[depth - 1] !== coordinates)
-      throw wrongCoordinates(kind, dims[depth - 1]);
-  } else if (Array.isArray(value)) {
-    const level = nestingLevel(value, name, mayBeEmpty);
-    if (level !== depth)
-      throw new RangeError(
-        `Input ${kind} must be a nested list with ${depth} levels. The expected nesting format is ${format}. ` +
-          `Got ${level} levels.`,
-      );
-  } else {
-    throw wrongType(`a nested list, a Tensor or { data, dims } (${format})`, name, value);
-  }
-  const list = toNestedList(value, name) as NestedList;
-  checkLevels(list, kind, name, 1);
-  return list;
-}
-
-function wrongCoordinates(kind: PromptKind, count: number): RangeError {
-  const expected = EXPECTED[kind].coordinates;
-  return new RangeError(
-    `Input ${kind} must be a tensor/array with ${expected} as the last dimension, got ${count}.`,
-  );
-}
-
-/** Every item lies at the depth that the first one has: where the reference would stop inside torch, or pad. */
-function checkLevels(list: NestedList, kind: PromptKind, name: string, level: number): void {
-  const { depth, coordinates } = EXPECTED[kind];
-  if (level === depth) {
-    const inner = list.findIndex((item) => typeof item !== 'number');
-    if (inner >= 0) throw wrongType('a number', `${name}[${inner}]`, list[inner]);
-    // A point without coordinates is padding to the reference; one with another number would be filled up silently.
-    const isPadding = kind === 'points' && list.length === 0;
-    if (coordinates !== null && list.length !== coordinates && !isPadding)
-      throw wrongCoordinates(kind, list.length);
-    return;
-  }
-  list.forEach((item, index) => {
-    if (typeof item === 'number')
-      throw wrongType(`a list (${EXPECTED[kind].format})`, `${name}[${index}]`, item);
-    checkLevels(item, kind, `${name}[${index}]`, level + 1);
-  });
-}
-
-/** The largest length at each level (`_get_nested_dimensions`). */
-export function nestedDimensions(list: NestedList): number[] {
-  const dims = [list.length];
-  for (const item of list) {
-    if (typeof item === 'number') continue;
-    nestedDimensions(item).forEach((dim, level) => {
-      dims[level + 1] = Math.max(dims[level + 1] ?? 0, dim);
-    });
-  }
+function paddedDims(list: NestedList, name: string): number[] {
+  const dims = nestedDimensions(list).slice(0, 3);
+  if (dims.length < 3 || dims.includes(0))
+    throw wrongValue('at least one point of one object of one image', name, list);
   return dims;
 }
 
-/** Prompts as nested lists, checked against each other. */
-export interface CheckedPrompts {
-  points: NestedList | null;
-  labels: NestedList | null;
-  boxes: NestedList | null;
+/**
+ * Points, padded and normalised.
+ *
+ * @returns float32, (images, objects, points, 2), x then y in pixels of the model's image.
+ * @throws RangeError for no points at all, another number of images, or coordinates that are not finite.
+ */
+export function preparePoints(
+  points: NestedList,
+  how: Normalization,
+): { data: Float32Array; dims: number[] } {
+  const dims = paddedDims(points, 'input_points');
+  checkImageCount(points, 'input_points', how);
+  const data = new Float32Array(dims[0] * dims[1] * dims[2] * 2);
+  const pad = Math.fround(how.padValue);
+  let next = 0;
+  forEachCell(points, dims, (cell, at) => {
+    const given = cell as [number, number] | [] | null;
+    let [x, y] = [pad, pad];
+    if (given !== null && given.length === 2) {
+      checkFinite(given, `input_points[${at.join('][')}]`);
+      [x, y] = [Math.fround(given[0]), Math.fround(given[1])];
+      // The reference leaves a point alone where either coordinate has the padding's value.
+      if (x !== pad && y !== pad) {
+        const [height, width] = how.sizes[at[0]];
+        x = Math.fround(x * scaleOf(width, how));
+        y = Math.fround(y * scaleOf(height, how));
+        checkFinite([x, y], `the normalised input_points[${at.join('][')}]`);
+      }
+    }
+    data[next++] = x;
+    data[next++] = y;
+  });
+  return { data, dims: [...dims, 2] };
 }
 
 /**
- * Checks all prompts of a call, each by itself and against each other, in the reference's order.
+ * Labels, padded.
  *
- * @throws RangeError with the reference's messages; TypeError as `validatePrompt`.
+ * @returns int64, (images, objects, points).
+ * @throws RangeError for no labels at all, another number of images, or a label that is not -10, -1, 0, 1, 2 or 3 (or
+ *   the padding's value).
  */
-export function checkPrompts(
-  input_points: unknown,
-  input_labels: unknown,
-  input_boxes: unknown,
-  allow_ragged_boxes = false,
-): CheckedPrompts {
-  const points = validatePrompt(input_points, 'points');
-  const labels = validatePrompt(input_labels, 'labels');
-  const boxes = validatePrompt(input_boxes, 'boxes', allow_ragged_boxes);
-  if (points && labels) {
-    const pointDims = nestedDimensions(points).slice(0, 3);
-    const labelDims = nestedDimensions(labels).slice(0, 3);
-    if (pointDims.length !== labelDims.length || pointDims.some((dim, level) => dim !== labelDims[level]))
+export function prepareLabels(
+  labels: NestedList,
+  how: Pick<Normalization, 'sizes' | 'padValue'>,
+): { data: BigInt64Array; dims: number[] } {
+  const dims = paddedDims(labels, 'input_labels');
+  checkImageCount(labels, 'input_labels', how);
+  const data = new BigInt64Array(dims[0] * dims[1] * dims[2]);
+  let next = 0;
+  forEachCell(labels, dims, (cell, at) => {
+    const label = (cell as number | null) ?? how.padValue;
+    if (label !== how.padValue && !LABELS.includes(label))
       throw new RangeError(
-        'Input points and labels have inconsistent dimensions. Please ensure they have the same dimensions.',
+        `Expected one of ${LABELS.join(', ')} for input_labels[${at.join('][')}] but received ${describe(label)}.`,
       );
-  }
-  const maxBoxes = boxes ? (nestedDimensions(boxes)[1] ?? 0) : 0;
-  if (
-    !allow_ragged_boxes &&
-    boxes &&
-    boxes.length >= 2 &&
-    boxes.some((image) => (image as NestedList).length < maxBoxes)
-  )
-    throw new RangeError(
-      'Input boxes have inconsistent dimensions that would require padding, ' +
-        'but boxes cannot be padded due to model limitations. ' +
-        'Please ensure all images have the same number of boxes.',
-    );
-  return { points, labels, boxes };
+    data[next++] = BigInt(label);
+  });
+  return { data, dims };
+}
+
+/**
+ * Boxes, normalised; missing ones are filled with the padding's value.
+ *
+ * @returns float32, (images, boxes, 4), x1, y1, x2, y2 in pixels of the model's image.
+ * @throws RangeError for no boxes at all, another number of images, or coordinates that are not finite.
+ */
+export function prepareBoxes(boxes: NestedList, how: Normalization): { data: Float32Array; dims: number[] } {
+  const dims = nestedDimensions(boxes).slice(0, 2);
+  if (dims.length < 2 || dims.includes(0)) throw wrongValue('at least one box', 'input_boxes', boxes);
+  checkImageCount(boxes, 'input_boxes', how);
+  const data = new Float32Array(dims[0] * dims[1] * 4).fill(how.padValue);
+  boxes.forEach((image, imageIndex) => {
+    const [height, width] = how.sizes[imageIndex];
+    const scales = [scaleOf(width, how), scaleOf(height, how)];
+    (image as NestedList).forEach((item, boxIndex) => {
+      const box = item as number[];
+      const name = `input_boxes[${imageIndex}][${boxIndex}]`;
+      checkFinite(box, name);
+      const normalised = box.map((value, axis) => Math.fround(Math.fround(value) * scales[axis % 2]));
+      checkFinite(normalised, `the normalised ${name}`);
+      data.set(normalised, (imageIndex * dims[1] + boxIndex) * 4);
+    });
+  });
+  return { data, dims: [...dims, 4] };
 }
