@@ -1,4 +1,5 @@
-/** Ending work early by an AbortSignal. */
+/** Long work that shares the event loop, and that an AbortSignal ends early. */
+import { performance } from 'node:perf_hooks';
 
 /**
  * Settles as `promise` does, or rejects with the signal's reason as soon as it is aborted: native work that is under
@@ -24,4 +25,33 @@ export async function abortable<T>(
   } finally {
     signal.removeEventListener('abort', stop);
   }
+}
+
+/** Milliseconds of work between two turns of the event loop: half a frame of a screen. */
+const TURN = 8;
+
+/**
+ * As `items.map(work)`, with a turn of the event loop between items once some milliseconds are used.
+ *
+ * @param items what is worked on, in their order.
+ * @param signal ends it between two turns.
+ * @param work of one item; should take no more than some milliseconds.
+ * @throws what `work` throws; the signal's reason.
+ */
+export async function mapInTurns<T, Result>(
+  items: readonly T[],
+  signal: AbortSignal | null,
+  work: (item: T, index: number) => Result,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  let began = performance.now();
+  for (const [index, item] of items.entries()) {
+    if (performance.now() - began >= TURN) {
+      await new Promise((resolve) => setImmediate(resolve));
+      signal?.throwIfAborted();
+      began = performance.now();
+    }
+    results.push(work(item, index));
+  }
+  return results;
 }

@@ -27,7 +27,7 @@ import {
 import { PythonFloat, toPythonJson } from '../core/json';
 import type { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
-import { checkOptions, checkString, isPlainObject } from '../core/validate';
+import { checkOptions, checkString, isPlainObject } from '../core/options';
 
 /** Options of one call: settings that replace the processor's own for this call, and segmentation maps. */
 export interface Sam3ImageProcessorCallOptions extends Sam3ImageProcessorOptions {

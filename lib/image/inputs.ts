@@ -1,12 +1,13 @@
 /** What the image processor takes as pictures and segmentation maps, flattened and described for native code. */
-import type { TensorData } from '../core/dtype';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { dtypeOfArray, type DType, type TensorData } from '../core/dtype';
 import { describe, typeName } from '../core/errors';
 import type { ChannelDimension } from './options';
-import { callNativeSync, type NativeImage, type NativeTensor } from '../native/binding';
+import { callNativeSync, native, type NativeImage, type NativeTensor } from '../native/binding';
 import { RawImage } from './raw-image';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
-import { isArrayWithDims } from '../core/validate';
+import { isArrayWithDims } from '../core/options';
 
 /**
  * One picture, or a batch in one array: a RawImage; a Tensor or a typed array with dims, of three dimensions (four for
@@ -17,7 +18,7 @@ export type ImageInput = RawImage | Tensor | ArrayWithDims<TensorData> | string 
 /** One picture, a list, or a list of lists (which is flattened). */
 export type ImagesInput = ImageInput | readonly ImageInput[] | readonly (readonly ImageInput[])[];
 
-/** A picture as native code takes it, with the tensor view to dispose of afterwards, if one was made. */
+/** An image as native code takes it, with the tensor to dispose of afterwards, if one was made. */
 export interface PreparedImage {
   native: NativeImage;
   view: NativeTensor | null;
@@ -25,23 +26,12 @@ export interface PreparedImage {
 
 type Pixels = RawImage | Tensor | ArrayWithDims<TensorData>;
 
-const PIXEL_ARRAYS = [
-  Uint8Array,
-  Uint8ClampedArray,
-  Int8Array,
-  Int16Array,
-  Int32Array,
-  BigInt64Array,
-  Float32Array,
-  Float64Array,
-];
-
 function isPixels(value: unknown): value is Pixels {
   return value instanceof RawImage || value instanceof Tensor || isArrayWithDims(value);
 }
 
 function checkArray(array: ArrayWithDims, name: string): void {
-  if (!PIXEL_ARRAYS.some((constructor) => array.data instanceof constructor))
+  if (dtypeOfArray(array.data) === null)
     throw new TypeError(
       `Expected a typed array of 8 to 32-bit or BigInt64 integers, 32- or 64-bit floats for ${name}.data but received ` +
         `${describe(array.data)} of type ${typeName(array.data)}.`,
@@ -149,8 +139,31 @@ function prepareArray({ pixels, index }: Single, format: ChannelDimension | null
   return { native: { data, channels, size, layout, convertRgb: false }, view: null };
 }
 
+/** Bytes that are copied at once: about a millisecond, so that the event loop keeps turning. */
+const PIECE = 8 * 2 ** 20;
+
 /**
- * Pictures or maps, flattened into one list, without copying their pixels.
+ * Puts the pixels of a large image into a native tensor, piece by piece between turns of the event loop: 60 megapixels
+ * copied in one go hold it up for a tenth of a second. Small ones are copied with the call itself. Native code cannot
+ * read the array in place, since a buffer can be transferred away while a job runs.
+ */
+async function upload(image: PreparedImage): Promise<void> {
+  const { data, channels, size } = image.native;
+  if (!ArrayBuffer.isView(data) || data.byteLength <= PIECE) return;
+  const elements = channels * size[0] * size[1];
+  const tensor = callNativeSync(() => new native.Tensor(dtypeOfArray(data) as DType, [elements], null));
+  image.view = tensor;
+  image.native = { ...image.native, data: tensor };
+  const count = Math.floor(PIECE / data.BYTES_PER_ELEMENT);
+  for (let start = 0; start < data.length; start += count) {
+    const piece = data.subarray(start, start + count);
+    callNativeSync(() => tensor.write(start * data.BYTES_PER_ELEMENT, piece));
+    await nextTurn();
+  }
+}
+
+/**
+ * Images or maps, flattened into one list; large ones are put into native memory.
  *
  * @param images what the caller passed.
  * @param name of the argument, for errors.
@@ -177,6 +190,7 @@ export async function prepareImages(
           ? prepareRawImage(single.pixels, convertRgb, format)
           : prepareArray(single, format),
       );
+    for (const image of prepared) await upload(image);
   } catch (error) {
     disposeViews(prepared);
     throw error;
@@ -184,7 +198,7 @@ export async function prepareImages(
   return prepared;
 }
 
-/** Releases the tensor views that prepareImages made. */
+/** Releases the tensors that prepareImages made. */
 export function disposeViews(images: readonly PreparedImage[]): void {
   for (const { view } of images) view?.dispose();
 }

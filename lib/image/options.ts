@@ -2,15 +2,8 @@
 import { wrongType, wrongValue } from '../core/errors';
 import { readSize, type SizeDict, type SizeOption } from './sizes';
 import type { Device, DeviceOption, ReturnTensors } from '../core/types';
-import {
-  checkBoolean,
-  checkDevice,
-  checkInteger,
-  checkNumber,
-  checkOneOf,
-  checkOptions,
-  checkTensorType,
-} from '../core/validate';
+import { checkDevice, checkTensorType } from '../core/device';
+import { checkBoolean, checkInteger, checkNumber, checkOneOf, checkOptions } from '../core/options';
 
 /** Resampling filters by number, as Pillow has them. */
 export const PILImageResampling = Object.freeze({

@@ -2,8 +2,8 @@
 import { disposeViews, prepareImages, type PreparedImage } from './inputs';
 import { resizeMode, type ImageProcessorSettings } from './options';
 import { cropSize, padSize, resizedSize } from './sizes';
-import { uploadImages } from './upload';
-import { callNative, callNativeSync, native, type NativePreprocessOptions } from '../native/binding';
+import { callNative, callNativeSync, native, resolveDevice } from '../native/binding';
+import type { NativePreprocessOptions } from '../native/binding';
 import { Tensor } from '../tensor';
 import type { DType, TensorData } from '../core/dtype';
 import type { ArrayWithDims, ImageSize } from '../core/types';
@@ -22,9 +22,8 @@ function checkChannels(channels: number, mean: number[], std: number[]): void {
   if (std.length !== 1 && std.length !== normalized) refuse(normalized, std.length);
 }
 
-function resolveDevice(wanted: ImageProcessorSettings['device'], images: readonly PreparedImage[]): string {
-  if (wanted === 'auto') return native.runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
-  if (wanted !== null) return wanted;
+function deviceOf(wanted: ImageProcessorSettings['device'], images: readonly PreparedImage[]): string {
+  if (wanted !== null) return resolveDevice(wanted);
   const { data } = images[0].native;
   return data instanceof native.Tensor ? callNativeSync(() => data.device) : 'cpu';
 }
@@ -60,7 +59,7 @@ function planJob(
     pad: settings.do_pad ? { size: settings.pad_size && padSize(settings.pad_size, sizes) } : null,
     outputLayout: settings.data_format === 'channels_last' ? 'HWC' : 'CHW',
     outputDtype,
-    device: resolveDevice(settings.device, images),
+    device: deviceOf(settings.device, images),
   };
 }
 
@@ -75,15 +74,13 @@ async function runJob(
   settings: ImageProcessorSettings,
   outputDtype: DType | null,
 ): Promise<Results> {
-  let uploaded = images;
   try {
-    uploaded = await uploadImages(images);
-    const job = planJob(uploaded, settings, outputDtype);
+    const job = planJob(images, settings, outputDtype);
     const handles = await callNative(() => native.preprocessImages(job));
     const tensors = handles.map((handle) => new Tensor(handle));
     return { tensors, isBatch: tensors[0].dims.length === 4 };
   } finally {
-    disposeViews(uploaded);
+    disposeViews(images);
   }
 }
 

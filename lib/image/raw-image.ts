@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
 import { decodeImage, fetchImageBytes, type DecodeOptions, type DownloadOptions } from './decode';
-import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkString } from '../core/validate';
+import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkString } from '../core/options';
 
 /** Bytes of pixels. */
 export type RawImageData = Uint8Array | Uint8ClampedArray;

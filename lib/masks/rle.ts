@@ -5,7 +5,8 @@
 import { wrongType, wrongValue } from '../core/errors';
 import { checkPixels, type CocoRLE, type Mask, type RLE } from './types';
 import type { ImageSize } from '../core/types';
-import { checkSize, isPlainObject } from '../core/validate';
+import { checkSize } from '../core/device';
+import { isPlainObject } from '../core/options';
 
 /** Runs as they are held: an RLE, or one over a typed array. */
 export interface Runs {

@@ -8,11 +8,12 @@ import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { open_pretrained } from '../checkpoint/pretrained-files';
 import { automaticDtype, find_model_files } from './model-files';
-import { callNative, native } from '../native/binding';
+import { callNative, native, resolveDevice } from '../native/binding';
 import type { NativeLoadOptions, NativeTrackerModel } from '../native/binding';
 import { readConfigDict } from '../checkpoint/settings';
 import type { Device, DeviceMapOption, DeviceOption, DTypeOption } from '../core/types';
-import { checkInteger, checkOneOf, checkOptions, parseDevice, parseDtype } from '../core/validate';
+import { parseDevice, parseDtype } from '../core/device';
+import { checkInteger, checkOneOf, checkOptions } from '../core/options';
 import { count_parameters, initial_weights } from './initialization';
 
 /** How attention is computed: torch's fused kernel, or step by step with its weights at hand. */
@@ -66,11 +67,6 @@ export class ModelSource {
   constructor(fields: ModelSourceFields) {
     this.fields = fields;
   }
-}
-
-function resolveDevice(wanted: Device | 'auto'): Device {
-  if (wanted !== 'auto') return wanted;
-  return native.runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
 }
 
 function attentionOf(wanted: unknown, config: Sam3TrackerConfig): AttentionImplementation {

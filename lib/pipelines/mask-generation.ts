@@ -1,5 +1,5 @@
 /** Segment everything: mirrors transformers' `pipelines/mask_generation.py`. */
-import { Callable } from '../core/callable';
+import { UntypedCallable } from '../core/callable';
 import { wrongType } from '../core/errors';
 import { Sam3ImageProcessor } from '../image/image-processing-sam3';
 import type { Box, CocoRLE, RLE } from '../masks/types';
@@ -28,7 +28,7 @@ import {
   type MaskGenerationModel,
 } from './mask-generation-run';
 import { readImage } from './read-image';
-import { mapInTurns } from '../core/turns';
+import { mapInTurns } from '../core/async';
 
 /** What `masks` holds for each `output_mode`. */
 export interface MaskOutputs {
@@ -120,9 +120,6 @@ type ListCalls = <const Mode extends MaskOutputMode = 'binary'>(
 
 /** The typed calls of the pipeline: see the class. */
 export interface MaskGenerationPipeline extends Calls, ListCalls {}
-
-// Callable's own call signature cannot tell a picture from a list.
-const UntypedCallable = Callable as abstract new () => object;
 
 const isList = (value: unknown): value is readonly RawImageInput[] => Array.isArray(value);
 

@@ -1,7 +1,7 @@
 /** Pictures on their way into a pipeline. */
 import { Sam3TrackerError } from '../core/errors';
 import { RawImage, type RawImageInput } from '../image/raw-image';
-import { abortable } from '../core/cancellation';
+import { abortable } from '../core/async';
 import type { MaskGenerationSettings } from './mask-generation-options';
 
 /**

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { constants, PerformanceObserver } from 'node:perf_hooks';
-import { DTYPES } from '../../lib/core/dtype';
+import {
+  bfloat16ToNumber,
+  DTYPES,
+  float16ToNumber,
+  numberToBfloat16,
+  numberToFloat16,
+} from '../../lib/core/dtype';
 import type { DType } from '../../lib/core/dtype';
-import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../../lib/core/half';
 import { native } from '../../lib/native/binding';
 import { Tensor } from '../../lib/tensor';
 
