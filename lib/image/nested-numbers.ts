@@ -1,37 +1,44 @@
-/**
- * Points, labels and boxes as a caller gives them, to checked nested lists: the private methods of transformers'
- * `Sam3TrackerProcessor`, messages included. No Tensors here: only lists, typed arrays, and arrays with dims.
- */
-import { typeName, wrongType, wrongValue } from '../core/errors';
-import { isArrayWithDims, isPlainObject } from '../core/validate';
+/** Numbers in lists, as sizes and prompts come: nested lists, typed arrays, arrays with dims and Tensors, in any mix. */
+import { wrongType, wrongValue } from '../core/errors';
+import { isArrayWithDims } from '../core/options';
+import { Tensor, numbersOf } from '../tensor';
 import type { ArrayWithDims } from '../core/types';
 
 /** Numbers in nested lists; a typed array, or one with dims, may stand anywhere for a list of its shape. */
 export type NestedNumbers =
   number | bigint | boolean | ArrayBufferView | ArrayWithDims | readonly NestedNumbers[];
 
-/** Nested lists with numbers at the leaves. */
-export type NestedList = (number | NestedList)[];
-
-/** The three kinds of prompts. */
-export type PromptKind = 'points' | 'labels' | 'boxes';
-
-const EXPECTED: Record<PromptKind, { depth: number; format: string; coordinates: number | null }> = {
-  points: {
-    depth: 4,
-    format: '[image level, object level, point level, point coordinates]',
-    coordinates: 2,
-  },
-  labels: { depth: 3, format: '[image level, object level, point level]', coordinates: null },
-  boxes: { depth: 3, format: '[image level, box level, box coordinates]', coordinates: 4 },
-};
+/** What nested numbers have to be: rows of a fixed width, in lists of lists. */
+export interface RowForm {
+  /** Name of the argument, for errors. */
+  name: string;
+  /** What the lists around the rows hold, outermost first: for points images, objects, points. */
+  axes: readonly string[];
+  /** Numbers in a row; null where single numbers stand in place of rows. */
+  width: number | null;
+  /** Whether a row may be empty: it is left out then. */
+  mayBeEmpty?: boolean;
+  /** The error for what is neither a list nor a number; default a TypeError that names the place. */
+  wrongElement?: (value: unknown) => Error;
+  /** The error for a row of another width. */
+  wrongWidth: (width: number, name: string) => Error;
+}
 
 const isTypedArray = (value: unknown): value is ArrayLike<number | bigint> & ArrayBufferView =>
   ArrayBuffer.isView(value) && !(value instanceof DataView);
 
-/** The shape that a typed array or an array with dims has; null for anything else. */
-function dimsOf(value: unknown, name: string): readonly number[] | null {
-  if (isTypedArray(value)) return [value.length];
+const isNumber = (value: unknown): value is number | bigint | boolean =>
+  ['number', 'bigint', 'boolean'].includes(typeof value);
+
+interface NumberArray {
+  dims: readonly number[];
+  elements: ArrayLike<unknown> | Tensor;
+}
+
+/** What stands for a list of numbers, with its shape; null for anything else. */
+function asArray(value: unknown, name: string): NumberArray | null {
+  if (Tensor.isTensor(value)) return { dims: value.dims, elements: value };
+  if (isTypedArray(value)) return { dims: [value.length], elements: value };
   if (!isArrayWithDims(value)) return null;
   const { data, dims } = value;
   if (!Array.isArray(data) && !isTypedArray(data))
@@ -41,166 +48,143 @@ function dimsOf(value: unknown, name: string): readonly number[] | null {
   const count = (dims as number[]).reduce((product, dim) => product * dim, 1);
   if (data.length !== count)
     throw wrongValue(`${count} elements for dims [${dims.join(', ')}]`, `${name}.data`, data.length);
-  return dims as number[];
+  return { dims: dims as number[], elements: data };
 }
 
-/** As Python names the type of a value, in the reference's message. */
-function pythonType(value: unknown): string {
-  if (typeof value === 'string') return "<class 'str'>";
-  if (isPlainObject(value)) return "<class 'dict'>";
-  return `<class '${typeName(value)}'>`;
-}
-
-function leaf(value: unknown, name: string): number {
-  if (typeof value === 'number') return value;
-  if (typeof value === 'bigint' || typeof value === 'boolean') return Number(value);
-  if (value === null || value === undefined) throw wrongType('a number', name, value);
-  throw new TypeError(`Unsupported data type: ${pythonType(value)}`);
-}
-
-/** Nested lists from any mix of lists, typed arrays and arrays with dims (`_convert_to_nested_list`). */
-export function toNestedList(value: unknown, name: string): number | NestedList {
-  if (Array.isArray(value)) return value.map((item, index) => toNestedList(item, `${name}[${index}]`));
-  const dims = dimsOf(value, name);
-  if (dims === null) return leaf(value, name);
-  const data = (isTypedArray(value) ? value : (value as ArrayWithDims).data) as ArrayLike<unknown>;
-  let next = 0;
-  const build = (axis: number): number | NestedList =>
-    axis === dims.length
-      ? leaf(data[next], `${name}.data[${next++}]`)
-      : Array.from({ length: dims[axis] }, () => build(axis + 1));
-  return build(0);
+/** The shape of what stands for a list of numbers; null for anything else. @throws as `Rows`. */
+export function dimsOf(value: unknown, name: string): readonly number[] | null {
+  return asArray(value, name)?.dims ?? null;
 }
 
 /**
- * How deep lists are nested, along the first item of each (`_get_nesting_level`); or where lists may be empty, along the
- * first that has items.
+ * The rows of nested numbers, flattened. Lists may differ in length. Tensors on the CPU are read at once, those on other
+ * devices by `load`; an array without elements costs nothing, whatever its other dims.
  */
-function nestingLevel(value: unknown, name: string, mayBeEmpty: boolean): number {
-  if (Array.isArray(value)) {
-    const items = value as unknown[];
-    const first = (mayBeEmpty && items.find((item) => !Array.isArray(item) || item.length > 0)) || items[0];
-    return items.length === 0 ? 1 : 1 + nestingLevel(first, name, mayBeEmpty);
+export class Rows {
+  /** The largest length at each level above the rows (`_get_nested_dimensions`). */
+  readonly dims: number[];
+  // Indices of each row, one a level, and its numbers; row after row.
+  readonly #places: number[] = [];
+  readonly #values: number[] = [];
+  readonly #form: RowForm;
+  /** Names of the axes, and the width of a row. */
+  readonly #shape: readonly (string | number)[];
+  readonly #pending: { tensor: Tensor; start: number }[] = [];
+
+  /**
+   * Reads and flattens.
+   *
+   * @throws TypeError for anything but lists and arrays of numbers; RangeError for arrays of other dims, and rows of
+   *   another width; Sam3TrackerError DISPOSED.
+   */
+  constructor(value: unknown, form: RowForm) {
+    this.#form = form;
+    this.#shape = form.width === null ? form.axes : [...form.axes, form.width];
+    this.dims = form.axes.map(() => 0);
+    this.#read(value, [], form.name);
   }
-  return dimsOf(value, name)?.length ?? 0;
-}
 
-/**
- * Checks the nesting of one kind of prompt and converts it to nested lists. Mirrors `_validate_single_input`.
- *
- * @param value the prompts of all images.
- * @param kind which prompts.
- * @param mayBeEmpty whether some images may have none.
- * @returns null for a prompt that was not given.
- * @throws RangeError with the reference's message for another nesting or another number of coordinates; TypeError for
- *   anything but lists and arrays of numbers.
- */
-export function validatePrompt(value: unknown, kind: PromptKind, mayBeEmpty = false): NestedList | null {
-  if (value === null || value === undefined) return null;
-  const { depth, format, coordinates } = EXPECTED[kind];
-  const name = `input_${kind}`;
-  const dims = dimsOf(value, name);
-  if (dims !== null) {
-    if (dims.length !== depth)
-      throw new RangeError(
-        `Input ${kind} must be a tensor/array with ${depth} dimensions. The expected nesting format is ${format}. ` +
-          `Got ${dims.length} dimensions.`,
-      );
-    if (coordinates !== null && dims[depth - 1] !== coordinates)
-      throw wrongCoordinates(kind, dims[depth - 1]);
-  } else if (Array.isArray(value)) {
-    const level = nestingLevel(value, name, mayBeEmpty);
-    if (level !== depth)
-      throw new RangeError(
-        `Input ${kind} must be a nested list with ${depth} levels. The expected nesting format is ${format}. ` +
-          `Got ${level} levels.`,
-      );
-  } else {
-    throw wrongType(`a nested list, a Tensor or { data, dims } (${format})`, name, value);
+  /** Whether all numbers are there: false until `load` where Tensors are on other devices. */
+  get isLoaded(): boolean {
+    return this.#pending.length === 0;
   }
-  const list = toNestedList(value, name) as NestedList;
-  checkLevels(list, kind, name, 1);
-  return list;
-}
 
-function wrongCoordinates(kind: PromptKind, count: number): RangeError {
-  const expected = EXPECTED[kind].coordinates;
-  return new RangeError(
-    `Input ${kind} must be a tensor/array with ${expected} as the last dimension, got ${count}.`,
-  );
-}
-
-/** Every item lies at the depth that the first one has: where the reference would stop inside torch, or pad. */
-function checkLevels(list: NestedList, kind: PromptKind, name: string, level: number): void {
-  const { depth, coordinates } = EXPECTED[kind];
-  if (level === depth) {
-    const inner = list.findIndex((item) => typeof item !== 'number');
-    if (inner >= 0) throw wrongType('a number', `${name}[${inner}]`, list[inner]);
-    // A point without coordinates is padding to the reference; one with another number would be filled up silently.
-    const isPadding = kind === 'points' && list.length === 0;
-    if (coordinates !== null && list.length !== coordinates && !isPadding)
-      throw wrongCoordinates(kind, list.length);
-    return;
-  }
-  list.forEach((item, index) => {
-    if (typeof item === 'number')
-      throw wrongType(`a list (${EXPECTED[kind].format})`, `${name}[${index}]`, item);
-    checkLevels(item, kind, `${name}[${index}]`, level + 1);
-  });
-}
-
-/** The largest length at each level (`_get_nested_dimensions`). */
-export function nestedDimensions(list: NestedList): number[] {
-  const dims = [list.length];
-  for (const item of list) {
-    if (typeof item === 'number') continue;
-    nestedDimensions(item).forEach((dim, level) => {
-      dims[level + 1] = Math.max(dims[level + 1] ?? 0, dim);
+  /** Fetches the numbers of Tensors on other devices. @throws as `Tensor.cpu`. */
+  async load(): Promise<void> {
+    const copies = this.#pending.splice(0).map(async ({ tensor, start }) => {
+      using onHost = await tensor.cpu();
+      numbersOf(onHost).forEach((value, index) => (this.#values[start + index] = value));
     });
+    await Promise.all(copies);
   }
-  return dims;
-}
 
-/** Prompts as nested lists, checked against each other. */
-export interface CheckedPrompts {
-  points: NestedList | null;
-  labels: NestedList | null;
-  boxes: NestedList | null;
-}
+  /** How many rows there are, padding left out. */
+  get count(): number {
+    return this.#values.length / (this.#form.width ?? 1);
+  }
 
-/**
- * Checks all prompts of a call, each by itself and against each other, in the reference's order.
- *
- * @throws RangeError with the reference's messages; TypeError as `validatePrompt`.
- */
-export function checkPrompts(
-  input_points: unknown,
-  input_labels: unknown,
-  input_boxes: unknown,
-  allow_ragged_boxes = false,
-): CheckedPrompts {
-  const points = validatePrompt(input_points, 'points');
-  const labels = validatePrompt(input_labels, 'labels');
-  const boxes = validatePrompt(input_boxes, 'boxes', allow_ragged_boxes);
-  if (points && labels) {
-    const pointDims = nestedDimensions(points).slice(0, 3);
-    const labelDims = nestedDimensions(labels).slice(0, 3);
-    if (pointDims.length !== labelDims.length || pointDims.some((dim, level) => dim !== labelDims[level]))
+  /** How many numbers there are once all lists of a level are as long as the longest. */
+  get paddedLength(): number {
+    return this.dims.reduce((product, dim) => product * dim, this.#form.width ?? 1);
+  }
+
+  /** Visits the rows: the numbers of each, its index at every level above it, and where it begins in the padded array. */
+  forEach(visit: (row: number[], place: number[], offset: number) => void): void {
+    const { length } = this.dims;
+    const width = this.#form.width ?? 1;
+    for (let row = 0; row < this.count; row++) {
+      const place = this.#places.slice(row * length, (row + 1) * length);
+      const position = place.reduce((before, index, level) => before * this.dims[level] + index, 0);
+      visit(this.#values.slice(row * width, (row + 1) * width), place, position * width);
+    }
+  }
+
+  #read(value: unknown, place: readonly number[], name: string): void {
+    const { axes, width, mayBeEmpty, wrongWidth } = this.#form;
+    const level = place.length;
+    const array = asArray(value, name);
+    if (array) return this.#readArray(array, place, name);
+    if (level === this.#shape.length) this.#values.push(this.#toNumber(value, name));
+    else if (Array.isArray(value)) {
+      for (let index = 0; index < value.length; index++)
+        this.#read(value[index], [...place, index], `${name}[${index}]`);
+      if (level < axes.length) this.#grow(level, value.length);
+      else if (value.length === 0 && mayBeEmpty) return;
+      else if (value.length !== width) throw wrongWidth(value.length, name);
+    } else this.#refuse(value, `a list, dims (${this.#shape.slice(level).join(', ')}),`, name);
+    if (level === axes.length) this.#places.push(...place);
+  }
+
+  #readArray(array: NumberArray, place: readonly number[], name: string): void {
+    const { axes, width, mayBeEmpty, wrongWidth } = this.#form;
+    const level = place.length;
+    const expected = this.#shape.slice(level);
+    // As nested lists, an array without elements ends at its first axis of length 0.
+    const empty = array.dims.indexOf(0);
+    const dims = empty < 0 ? array.dims : array.dims.slice(0, empty + 1);
+    if (empty < 0 ? dims.length !== expected.length : dims.length > expected.length)
       throw new RangeError(
-        'Input points and labels have inconsistent dimensions. Please ensure they have the same dimensions.',
+        `Expected dims (${expected.join(', ')}) for ${name} but received dims [${array.dims.join(', ')}].`,
       );
+    const above = dims.slice(0, axes.length - level);
+    above.forEach((length, axis) => this.#grow(level + axis, length));
+    const [last] = dims.slice(above.length);
+    if (last !== undefined && last !== width && !(last === 0 && mayBeEmpty)) throw wrongWidth(last, name);
+    if (empty >= 0) return;
+    this.#readElements(array, name);
+    if (level <= axes.length) this.#place(place, above);
   }
-  const maxBoxes = boxes ? (nestedDimensions(boxes)[1] ?? 0) : 0;
-  if (
-    !allow_ragged_boxes &&
-    boxes &&
-    boxes.length >= 2 &&
-    boxes.some((image) => (image as NestedList).length < maxBoxes)
-  )
-    throw new RangeError(
-      'Input boxes have inconsistent dimensions that would require padding, ' +
-        'but boxes cannot be padded due to model limitations. ' +
-        'Please ensure all images have the same number of boxes.',
-    );
-  return { points, labels, boxes };
+
+  #readElements({ dims, elements }: NumberArray, name: string): void {
+    if (Tensor.isTensor(elements)) {
+      if (elements.device === 'cpu') for (const value of numbersOf(elements)) this.#values.push(value);
+      else {
+        this.#pending.push({ tensor: elements, start: this.#values.length });
+        for (let left = dims.reduce((product, dim) => product * dim, 1); left > 0; left--)
+          this.#values.push(0);
+      }
+    } else
+      for (let index = 0; index < elements.length; index++)
+        this.#values.push(this.#toNumber(elements[index], `${name}.data[${index}]`));
+  }
+
+  /** The places of the rows of an array with these dims above its rows, in row-major order. */
+  #place(place: readonly number[], dims: readonly number[]): void {
+    if (dims.length === 0) this.#places.push(...place);
+    else for (let index = 0; index < dims[0]; index++) this.#place([...place, index], dims.slice(1));
+  }
+
+  #toNumber(value: unknown, name: string): number {
+    return isNumber(value) ? Number(value) : this.#refuse(value, 'a number', name);
+  }
+
+  #refuse(value: unknown, what: string, name: string): never {
+    const { wrongElement } = this.#form;
+    const isOther = value !== null && value !== undefined && !Array.isArray(value) && !isNumber(value);
+    throw wrongElement && isOther ? wrongElement(value) : wrongType(what, name, value);
+  }
+
+  #grow(level: number, length: number): void {
+    this.dims[level] = Math.max(this.dims[level], length);
+  }
 }

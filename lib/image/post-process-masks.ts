@@ -1,11 +1,12 @@
 /** Arguments of `post_process_masks` in all the forms that transformers' and transformers.js' users write. */
-import type { DType, TensorData } from '../core/dtype';
-import { describe, wrongType, wrongValue } from '../core/errors';
+import { dtypeOfArray, isFloating, type TensorData } from '../core/dtype';
+import { describe, wrongType } from '../core/errors';
 import { callNative, native } from '../native/binding';
 import type { NativePictureOptions } from '../native/binding';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
-import { checkBoolean, checkNumber, checkOptions, checkSize, isPlainObject } from '../core/validate';
+import { readSizes } from './sizes';
+import { checkBoolean, checkNumber, checkOptions, isPlainObject } from '../core/options';
 
 /** Options of `post_process_masks`. */
 export interface PostProcessMasksOptions {
@@ -77,13 +78,8 @@ export function readPictureOptions(
       nonOverlapping: options.apply_non_overlapping_constraints,
     };
   };
-  // After inputs.to('cuda') the sizes lie there as well.
-  if (original_sizes instanceof Tensor && original_sizes.device !== 'cpu')
-    return original_sizes.cpu().then((onHost) => {
-      using sizes = onHost;
-      return withSizes(readSizes(sizes));
-    });
-  return withSizes(readSizes(original_sizes));
+  const sizes = readSizes(original_sizes, true);
+  return sizes instanceof Promise ? sizes.then(withSizes) : withSizes(sizes);
 }
 
 function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions> {
@@ -114,39 +110,18 @@ function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions
   };
 }
 
-function readSizes(sizes: unknown): ImageSize[] {
-  let rows: unknown[];
-  if (Array.isArray(sizes)) rows = sizes;
-  else if (sizes instanceof Tensor || (isPlainObject(sizes) && 'data' in sizes && 'dims' in sizes)) {
-    const { data, dims } = sizes as ArrayWithDims;
-    if (dims.length !== 2 || dims[1] !== 2 || data.length !== dims[0] * 2)
-      throw wrongValue('dims (images, 2)', 'original_sizes', dims);
-    rows = Array.from({ length: dims[0] }, (_, row) => [Number(data[2 * row]), Number(data[2 * row + 1])]);
-  } else throw wrongType('a list of [height, width] or a Tensor', 'original_sizes', sizes);
-  // As tolist() of the processor's Tensor gives them.
-  const plain = (size: unknown): unknown => (typeof size === 'bigint' ? Number(size) : size);
-  return rows.map((row, index) =>
-    checkSize(Array.isArray(row) ? row.map(plain) : row, `original_sizes[${index}]`),
-  );
-}
-
-const TYPE_OF_ARRAY = new Map<unknown, DType>([
-  [Float32Array, 'float32'],
-  [Float64Array, 'float64'],
-]);
-
 /** The masks of one picture as a Tensor, and whether it was made here. */
 function readMask(mask: unknown, index: number): { tensor: Tensor; isOwn: boolean } {
   let tensor: Tensor;
   if (mask instanceof Tensor) tensor = mask;
   else {
     const { data, dims } = (isPlainObject(mask) ? mask : {}) as Partial<ArrayWithDims<TensorData>>;
-    const type = TYPE_OF_ARRAY.get(data?.constructor);
-    if (data === undefined || dims === undefined || type === undefined)
+    const type = dtypeOfArray(data);
+    if (data === undefined || dims === undefined || type === null || !isFloating(type))
       throw new TypeError('Input masks should be a list of `torch.tensors` or a list of `np.ndarray`');
     tensor = new Tensor(type, data, dims);
   }
-  if (!tensor.type.startsWith('float') && tensor.type !== 'bfloat16')
+  if (!isFloating(tensor.type))
     throw new TypeError(`Expected logits for masks[${index}] but received a Tensor of type ${tensor.type}.`);
   if (tensor.dims.length !== 4)
     throw new RangeError(

@@ -1,7 +1,8 @@
 /** Sizes as transformers writes them (`SizeDict`, `get_size_dict`), and the sizes that resizing and cropping give. */
 import { wrongType, wrongValue } from '../core/errors';
+import { Rows, type RowForm } from './nested-numbers';
 import type { ImageSize } from '../core/types';
-import { checkInteger, isPlainObject } from '../core/validate';
+import { checkInteger, checkNumber, isPlainObject } from '../core/options';
 
 const SIZE_KEYS = ['height', 'width', 'longest_edge', 'shortest_edge', 'max_height', 'max_width'] as const;
 
@@ -174,4 +175,42 @@ export function padSize(size: SizeDict, images: readonly ImageSize[]): ImageSize
           `Got pad_size=(${height}, ${width}), image_size=torch.Size([${image[0]}, ${image[1]}]).`,
       );
   return [height, width];
+}
+
+const SIZES: RowForm = {
+  name: 'original_sizes',
+  axes: ['images'],
+  width: 2,
+  wrongWidth: (width, name) =>
+    new RangeError(`Expected [height, width] for ${name} but received ${width} numbers.`),
+};
+
+/**
+ * The original sizes of images in every form that callers write: nested lists, Tensors and typed arrays.
+ *
+ * @param value [height, width] of each image in pixels.
+ * @param areIntegers whether sizes have to be integers.
+ * @returns the sizes; a promise of them only where a Tensor is on another device.
+ * @throws TypeError and RangeError as `Rows`; RangeError for sizes that are not positive.
+ */
+export function readSizes(value: unknown, areIntegers: boolean): ImageSize[] | Promise<ImageSize[]> {
+  const rows = new Rows(value, SIZES);
+  const checked = (): ImageSize[] => {
+    const sizes: ImageSize[] = [];
+    rows.forEach(([height, width], [index]) => {
+      const name = `original_sizes[${index}]`;
+      sizes.push([
+        checkSide(height, `${name}[0] (height)`, areIntegers),
+        checkSide(width, `${name}[1] (width)`, areIntegers),
+      ]);
+    });
+    return sizes;
+  };
+  return rows.isLoaded ? checked() : rows.load().then(checked);
+}
+
+function checkSide(value: number, name: string, isInteger: boolean): number {
+  if (isInteger) return checkInteger(value, name, { min: 1 });
+  if (checkNumber(value, name) <= 0) throw wrongValue('a positive number', name, value);
+  return value;
 }

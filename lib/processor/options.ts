@@ -5,10 +5,10 @@ import { wrongValue } from '../core/errors';
 import type { ImagesInput } from '../image/inputs';
 import type { Sam3ImageProcessorOptions } from '../image/options';
 import { IMAGE_PROCESSOR_OPTIONS } from '../image/options';
-import type { NestedNumbers } from './prompts';
+import type { NestedNumbers } from '../image/nested-numbers';
 import type { Tensor } from '../tensor';
 import type { ArrayWithDims, ReturnTensors } from '../core/types';
-import { checkOptions, isArrayWithDims, isPlainObject } from '../core/validate';
+import { checkOptions, isArrayWithDims, isPlainObject } from '../core/options';
 
 /** A prompt: nested lists, in which Tensors, typed arrays and arrays with dims may stand for lists of their shape. */
 export type PromptInput = Tensor | NestedNumbers | readonly PromptInput[];

@@ -2,9 +2,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BatchEncoding, type BatchField, type BatchFields } from './batch-encoding';
-import { Callable } from '../core/callable';
+import { UntypedCallable } from '../core/callable';
 import type { DType, TensorData } from '../core/dtype';
-import { typeName } from '../core/errors';
+import { typeName, wrongValue } from '../core/errors';
 import { open_pretrained } from '../checkpoint/pretrained-files';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
@@ -12,6 +12,7 @@ import { Sam3ImageProcessor, type ImageFeatures } from '../image/image-processin
 import { type ImagesInput } from '../image/inputs';
 import { type MasksInput, type SizesInput } from '../image/post-process-masks';
 import { IMAGE_PROCESSOR_OPTIONS } from '../image/options';
+import { readSizes } from '../image/sizes';
 import type { PostProcessArguments } from '../image/post-process-masks';
 import {
   checkWithoutImages,
@@ -21,23 +22,21 @@ import {
   type Sam3TrackerProcessorOptions,
   type Sam3TrackerProcessorSettings,
 } from './options';
-import { prepareBoxes, prepareLabels, preparePoints, type Normalization } from './prompt-arrays';
-import { checkPrompts, type CheckedPrompts } from './prompts';
-import { checkSizesAgainst, hostArrays, readSizes, replaceTensors, sizesArray } from './prompt-tensors';
+import {
+  checkSizesAgainst,
+  prepareCoordinates,
+  prepareLabels,
+  readPrompts,
+  sizesArray,
+  type Normalization,
+  type Prompts,
+} from './prompts';
 import { toPythonJson } from '../core/json';
 import { readImageProcessorConfig, readProcessorConfig } from '../checkpoint/settings';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize, ReturnTensors } from '../core/types';
-import {
-  checkInteger,
-  checkOptions,
-  checkReturnTensors,
-  checkString,
-  optionalBoolean,
-} from '../core/validate';
-
-// Callable's own call signature, which has no way to infer results, would let any arguments compile.
-const UntypedCallable = Callable as abstract new () => object;
+import { checkReturnTensors } from '../core/device';
+import { checkInteger, checkOptions, checkString, optionalBoolean } from '../core/options';
 
 /** The typed calls of a processor: see the class. */
 export interface Sam3TrackerProcessor {
@@ -170,16 +169,20 @@ export class Sam3TrackerProcessor extends UntypedCallable {
     if (given.images === null && given.original_sizes === null)
       throw new RangeError('Either images or original_sizes must be provided');
     const kind = checkReturnTensors(given.return_tensors);
-    const { input_points, input_labels, input_boxes, original_sizes } = given;
-    const host = await hostArrays([input_points, input_labels, input_boxes, original_sizes]);
-    // Checked before the pictures are touched, which take the time.
-    const prompts = checkPrompts(
-      replaceTensors(input_points, host),
-      replaceTensors(input_labels, host),
-      replaceTensors(input_boxes, host),
+    // Checked before the images are touched, which take the time.
+    const prompts = readPrompts(
+      given.input_points,
+      given.input_labels,
+      given.input_boxes,
       optionalBoolean(given.allow_ragged_boxes, 'allow_ragged_boxes', false),
     );
-    const named = given.original_sizes === null ? null : readSizes(replaceTensors(original_sizes, host));
+    const [named] = await Promise.all([
+      given.original_sizes === null ? null : readSizes(given.original_sizes, false),
+      prompts.points?.load(),
+      prompts.labels?.load(),
+      prompts.boxes?.load(),
+    ]);
+    if (named?.length === 0) throw wrongValue('the size of at least one image', 'original_sizes', named);
     if (given.images === null) {
       checkWithoutImages(given);
       return this.#encode({}, named as ImageSize[], prompts, given.return_tensors);
@@ -202,13 +205,13 @@ export class Sam3TrackerProcessor extends UntypedCallable {
   #encode(
     fields: Omit<BatchFields<BatchField>, 'original_sizes'>,
     sizes: readonly ImageSize[],
-    prompts: CheckedPrompts,
+    prompts: Prompts,
     return_tensors: ReturnTensors | null | undefined,
   ): BatchEncoding<BatchField> {
     const how = this.#normalization(sizes, prompts, return_tensors === 'pt' ? 'reciprocal' : 'exact');
-    const points = prompts.points && preparePoints(prompts.points, how);
+    const points = prompts.points && prepareCoordinates(prompts.points, 'points', how);
     const labels = prompts.labels && prepareLabels(prompts.labels, how);
-    const boxes = prompts.boxes && prepareBoxes(prompts.boxes, how);
+    const boxes = prompts.boxes && prepareCoordinates(prompts.boxes, 'boxes', how);
     const asField = (type: DType, array: ArrayWithDims<TensorData> | null): BatchField | undefined =>
       array === null ? undefined : return_tensors === 'np' ? array : new Tensor(type, array.data, array.dims);
     const { type, ...original } = sizesArray(sizes, return_tensors === 'np');
@@ -223,7 +226,7 @@ export class Sam3TrackerProcessor extends UntypedCallable {
 
   #normalization(
     sizes: readonly ImageSize[],
-    { points, boxes }: CheckedPrompts,
+    { points, boxes }: Prompts,
     division: Normalization['division'],
   ): Normalization {
     if (this.target_size === null && (points || boxes))

@@ -1,13 +1,151 @@
-/** Checked points, labels and boxes to the padded, normalised arrays that the model takes. */
-import { describe, wrongValue } from '../core/errors';
-import { nestedDimensions, type NestedList } from './prompts';
+/**
+ * Points, labels and boxes as a caller gives them, to the padded and normalised arrays that the model takes: the private
+ * methods of transformers' `Sam3TrackerProcessor`, messages included.
+ */
+import { describe, typeName, wrongType, wrongValue } from '../core/errors';
+import { isPlainObject } from '../core/options';
+import { Rows, dimsOf, type RowForm } from '../image/nested-numbers';
+import type { ArrayWithDims, ImageSize } from '../core/types';
+
+/** The three kinds of prompts. */
+export type PromptKind = 'points' | 'labels' | 'boxes';
+
+/** As Python names the type of a value, in the reference's message. */
+function pythonType(value: unknown): string {
+  if (typeof value === 'string') return "<class 'str'>";
+  if (isPlainObject(value)) return "<class 'dict'>";
+  return `<class '${typeName(value)}'>`;
+}
+
+const formOf = (kind: PromptKind, axes: string[], width: number | null): RowForm => ({
+  name: `input_${kind}`,
+  axes,
+  width,
+  // A point without coordinates is padding to the reference.
+  mayBeEmpty: kind === 'points',
+  wrongElement: (value) => new TypeError(`Unsupported data type: ${pythonType(value)}`),
+  wrongWidth: (found) =>
+    new RangeError(`Input ${kind} must be a tensor/array with ${width} as the last dimension, got ${found}.`),
+});
+
+const FORMS: Record<PromptKind, RowForm & { format: string }> = {
+  points: {
+    ...formOf('points', ['images', 'objects', 'points'], 2),
+    format: '[image level, object level, point level, point coordinates]',
+  },
+  labels: {
+    ...formOf('labels', ['images', 'objects', 'points'], null),
+    format: '[image level, object level, point level]',
+  },
+  boxes: {
+    ...formOf('boxes', ['images', 'boxes'], 4),
+    format: '[image level, box level, box coordinates]',
+  },
+};
 
 /** -10 padding, -1 no point, 0 background, 1 foreground, 2 and 3 corners of a box. */
 const LABELS = [-10, -1, 0, 1, 2, 3];
 
+/** Most numbers of one kind of prompt, padding included: a gigabyte of float32. */
+const MOST_NUMBERS = 2 ** 28;
+
+/**
+ * How deep lists are nested, along the first item of each (`_get_nesting_level`); or where lists may be empty, along the
+ * first that has items.
+ */
+function nestingLevel(value: unknown, name: string, mayBeEmpty: boolean): number {
+  if (!Array.isArray(value)) return dimsOf(value, name)?.length ?? 0;
+  const items = value as unknown[];
+  const first = (mayBeEmpty && items.find((item) => !Array.isArray(item) || item.length > 0)) || items[0];
+  return items.length === 0 ? 1 : 1 + nestingLevel(first, name, mayBeEmpty);
+}
+
+/**
+ * Reads one kind of prompt and checks its nesting. Mirrors `_validate_single_input`.
+ *
+ * @param value the prompts of all images.
+ * @param kind which prompts.
+ * @param mayBeEmpty whether some images may have none.
+ * @returns null for a prompt that was not given.
+ * @throws RangeError with the reference's message for another nesting or another number of coordinates; else as `Rows`.
+ */
+export function readPrompt(value: unknown, kind: PromptKind, mayBeEmpty = false): Rows | null {
+  if (value === null || value === undefined) return null;
+  const form = FORMS[kind];
+  const { name, axes, width, format } = form;
+  const depth = axes.length + (width === null ? 0 : 1);
+  const dims = dimsOf(value, name);
+  if (dims !== null) {
+    if (dims.length !== depth)
+      throw new RangeError(
+        `Input ${kind} must be a tensor/array with ${depth} dimensions. The expected nesting format is ${format}. ` +
+          `Got ${dims.length} dimensions.`,
+      );
+    if (width !== null && dims[depth - 1] !== width) throw form.wrongWidth(dims[depth - 1], name);
+  } else if (Array.isArray(value)) {
+    const level = nestingLevel(value, name, mayBeEmpty);
+    if (level !== depth)
+      throw new RangeError(
+        `Input ${kind} must be a nested list with ${depth} levels. The expected nesting format is ${format}. ` +
+          `Got ${level} levels.`,
+      );
+  } else {
+    throw wrongType(`a nested list, a Tensor or { data, dims } (${format})`, name, value);
+  }
+  return new Rows(value, form);
+}
+
+/** Prompts, checked against each other; null for those that were not given. */
+export interface Prompts {
+  points: Rows | null;
+  labels: Rows | null;
+  boxes: Rows | null;
+}
+
+/**
+ * Reads all prompts of a call and checks each by itself and against each other, in the reference's order.
+ *
+ * @throws RangeError with the reference's messages, and for prompts without any point or box; else as `readPrompt`.
+ */
+export function readPrompts(
+  input_points: unknown,
+  input_labels: unknown,
+  input_boxes: unknown,
+  allow_ragged_boxes = false,
+): Prompts {
+  const points = readPrompt(input_points, 'points');
+  const labels = readPrompt(input_labels, 'labels');
+  const boxes = readPrompt(input_boxes, 'boxes', allow_ragged_boxes);
+  if (points && labels && points.dims.some((dim, level) => dim !== labels.dims[level]))
+    throw new RangeError(
+      'Input points and labels have inconsistent dimensions. Please ensure they have the same dimensions.',
+    );
+  if (!allow_ragged_boxes && boxes && boxes.count < boxes.dims[0] * boxes.dims[1])
+    throw new RangeError(
+      'Input boxes have inconsistent dimensions that would require padding, ' +
+        'but boxes cannot be padded due to model limitations. ' +
+        'Please ensure all images have the same number of boxes.',
+    );
+  for (const [name, rows] of Object.entries({ input_points: points, input_labels: labels }))
+    checkDims(rows, name, 'at least one point of one object of one image');
+  checkDims(boxes, 'input_boxes', 'at least one box');
+  return { points, labels, boxes };
+}
+
+function checkDims(rows: Rows | null, name: string, least: string): void {
+  if (!rows) return;
+  const dims = rows.dims.join(', ');
+  if (rows.dims.includes(0))
+    throw new RangeError(`Expected ${least} for ${name} but received dims [${dims}].`);
+  if (rows.paddedLength > MOST_NUMBERS)
+    throw new RangeError(
+      `Expected at most ${MOST_NUMBERS} numbers for ${name} but received dims [${dims}], which lists are padded to.`,
+    );
+}
+
 /** How coordinates are scaled to the model's image. */
 export interface Normalization {
-  /** [height, width] of each picture in pixels. */
+  /** [height, width] of each image in pixels. */
   sizes: readonly (readonly [number, number])[];
   /** Side of the model's square image in pixels. */
   targetSize: number;
@@ -27,125 +165,112 @@ function scaleOf(size: number, { targetSize, division }: Normalization): number 
     : Math.fround(Math.fround(1 / Math.fround(size)) * Math.fround(targetSize));
 }
 
-function checkFinite(values: readonly number[], name: string): void {
+function checkFinite(values: readonly number[], name: string, place: readonly number[]): void {
   const index = values.findIndex((value) => !Number.isFinite(Math.fround(value)));
-  if (index >= 0) throw wrongValue('finite coordinates (float32)', `${name}[${index}]`, values[index]);
+  if (index >= 0)
+    throw wrongValue(
+      'finite coordinates (float32)',
+      `${name}[${[...place, index].join('][')}]`,
+      values[index],
+    );
 }
 
-function checkImageCount(list: NestedList, name: string, { sizes }: Pick<Normalization, 'sizes'>): void {
-  if (list.length !== sizes.length)
+function checkImageCount({ dims: [count] }: Rows, name: string, sizes: readonly unknown[]): void {
+  if (count !== sizes.length)
     throw new RangeError(
-      `${name} is for ${list.length} image${list.length === 1 ? '' : 's'}, but there ${
+      `${name} is for ${count} image${count === 1 ? '' : 's'}, but there ${
         sizes.length === 1 ? 'is 1 image' : `are ${sizes.length} images`
       }.`,
     );
 }
 
-/** Visits the cells of a padded (images, objects, points) block in row-major order; null where there is padding. */
-function forEachCell(
-  list: NestedList,
-  dims: number[],
-  visit: (cell: number | NestedList | null, at: number[]) => void,
-): void {
-  for (let image = 0; image < dims[0]; image++)
-    for (let object = 0; object < dims[1]; object++)
-      for (let point = 0; point < dims[2]; point++) {
-        const objects = list[image] as NestedList;
-        const points = objects[object] as NestedList | undefined;
-        visit(points?.[point] ?? null, [image, object, point]);
-      }
-}
-
-function paddedDims(list: NestedList, name: string): number[] {
-  const dims = nestedDimensions(list).slice(0, 3);
-  if (dims.length < 3 || dims.includes(0))
-    throw wrongValue('at least one point of one object of one image', name, list);
-  return dims;
-}
-
 /**
- * Points, padded and normalised.
+ * Points or boxes, padded and normalised. Mirrors `_pad_nested_list` and `_normalize_tensor_coordinates`.
  *
- * @returns float32, (images, objects, points, 2), x then y in pixels of the model's image.
- * @throws RangeError for no points at all, another number of images, or coordinates that are not finite.
+ * @returns float32, (images, objects, points, 2) or (images, boxes, 4): x before y, in pixels of the model's image.
+ * @throws RangeError for another number of images, or coordinates that are not finite.
  */
-export function preparePoints(
-  points: NestedList,
+export function prepareCoordinates(
+  rows: Rows,
+  kind: 'points' | 'boxes',
   how: Normalization,
-): { data: Float32Array; dims: number[] } {
-  const dims = paddedDims(points, 'input_points');
-  checkImageCount(points, 'input_points', how);
-  const data = new Float32Array(dims[0] * dims[1] * dims[2] * 2);
+): ArrayWithDims<Float32Array> {
+  const { name, width } = FORMS[kind];
+  checkImageCount(rows, name, how.sizes);
   const pad = Math.fround(how.padValue);
-  let next = 0;
-  forEachCell(points, dims, (cell, at) => {
-    const given = cell as [number, number] | [] | null;
-    let [x, y] = [pad, pad];
-    if (given !== null && given.length === 2) {
-      checkFinite(given, `input_points[${at.join('][')}]`);
-      [x, y] = [Math.fround(given[0]), Math.fround(given[1])];
-      // The reference leaves a point alone where either coordinate has the padding's value.
-      if (x !== pad && y !== pad) {
-        const [height, width] = how.sizes[at[0]];
-        x = Math.fround(x * scaleOf(width, how));
-        y = Math.fround(y * scaleOf(height, how));
-        checkFinite([x, y], `the normalised input_points[${at.join('][')}]`);
-      }
-    }
-    data[next++] = x;
-    data[next++] = y;
+  const scales = how.sizes.map(([height, width]) => [scaleOf(width, how), scaleOf(height, how)]);
+  const data = new Float32Array(rows.paddedLength).fill(pad);
+  rows.forEach((given, place, offset) => {
+    checkFinite(given, name, place);
+    const row = given.map(Math.fround);
+    // The reference leaves a point alone where either coordinate has the padding's value.
+    if (kind === 'boxes' || !row.includes(pad))
+      row.forEach((value, axis) => (row[axis] = Math.fround(value * scales[place[0]][axis % 2])));
+    checkFinite(row, `the normalised ${name}`, place);
+    data.set(row, offset);
   });
-  return { data, dims: [...dims, 2] };
+  return { data, dims: [...rows.dims, width as number] };
 }
 
 /**
  * Labels, padded.
  *
  * @returns int64, (images, objects, points).
- * @throws RangeError for no labels at all, another number of images, or a label that is not -10, -1, 0, 1, 2 or 3 (or
- *   the padding's value).
+ * @throws RangeError for another number of images, or a label that is not -10, -1, 0, 1, 2 or 3 (or the padding's value).
  */
 export function prepareLabels(
-  labels: NestedList,
-  how: Pick<Normalization, 'sizes' | 'padValue'>,
-): { data: BigInt64Array; dims: number[] } {
-  const dims = paddedDims(labels, 'input_labels');
-  checkImageCount(labels, 'input_labels', how);
-  const data = new BigInt64Array(dims[0] * dims[1] * dims[2]);
-  let next = 0;
-  forEachCell(labels, dims, (cell, at) => {
-    const label = (cell as number | null) ?? how.padValue;
-    if (label !== how.padValue && !LABELS.includes(label))
+  rows: Rows,
+  { sizes, padValue }: Pick<Normalization, 'sizes' | 'padValue'>,
+): ArrayWithDims<BigInt64Array> {
+  const { name } = FORMS.labels;
+  checkImageCount(rows, name, sizes);
+  const data = new BigInt64Array(rows.paddedLength).fill(BigInt(padValue));
+  rows.forEach(([label], place, offset) => {
+    if (label !== padValue && !LABELS.includes(label))
       throw new RangeError(
-        `Expected one of ${LABELS.join(', ')} for input_labels[${at.join('][')}] but received ${describe(label)}.`,
+        `Expected one of ${LABELS.join(', ')} for ${name}[${place.join('][')}] but received ${describe(label)}.`,
       );
-    data[next++] = BigInt(label);
+    data[offset] = BigInt(label);
   });
-  return { data, dims };
+  return { data, dims: rows.dims };
 }
 
 /**
- * Boxes, normalised; missing ones are filled with the padding's value.
+ * Checks the sizes that the image processor found against the images and the sizes that were named beside them.
  *
- * @returns float32, (images, boxes, 4), x1, y1, x2, y2 in pixels of the model's image.
- * @throws RangeError for no boxes at all, another number of images, or coordinates that are not finite.
+ * @throws RangeError with the reference's message where nested lists of images hide their number; RangeError for named
+ *   sizes that the images do not have, which the reference drops.
  */
-export function prepareBoxes(boxes: NestedList, how: Normalization): { data: Float32Array; dims: number[] } {
-  const dims = nestedDimensions(boxes).slice(0, 2);
-  if (dims.length < 2 || dims.includes(0)) throw wrongValue('at least one box', 'input_boxes', boxes);
-  checkImageCount(boxes, 'input_boxes', how);
-  const data = new Float32Array(dims[0] * dims[1] * 4).fill(how.padValue);
-  boxes.forEach((image, imageIndex) => {
-    const [height, width] = how.sizes[imageIndex];
-    const scales = [scaleOf(width, how), scaleOf(height, how)];
-    (image as NestedList).forEach((item, boxIndex) => {
-      const box = item as number[];
-      const name = `input_boxes[${imageIndex}][${boxIndex}]`;
-      checkFinite(box, name);
-      const normalised = box.map((value, axis) => Math.fround(Math.fround(value) * scales[axis % 2]));
-      checkFinite(normalised, `the normalised ${name}`);
-      data.set(normalised, (imageIndex * dims[1] + boxIndex) * 4);
-    });
-  });
-  return { data, dims: [...dims, 4] };
+export function checkSizesAgainst(
+  sizes: readonly ImageSize[],
+  images: unknown,
+  named: readonly ImageSize[] | null,
+): void {
+  if (Array.isArray(images) && sizes.length !== 1 && sizes.length !== images.length)
+    throw new RangeError(
+      'original_sizes must be of length 1 or len(images). If you are passing a single image, you must pass a single ' +
+        'original_size.',
+    );
+  if (named === null) return;
+  const agrees =
+    named.length === sizes.length &&
+    named.every(([height, width], index) => height === sizes[index][0] && width === sizes[index][1]);
+  if (!agrees)
+    throw new RangeError(
+      `original_sizes ${describe(named)} are not the sizes of the images, ${describe(sizes)}. Leave them out.`,
+    );
+}
+
+/** Sizes as the field that is returned: int64, or, where one is no integer, as torch and NumPy read floats. */
+export function sizesArray(
+  sizes: readonly ImageSize[],
+  asNumPy: boolean,
+): ArrayWithDims<BigInt64Array | Float32Array | Float64Array> & { type: 'int64' | 'float32' | 'float64' } {
+  const values = sizes.flat();
+  const dims = [sizes.length, 2];
+  if (values.every(Number.isInteger))
+    return { type: 'int64', data: BigInt64Array.from(values.map(BigInt)), dims };
+  return asNumPy
+    ? { type: 'float64', data: Float64Array.from(values), dims }
+    : { type: 'float32', data: Float32Array.from(values), dims };
 }
