@@ -1,4 +1,4 @@
-/** What the image processor takes as pictures and segmentation maps, flattened and described for native code. */
+/** What the image processor takes as images and segmentation maps, flattened and described for native code. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { dtypeOfArray, type DType, type TensorData } from '../core/dtype';
 import { describe, typeName } from '../core/errors';
@@ -10,12 +10,12 @@ import type { ArrayWithDims, ImageSize } from '../core/types';
 import { isArrayWithDims } from '../core/options';
 
 /**
- * One picture, or a batch in one array: a RawImage; a Tensor or a typed array with dims, of three dimensions (four for
+ * One image, or a batch in one array: a RawImage; a Tensor or a typed array with dims, of three dimensions (four for
  * a batch); a path or a URL that RawImage.read takes.
  */
 export type ImageInput = RawImage | Tensor | ArrayWithDims<TensorData> | string | URL;
 
-/** One picture, a list, or a list of lists (which is flattened). */
+/** One image, a list, or a list of lists (which is flattened). */
 export type ImagesInput = ImageInput | readonly ImageInput[] | readonly (readonly ImageInput[])[];
 
 /** An image as native code takes it, with the tensor to dispose of afterwards, if one was made. */
@@ -107,7 +107,7 @@ function prepareRawImage(
   format: ChannelDimension | null,
 ): PreparedImage {
   const { data, channels, height, width } = image;
-  // The reference finds out the layout of pictures too, and knows grey and RGB only.
+  // The reference finds out the layout of images too, and knows grey and RGB only.
   if (!convertRgb && format === null && channels % 2 === 0)
     throw new RangeError(
       `Unable to infer channel dimension format: the image has ${channels} channels. Set do_convert_rgb, or take rgb().`,
@@ -122,10 +122,10 @@ function prepareArray({ pixels, index }: Single, format: ChannelDimension | null
   if (isMap) dims = [1, ...dims];
   if (dims.length !== 3)
     throw new RangeError(
-      `Expected pictures of three dimensions but received dims [${array.dims.join(', ')}].`,
+      `Expected images of three dimensions but received dims [${array.dims.join(', ')}].`,
     );
   if (dims.includes(0))
-    throw new RangeError(`Expected pictures with pixels but received dims [${array.dims.join(', ')}].`);
+    throw new RangeError(`Expected images with pixels but received dims [${array.dims.join(', ')}].`);
   const known = format === 'channels_last' ? 'HWC' : 'CHW';
   const layout = isMap ? 'CHW' : format === null ? inferLayout(dims) : known;
   const [height, width, channels] = layout === 'HWC' ? dims : [dims[1], dims[2], dims[0]];
@@ -167,10 +167,10 @@ async function upload(image: PreparedImage): Promise<void> {
  *
  * @param images what the caller passed.
  * @param name of the argument, for errors.
- * @param expected dimensions of one array: 3 for pictures, 2 for maps.
+ * @param expected dimensions of one array: 3 for images, 2 for maps.
  * @param convertRgb whether RawImages become RGB.
  * @param format layout of arrays, or null to find it out.
- * @throws TypeError for what is no picture; RangeError, with transformers' messages where it has them, for other
+ * @throws TypeError for what is no image; RangeError, with transformers' messages where it has them, for other
  *   nestings and dims, and for an empty list; what RawImage.read throws.
  */
 export async function prepareImages(

@@ -16,16 +16,16 @@ export interface PostProcessMasksOptions {
   binarize?: boolean;
   /** Fill holes of at most so many low-resolution pixels. Default 0: none. */
   max_hole_area?: number;
-  /** Remove specks of at most so many low-resolution pixels. Default 0: none. */
+  /** Remove sprinkles of at most so many low-resolution pixels. Default 0: none. */
   max_sprinkle_area?: number;
-  /** Where objects of one picture overlap, keep the one with the highest logit. Default false. */
+  /** Where objects of one image overlap, keep the one with the highest logit. Default false. */
   apply_non_overlapping_constraints?: boolean;
 }
 
-/** (images, objects, masks, height, width) in one Tensor, or (objects, masks, height, width) for each picture. */
+/** (images, objects, masks, height, width) in one Tensor, or (objects, masks, height, width) for each image. */
 export type MasksInput = Tensor | readonly (Tensor | ArrayWithDims<TensorData>)[];
 
-/** [height, width] in pixels of each picture: lists, or a Tensor or typed array of dims (images, 2). */
+/** [height, width] in pixels of each image: lists, or a Tensor or typed array of dims (images, 2). */
 export type SizesInput = readonly ImageSize[] | Tensor | ArrayWithDims;
 
 /** The arguments after masks and sizes: see Sam3ImageProcessor.post_process_masks. */
@@ -48,17 +48,17 @@ const OPTION_NAMES = [
   'apply_non_overlapping_constraints',
 ] as const;
 
-// transformers.js' users pass it by name, too; the sizes of resized pictures matter only where a ratio is kept.
+// transformers.js' users pass it by name, too; the sizes of resized images matter only where a ratio is kept.
 const IGNORED_NAME = 'reshaped_input_sizes';
 
 /**
- * Checks sizes of pictures and what follows them.
+ * Checks sizes of images and what follows them.
  *
- * @param original_sizes [height, width] of each picture.
+ * @param original_sizes [height, width] of each image.
  * @param args what follows the sizes in a call of post_process_masks.
- * @param count how many pictures there are.
+ * @param count how many images there are.
  */
-export function readPictureOptions(
+export function readPostProcessOptions(
   original_sizes: SizesInput,
   args: readonly unknown[],
   count: number,
@@ -110,7 +110,7 @@ function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions
   };
 }
 
-/** The masks of one picture as a Tensor, and whether it was made here. */
+/** The masks of one image as a Tensor, and whether it was made here. */
 function readMask(mask: unknown, index: number): { tensor: Tensor; isOwn: boolean } {
   let tensor: Tensor;
   if (mask instanceof Tensor) tensor = mask;
@@ -134,7 +134,7 @@ function readMask(mask: unknown, index: number): { tensor: Tensor; isOwn: boolea
  * Checks the arguments and runs the job; see Sam3ImageProcessor.post_process_masks.
  *
  * @param masks logits.
- * @param original_sizes [height, width] of each picture.
+ * @param original_sizes [height, width] of each image.
  * @param args what follows them.
  */
 export async function postProcessMasks(
@@ -145,7 +145,7 @@ export async function postProcessMasks(
   const isBatch = masks instanceof Tensor;
   if (!isBatch && !Array.isArray(masks)) throw wrongType('a Tensor or a list of Tensors', 'masks', masks);
   const count = isBatch ? (masks.dims[0] ?? 0) : masks.length;
-  const read = readPictureOptions(original_sizes, args, count);
+  const read = readPostProcessOptions(original_sizes, args, count);
   // Not awaited where it need not be: until the first wait nobody can dispose of the masks.
   const pictures = read instanceof Promise ? await read : read;
   const own: Tensor[] = [];

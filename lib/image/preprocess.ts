@@ -1,4 +1,4 @@
-/** One run of the image processor: checked settings and pictures to one native job, and its results back. */
+/** One run of the image processor: checked settings and images to one native job, and its results back. */
 import { disposeViews, prepareImages, type PreparedImage } from './inputs';
 import { resizeMode, type ImageProcessorSettings } from './options';
 import { cropSize, padSize, resizedSize } from './sizes';
@@ -116,7 +116,7 @@ async function packResults(
 }
 
 /**
- * Pictures to pixel values. Mirrors `Sam3ImageProcessor._preprocess_image_like_inputs`.
+ * Images to pixel values. Mirrors `Sam3ImageProcessor._preprocess_image_like_inputs`.
  *
  * @param images what the caller passed.
  * @param settings checked, by themselves and together.
@@ -156,7 +156,7 @@ export async function preprocessMaps(maps: unknown, settings: ImageProcessorSett
   const { tensors, isBatch } = await runJob(prepared, mapSettings, 'int64');
   const channel = isBatch ? 1 : 0;
   const labels = tensors.map((tensor) => {
-    // Maps have one channel, which labels go without; transformers keeps those of a picture in colours.
+    // Maps have one channel, which labels go without; transformers keeps those of a colour image.
     if (tensor.dims[channel] !== 1) return tensor;
     const squeezed = tensor.squeeze(channel);
     tensor.dispose();

@@ -16,15 +16,15 @@ const VALID_KEY_SETS = [
 
 /** A size by its keys, in pixels: height and width; shortest_edge (and longest_edge); or max_height and max_width. */
 export interface SizeDict {
-  /** With `width`: the exact size, whatever the picture's aspect ratio. */
+  /** With `width`: the exact size, whatever the image's aspect ratio. */
   height?: number;
   /** With `height`. */
   width?: number;
-  /** The picture's longer side becomes at most this, its aspect ratio kept. */
+  /** The image's longer side becomes at most this, its aspect ratio kept. */
   longest_edge?: number;
-  /** The picture's shorter side becomes this, its aspect ratio kept. */
+  /** The image's shorter side becomes this, its aspect ratio kept. */
   shortest_edge?: number;
-  /** With `max_width`: the largest size of the picture's aspect ratio that fits. */
+  /** With `max_width`: the largest size of the image's aspect ratio that fits. */
   max_height?: number;
   /** With `max_height`. */
   max_width?: number;
@@ -103,9 +103,9 @@ function sizeWithAspectRatio([height, width]: ImageSize, shortest: number, longe
 }
 
 /**
- * The size that resizing gives a picture. Mirrors `TorchvisionBackend.resize`.
+ * The size that resizing gives an image. Mirrors `TorchvisionBackend.resize`.
  *
- * @param image [height, width] of the picture.
+ * @param image [height, width] of the image.
  * @throws RangeError for a size without the keys that resizing needs, or one that gives no pixels.
  */
 export function resizedSize(image: ImageSize, size: SizeDict): ImageSize {
@@ -156,10 +156,10 @@ export function cropSize(size: SizeDict): ImageSize {
 }
 
 /**
- * Height and width of padding, which every picture must fit.
+ * Height and width of padding, which every image must fit.
  *
- * @param size of the padded pictures.
- * @param images [height, width] of each picture before padding.
+ * @param size of the padded images.
+ * @param images [height, width] of each image before padding.
  * @throws RangeError, with transformers' messages, for a size of other keys and for one that is too small.
  */
 export function padSize(size: SizeDict, images: readonly ImageSize[]): ImageSize {

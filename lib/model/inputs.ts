@@ -11,7 +11,7 @@ export type NamedImageEmbeddings = Record<
   Tensor
 >;
 
-/** What `Sam3TrackerModel.forward` takes. Coordinates are pixels of the model's square input, not of the picture. */
+/** What `Sam3TrackerModel.forward` takes. Coordinates are pixels of the model's square input, not of the image. */
 export interface Sam3TrackerModelInputs {
   /** Preprocessed images: (images, channels, height, width). Exactly one of this and image_embeddings. */
   pixel_values?: Tensor | null;

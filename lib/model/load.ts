@@ -14,7 +14,7 @@ import { readConfigDict } from '../checkpoint/settings';
 import type { Device, DeviceMapOption, DeviceOption, DTypeOption } from '../core/types';
 import { parseDevice, parseDtype } from '../core/device';
 import { checkInteger, checkOneOf, checkOptions } from '../core/options';
-import { count_parameters, initial_weights } from './initialization';
+import { countParameters, initialWeights } from './initialization';
 
 /** How attention is computed: torch's fused kernel, or step by step with its weights at hand. */
 export type AttentionImplementation = 'sdpa' | 'eager';
@@ -35,7 +35,7 @@ export interface PretrainedModelOptions extends HubOptions {
 
 /** Options of a model that is made from a configuration. */
 export interface NewModelOptions {
-  /** A whole number from 0: the same one gives the same weights on every device. Default a random one. */
+  /** An integer from 0: the same one gives the same weights on every device. Default a random one. */
   seed?: number;
   /** As for `from_pretrained`. */
   device?: DeviceOption;
@@ -105,7 +105,7 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
   const dtype = wantedDtype === 'auto' ? 'float32' : wantedDtype;
   const graphs = find_graphs(config);
   const shapes = graph_parameters(graphs);
-  const weights = initial_weights(config, shapes);
+  const weights = initialWeights(config, shapes);
   const load = loadOptions(config, graphs, {
     weightFiles: [],
     randomWeights: { seed, weights },
@@ -117,7 +117,7 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
     device,
     dtype,
     attention,
-    parameterCount: count_parameters(shapes),
+    parameterCount: countParameters(shapes),
     model: () => callNative(() => native.loadTrackerModel(load)),
   });
 }

@@ -9,9 +9,9 @@ export type BatchField = Tensor | ArrayWithDims<TensorData>;
 
 /** What a processor returns; `T` is Tensor, or a typed array with dims for return_tensors 'np'. */
 export interface BatchFields<T extends BatchField = Tensor> {
-  /** Pictures, (images, channels, height, width), as the model takes them. */
+  /** Images, (images, channels, height, width), as the model takes them. */
   pixel_values?: T;
-  /** [height, width] in pixels of each picture as it came in: (images, 2), int64. */
+  /** [height, width] in pixels of each image as it came in: (images, 2), int64. */
   original_sizes: T;
   /** Segmentation maps, (images, height, width), int64. */
   labels?: T;

@@ -1,4 +1,4 @@
-/** The processor: pictures and prompts to the model's inputs (transformers' processing_sam3_tracker.py). */
+/** The processor: images and prompts to the model's inputs (transformers' processing_sam3_tracker.py). */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BatchEncoding, type BatchField, type BatchFields } from './batch-encoding';
@@ -48,7 +48,7 @@ export interface Sam3TrackerProcessor {
 }
 
 /**
- * Turns pictures and prompts into the model's inputs, with the numbers of transformers' Sam3TrackerProcessor. Call it:
+ * Turns images and prompts into the model's inputs, with the numbers of transformers' Sam3TrackerProcessor. Call it:
  * `await processor({ images, input_points })`, or as in transformers.js `await processor(images, { input_points })`.
  *
  * A call throws RangeError with the reference's messages for a prompt of another nesting, points and labels of
@@ -56,7 +56,7 @@ export interface Sam3TrackerProcessor {
  * are not finite and unknown labels; TypeError for an unknown option or another type; and as Sam3ImageProcessor.
  */
 export class Sam3TrackerProcessor extends UntypedCallable {
-  /** Preprocesses the pictures and post-processes the masks. */
+  /** Preprocesses the images and post-processes the masks. */
   readonly image_processor: Sam3ImageProcessor;
   /** Side of the square image that coordinates are normalised to, in pixels; null where `size` names no height. */
   readonly target_size: number | null;
@@ -66,7 +66,7 @@ export class Sam3TrackerProcessor extends UntypedCallable {
   /**
    * A processor around an image processor.
    *
-   * @param image_processor what prepares the pictures.
+   * @param image_processor what prepares the images.
    * @param target_size side of the model's square image in pixels; default the image processor's height.
    * @param point_pad_value default -10, which the model knows as padding.
    * @throws TypeError for another image processor; TypeError and RangeError for numbers that are no integers.
@@ -155,7 +155,7 @@ export class Sam3TrackerProcessor extends UntypedCallable {
     return [file];
   }
 
-  /** Brings low-resolution masks to the size of their pictures: see `Sam3ImageProcessor.post_process_masks`. */
+  /** Brings low-resolution masks to the size of their images: see `Sam3ImageProcessor.post_process_masks`. */
   post_process_masks(
     masks: MasksInput,
     original_sizes: SizesInput,
