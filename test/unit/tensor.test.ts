@@ -223,7 +223,7 @@ describe('Tensor', () => {
     assert.ok(major.length <= 8, `128 handles of one tensor made V8 collect ${major.length} times`);
   });
 
-  it('takes whole numbers of the range of whole types only', () => {
+  it('takes integers of their range only for integer dtypes', () => {
     for (const [type, value] of [
       ['uint8', 300],
       ['uint8', -1],
