@@ -14,7 +14,7 @@ import { callNative, callNativeSync, native } from './native/binding';
 import type { NativeTensor } from './native/binding';
 import type { Device, DeviceOption } from './core/types';
 import { checkDevice, readTarget } from './core/device';
-import { checkBoolean, checkInteger } from './core/options';
+import { checkBoolean, checkDims, checkInteger } from './core/options';
 
 /** Elements as nested arrays, outermost axis first; int64 as bigint, bool as boolean. A scalar is no array. */
 export type NestedList = number | bigint | boolean | NestedList[];
@@ -273,16 +273,8 @@ function makeHandle(
   dims: readonly number[] | undefined,
 ): NativeTensor {
   if (!isDType(type)) throw wrongType(`a dtype (${Object.keys(DTYPES).join(', ')})`, 'type', type);
-  if (!Array.isArray(dims)) throw wrongType('an array of axis lengths', 'dims', dims);
-  const lengths = dims.map((dim, axis) => checkInteger(dim, `dims[${axis}]`, { min: 0 }));
-  const count = lengths.reduce((product, dim) => product * dim, 1);
   const elements = toTypedArray(type, data);
-  if (elements.length !== count)
-    throw wrongValue(
-      `${count} elements for dims [${lengths.join(', ')}]`,
-      'data',
-      `${elements.length} elements`,
-    );
+  const lengths = checkDims(dims, elements.length, '');
   return callNativeSync(() => new native.Tensor(type, lengths, elements));
 }
 

@@ -145,3 +145,20 @@ export function checkOneOf<T extends string>(value: unknown, allowed: readonly T
   if (!(allowed as readonly string[]).includes(value)) throw wrongValue(what, name, value);
   return value as T;
 }
+
+/**
+ * Dims that so many elements fill: the length of each axis, outermost first.
+ *
+ * @param dims what the caller passed.
+ * @param elements how many elements there are.
+ * @param prefix what errors put before the names `data` and `dims`.
+ * @throws TypeError for another type; RangeError for lengths that are no integers of at least 0, or another product.
+ */
+export function checkDims(dims: unknown, elements: number, prefix: string): number[] {
+  if (!Array.isArray(dims)) throw wrongType('an array of axis lengths', `${prefix}dims`, dims);
+  const lengths = dims.map((dim, axis) => checkInteger(dim, `${prefix}dims[${axis}]`, { min: 0 }));
+  const count = lengths.reduce((product, length) => product * length, 1);
+  if (elements !== count)
+    throw wrongValue(`${count} elements for dims [${lengths.join(', ')}]`, `${prefix}data`, elements);
+  return lengths;
+}

@@ -7,7 +7,7 @@ import { callNativeSync, native, type NativeImage, type NativeTensor } from '../
 import { RawImage } from './raw-image';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
-import { isArrayWithDims } from '../core/options';
+import { checkDims, isArrayWithDims } from '../core/options';
 
 /**
  * One image, or a batch in one array: a RawImage; a Tensor or a typed array with dims, of three dimensions (four for
@@ -36,13 +36,7 @@ function checkArray(array: ArrayWithDims, name: string): void {
       `Expected a typed array of 8 to 32-bit or BigInt64 integers, 32- or 64-bit floats for ${name}.data but received ` +
         `${describe(array.data)} of type ${typeName(array.data)}.`,
     );
-  if (!Array.isArray(array.dims) || !array.dims.every((size) => Number.isSafeInteger(size) && size >= 0))
-    throw new TypeError(`Expected a list of sizes for ${name}.dims but received ${describe(array.dims)}.`);
-  const length = (array.dims as readonly number[]).reduce((product, size) => product * size, 1);
-  if (array.data.length !== length)
-    throw new RangeError(
-      `Expected ${length} elements for ${name}.data by its dims [${array.dims.join(', ')}] but received ${array.data.length}.`,
-    );
+  checkDims(array.dims, array.data.length, `${name}.`);
 }
 
 // transformers' fetch_images: the same nesting, with files and URLs read.
@@ -121,9 +115,7 @@ function prepareArray({ pixels, index }: Single, format: ChannelDimension | null
   const isMap = dims.length === 2;
   if (isMap) dims = [1, ...dims];
   if (dims.length !== 3)
-    throw new RangeError(
-      `Expected images of three dimensions but received dims [${array.dims.join(', ')}].`,
-    );
+    throw new RangeError(`Expected images of three dimensions but received dims [${array.dims.join(', ')}].`);
   if (dims.includes(0))
     throw new RangeError(`Expected images with pixels but received dims [${array.dims.join(', ')}].`);
   const known = format === 'channels_last' ? 'HWC' : 'CHW';

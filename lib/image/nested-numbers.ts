@@ -1,6 +1,6 @@
 /** Numbers in lists, as sizes and prompts come: nested lists, typed arrays, arrays with dims and Tensors, in any mix. */
-import { wrongType, wrongValue } from '../core/errors';
-import { isArrayWithDims } from '../core/options';
+import { wrongType } from '../core/errors';
+import { checkDims, isArrayWithDims } from '../core/options';
 import { Tensor, numbersOf } from '../tensor';
 import type { ArrayWithDims } from '../core/types';
 
@@ -43,12 +43,7 @@ function asArray(value: unknown, name: string): NumberArray | null {
   const { data, dims } = value;
   if (!Array.isArray(data) && !isTypedArray(data))
     throw wrongType('an array of numbers', `${name}.data`, data);
-  if (!Array.isArray(dims) || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0))
-    throw wrongType('an array of axis lengths', `${name}.dims`, dims);
-  const count = (dims as number[]).reduce((product, dim) => product * dim, 1);
-  if (data.length !== count)
-    throw wrongValue(`${count} elements for dims [${dims.join(', ')}]`, `${name}.data`, data.length);
-  return { dims: dims as number[], elements: data };
+  return { dims: checkDims(dims, data.length, `${name}.`), elements: data };
 }
 
 /** The shape of what stands for a list of numbers; null for anything else. @throws as `Rows`. */

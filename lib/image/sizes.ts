@@ -197,20 +197,15 @@ export function readSizes(value: unknown, areIntegers: boolean): ImageSize[] | P
   const rows = new Rows(value, SIZES);
   const checked = (): ImageSize[] => {
     const sizes: ImageSize[] = [];
-    rows.forEach(([height, width], [index]) => {
-      const name = `original_sizes[${index}]`;
-      sizes.push([
-        checkSide(height, `${name}[0] (height)`, areIntegers),
-        checkSide(width, `${name}[1] (width)`, areIntegers),
-      ]);
+    rows.forEach((size, [index]) => {
+      size.forEach((side, axis) => {
+        const name = `original_sizes[${index}][${axis}] (${['height', 'width'][axis]})`;
+        if (areIntegers) checkInteger(side, name, { min: 1 });
+        else if (checkNumber(side, name) <= 0) throw wrongValue('a positive number', name, side);
+      });
+      sizes.push(size as ImageSize);
     });
     return sizes;
   };
   return rows.isLoaded ? checked() : rows.load().then(checked);
-}
-
-function checkSide(value: number, name: string, isInteger: boolean): number {
-  if (isInteger) return checkInteger(value, name, { min: 1 });
-  if (checkNumber(value, name) <= 0) throw wrongValue('a positive number', name, value);
-  return value;
 }

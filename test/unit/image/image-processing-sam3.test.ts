@@ -180,7 +180,7 @@ describe('Sam3ImageProcessor', () => {
         { data: new Uint8Array(11), dims: [2, 2, 3] },
         {},
         'RangeError',
-        /^Expected 12 elements for images\.data/,
+        /^Expected 12 elements for dims .* for images\.data/,
       ],
       [{ data: new Uint8Array(0), dims: [0, 2, 3] }, {}, 'RangeError', /^Expected images with pixels/],
       [{ data: new Uint8Array(4), dims: [2, 2] }, {}, 'RangeError', /^Could not make a flat list/],

@@ -97,7 +97,7 @@ describe('nested numbers', () => {
       [{ data: [1], dims: [2] }, /^RangeError: Expected 2 elements for dims \[2\] for x\.data/],
       [{ data: 'ab', dims: [2] }, /^TypeError: .* x\.data/],
       [{ data: ['a', 'b'], dims: [1, 1, 2] }, /^TypeError: Expected a number for x\.data\[0\]/],
-      [{ data: [1], dims: [-1] }, /^TypeError: .* x\.dims/],
+      [{ data: [1], dims: [-1] }, /^RangeError: .* x\.dims/],
       [new DataView(new ArrayBuffer(4)), /^TypeError: Expected a list/],
     ];
     for (const [value, message] of faults)
