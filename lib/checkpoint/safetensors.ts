@@ -5,9 +5,10 @@
 import { isUtf8 } from 'node:buffer';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { DTYPES } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError } from '../core/errors';
-import { isPlainObject } from '../core/validate';
+import { isPlainObject } from '../core/options';
 
 /** The format's own limit, in bytes. */
 const LONGEST_HEADER = 100_000_000;
@@ -18,17 +19,17 @@ const MOST_WEIGHTS = 100_000;
 /** Of objects and lists in each other. */
 const DEEPEST = 3;
 
-const DTYPES: Readonly<Record<string, { name: DType; bytes: number }>> = {
-  F32: { name: 'float32', bytes: 4 },
-  F16: { name: 'float16', bytes: 2 },
-  BF16: { name: 'bfloat16', bytes: 2 },
-  F64: { name: 'float64', bytes: 8 },
-  I64: { name: 'int64', bytes: 8 },
-  I32: { name: 'int32', bytes: 4 },
-  I16: { name: 'int16', bytes: 2 },
-  I8: { name: 'int8', bytes: 1 },
-  U8: { name: 'uint8', bytes: 1 },
-  BOOL: { name: 'bool', bytes: 1 },
+const DTYPE_OF: Readonly<Record<string, DType>> = {
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+  F64: 'float64',
+  I64: 'int64',
+  I32: 'int32',
+  I16: 'int16',
+  I8: 'int8',
+  U8: 'uint8',
+  BOOL: 'bool',
 };
 
 /** One weight of a safetensors file. */
@@ -152,8 +153,8 @@ function readEntry(name: string, value: unknown, dataStart: number, dataBytes: n
   if (!areIntegers(offsets) || offsets.length !== 2)
     return fail('data_offsets must be two numbers, integers of less than 2^53');
   const [begin, end] = offsets;
-  const known = Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype] : null;
-  let bytes = known?.bytes ?? 1;
+  const known = Object.hasOwn(DTYPE_OF, dtype) ? DTYPE_OF[dtype] : null;
+  let bytes = known === null ? 1 : DTYPES[known].bytes;
   // Strides overflow with the other dimensions where one is 0.
   let stride = bytes;
   for (const size of shape) {
@@ -169,7 +170,7 @@ function readEntry(name: string, value: unknown, dataStart: number, dataBytes: n
   return {
     name,
     trackerName: trackerWeightName(name),
-    dtype: known?.name ?? dtype,
+    dtype: known ?? dtype,
     shape,
     begin: dataStart + begin,
     end: dataStart + end,

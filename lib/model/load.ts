@@ -1,7 +1,7 @@
 /** What a model is made over: graphs, options, and native weights, loaded or to be drawn. */
 import { randomInt } from 'node:crypto';
 import { Sam3TrackerConfig } from '../config/sam3-tracker';
-import { isDType } from '../core/dtype';
+import { isDType, isFloating } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongValue } from '../core/errors';
 import { findGraphs, findModelFiles, graphParameters } from './graphs';
@@ -11,11 +11,12 @@ import type { HubOptions } from '../hub/settings';
 import { open_pretrained } from '../checkpoint/pretrained-files';
 import { readSafetensors } from '../checkpoint/safetensors';
 import type { SafetensorsFile } from '../checkpoint/safetensors';
-import { callNative, native } from '../native/binding';
+import { callNative, native, resolveDevice } from '../native/binding';
 import type { NativeLoadOptions, NativeTrackerModel, NativeWeightFile } from '../native/binding';
 import { readConfigDict } from '../checkpoint/settings';
 import type { Device, DeviceMapOption, DeviceOption, DTypeOption } from '../core/types';
-import { checkInteger, checkOneOf, checkOptions, parseDevice, parseDtype } from '../core/validate';
+import { parseDevice, parseDtype } from '../core/device';
+import { checkInteger, checkOneOf, checkOptions } from '../core/options';
 import { countParameters, initialWeights } from './initialization';
 
 /** How attention is computed: torch's fused kernel, or step by step with its weights at hand. */
@@ -69,11 +70,6 @@ export class ModelSource {
   constructor(fields: ModelSourceFields) {
     this.fields = fields;
   }
-}
-
-function resolveDevice(wanted: Device | 'auto'): Device {
-  if (wanted !== 'auto') return wanted;
-  return native.runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
 }
 
 function attentionOf(wanted: unknown, config: Sam3TrackerConfig): AttentionImplementation {
@@ -169,7 +165,7 @@ function automaticDtype(config: Sam3TrackerConfig, files: readonly SafetensorsFi
   let { dtype } = config.to_dict() as { dtype?: unknown };
   if (typeof dtype !== 'string') {
     const weights = files.flatMap(({ entries }) => entries);
-    dtype = weights.find((weight) => /^b?float/.test(weight.dtype))?.dtype;
+    dtype = weights.find((weight) => isDType(weight.dtype) && isFloating(weight.dtype))?.dtype;
   }
   if (dtype === 'float64')
     throw wrongValue(
