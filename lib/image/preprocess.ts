@@ -1,4 +1,4 @@
-/** One run of the image processor: checked settings and images to one native job, and its results back. */
+/** One call of the image processor: checked settings and images to one native job, and its results back. */
 import { disposeViews, prepareImages, type PreparedImage } from './inputs';
 import { resizeMode, type ImageProcessorSettings } from './options';
 import { cropSize, padSize, resizedSize } from './sizes';
