@@ -3,7 +3,7 @@ import { DTYPES, Float16ArrayConstructor, isDType } from './core/dtype';
 import type { DType, TensorData } from './core/dtype';
 import { Sam3TrackerError, describe, wrongType, wrongValue } from './core/errors';
 import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from './core/half';
-import { callNative, callNativeSync, native } from './native/binding';
+import { addon, callNative, callNativeSync, isNativeTensor } from './native/binding';
 import type { NativeTensor } from './native/binding';
 import type { Device, DeviceOption } from './core/types';
 import { checkBoolean, checkDevice, checkInteger, readTarget } from './core/validate';
@@ -42,7 +42,7 @@ export class Tensor {
   /** A tensor over a native handle. @internal */
   constructor(handle: NativeTensor);
   constructor(type: DType | NativeTensor, data?: TensorElements, dims?: readonly number[]) {
-    this.handle = type instanceof native.Tensor ? type : makeHandle(type, data, dims);
+    this.handle = isNativeTensor(type) ? type : makeHandle(type, data, dims);
     this.dims = this.handle.dims;
     this.type = this.handle.dtype;
     this.device = this.handle.device as Device;
@@ -275,7 +275,10 @@ function makeHandle(
       'data',
       `${elements.length} elements`,
     );
-  return callNativeSync(() => new native.Tensor(type, lengths, elements));
+  return callNativeSync(() => {
+    const { Tensor: Handle } = addon();
+    return new Handle(type, lengths, elements);
+  });
 }
 
 function toTypedArray(type: DType, data: TensorElements | undefined): TensorData {

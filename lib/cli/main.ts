@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /** The command-line tool. Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong. */
-import '../core/node-version';
+// First: it refuses a Node that is too old for what the others load.
+import { PACKAGE_MANIFEST } from '../core/package';
 import { inspect } from 'node:util';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { Sam3TrackerError } from '../core/errors';
-import { PACKAGE_MANIFEST } from '../core/package';
 import { MODEL_DTYPES } from '../core/validate';
 import { doctorCommand } from './commands/doctor-command';
 import { generateCommand } from './commands/generate-command';

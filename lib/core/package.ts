@@ -1,6 +1,10 @@
-/** Where this package lies: its binary, its models and its package.json. */
+/**
+ * Where this package lies, and whether this Node can run it. The entry files import it before anything else: a Node that
+ * is too old is told so here, and not by what fails in undici or sharp.
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { Sam3TrackerError } from './errors';
 
 /** What this package reads of its own package.json. */
 export interface PackageManifest {
@@ -51,3 +55,21 @@ export function isAtLeast(version: string, minimum: string): boolean {
   }
   return true;
 }
+
+/**
+ * Checks a version of Node against the one that package.json asks for.
+ *
+ * @param version as `process.versions.node`.
+ * @throws Sam3TrackerError NODE_TOO_OLD where it is older.
+ */
+export function checkNodeVersion(version: string): void {
+  const oldest = PACKAGE_MANIFEST.engines.node.replace('>=', '');
+  if (isAtLeast(version, oldest)) return;
+  throw new Sam3TrackerError(
+    'NODE_TOO_OLD',
+    `sam3-tracker needs Node ${oldest} or later, as its HTTP client undici does, and this is Node ${version}. ` +
+      'Get a newer one: https://nodejs.org',
+  );
+}
+
+checkNodeVersion(process.versions.node);

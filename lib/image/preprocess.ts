@@ -3,7 +3,7 @@ import { disposeViews, prepareImages, type PreparedImage } from './inputs';
 import { resizeMode, type ImageProcessorSettings } from './options';
 import { cropSize, padSize, resizedSize } from './sizes';
 import { uploadImages } from './upload';
-import { callNative, callNativeSync, native, type NativePreprocessOptions } from '../native/binding';
+import { addon, callNative, callNativeSync, isNativeTensor, type NativePreprocessOptions } from '../native/binding';
 import { Tensor } from '../tensor';
 import type { DType, TensorData } from '../core/dtype';
 import type { ArrayWithDims, ImageSize } from '../core/types';
@@ -23,10 +23,10 @@ function checkChannels(channels: number, mean: number[], std: number[]): void {
 }
 
 function resolveDevice(wanted: ImageProcessorSettings['device'], images: readonly PreparedImage[]): string {
-  if (wanted === 'auto') return native.runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
+  if (wanted === 'auto') return addon().runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
   if (wanted !== null) return wanted;
   const { data } = images[0].native;
-  return data instanceof native.Tensor ? callNativeSync(() => data.device) : 'cpu';
+  return isNativeTensor(data) ? callNativeSync(() => data.device) : 'cpu';
 }
 
 function planJob(
@@ -79,7 +79,7 @@ async function runJob(
   try {
     uploaded = await uploadImages(images);
     const job = planJob(uploaded, settings, outputDtype);
-    const handles = await callNative(() => native.preprocessImages(job));
+    const handles = await callNative(() => addon().preprocessImages(job));
     const tensors = handles.map((handle) => new Tensor(handle));
     return { tensors, isBatch: tensors[0].dims.length === 4 };
   } finally {

@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { DType, TensorData } from '../core/dtype';
 import type { PreparedImage } from './inputs';
-import { callNativeSync, native } from '../native/binding';
+import { addon, callNativeSync, type NativeTensor } from '../native/binding';
 
 /** Bytes that are copied at once: about a millisecond, so that the event loop keeps turning. */
 const PIECE = 8 * 2 ** 20;
@@ -40,8 +40,11 @@ export async function uploadImages(images: readonly PreparedImage[]): Promise<Pr
   return uploaded;
 }
 
-async function upload(data: TensorData, elements: number): Promise<InstanceType<typeof native.Tensor>> {
-  const tensor = callNativeSync(() => new native.Tensor(DTYPE_OF[data.constructor.name], [elements], null));
+async function upload(data: TensorData, elements: number): Promise<NativeTensor> {
+  const tensor = callNativeSync(() => {
+    const { Tensor: Handle } = addon();
+    return new Handle(DTYPE_OF[data.constructor.name], [elements], null);
+  });
   const count = Math.floor(PIECE / data.BYTES_PER_ELEMENT);
   for (let start = 0; start < data.length; start += count) {
     const piece = data.subarray(start, start + count);

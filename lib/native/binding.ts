@@ -289,8 +289,22 @@ export interface NativeBinding {
   setThreads(count: number): void;
 }
 
-/** The loaded addon: the one side effect of importing this package. */
-export const native = loadAddon() as NativeBinding;
+let loaded: NativeBinding | null = null;
+
+/**
+ * The addon. The first call loads it, and libtorch with it, which takes up to seconds; importing this package loads
+ * neither. A failure is not remembered: the next call tries again, since libtorch may have been installed meanwhile.
+ *
+ * @throws Sam3TrackerError LIBTORCH_NOT_FOUND or ADDON_NOT_LOADED, saying what was tried and what helps.
+ */
+export function addon(): NativeBinding {
+  return (loaded ??= loadAddon() as NativeBinding);
+}
+
+/** Whether a value is a native tensor; loads nothing, since there is none before the addon is there. */
+export function isNativeTensor(value: unknown): value is NativeTensor {
+  return loaded !== null && value instanceof loaded.Tensor;
+}
 
 /**
  * Runs a native call and gives its errors the package's form: Sam3TrackerError with the native code, RangeError for a

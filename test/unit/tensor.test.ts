@@ -3,7 +3,7 @@ import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { DTYPES } from '../../lib/core/dtype';
 import type { DType } from '../../lib/core/dtype';
 import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../../lib/core/half';
-import { native } from '../../lib/native/binding';
+import { addon } from '../../lib/native/binding';
 import { Tensor } from '../../lib/tensor';
 
 const range = (count: number) => Float32Array.from({ length: count }, (_, index) => index);
@@ -248,7 +248,7 @@ describe('Tensor', () => {
   });
 
   it('says DEVICE_UNAVAILABLE for a device that is not there', async function () {
-    if (native.runtimeInfo().cudaDevices > 0) return this.skip();
+    if (addon().runtimeInfo().cudaDevices > 0) return this.skip();
     await assert.rejects(new Tensor('float32', [1], [1]).to('cuda'), {
       name: 'Sam3TrackerError',
       code: 'DEVICE_UNAVAILABLE',
@@ -267,7 +267,7 @@ describe('Tensor', () => {
       Object.create(Object.getPrototypeOf(handle) as object) as object,
     ])
       assert.throws(() => Reflect.apply(to, stranger, [options]), TypeError);
-    assert.throws(() => native.postProcessMasks({ masks: [{}] } as never), {
+    assert.throws(() => addon().postProcessMasks({ masks: [{}] } as never), {
       name: 'TypeError',
       message: 'Expected a Tensor for masks.',
     });

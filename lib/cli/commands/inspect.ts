@@ -11,7 +11,7 @@ import { config_hash } from '../../model/graph-config';
 import { graph_parameters } from '../../model/graphs';
 import { open_pretrained } from '../../checkpoint/pretrained-files';
 import { find_model_graphs_of } from '../../model/model-files';
-import { callNative, native } from '../../native/binding';
+import { addon, callNative } from '../../native/binding';
 import type { NativeWeightInfo } from '../../native/binding';
 import { readConfigDict } from '../../checkpoint/settings';
 import { find_weight_files } from '../../checkpoint/weights';
@@ -131,7 +131,7 @@ async function describeModel(name: string, options: InspectOptions): Promise<Mod
   );
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
   const weightFiles = (await find_weight_files(files)) ?? [];
-  const weights = await files.read(() => callNative(() => native.readWeightInfo(weightFiles)));
+  const weights = await files.read(() => callNative(() => addon().readWeightInfo(weightFiles)));
   let graphs: string[] = [];
   let expected: Record<string, number[]> | null = null;
   let problem: string | null = null;

@@ -1,6 +1,6 @@
 /** The part of `sam3-tracker doctor` that needs libtorch: what it says of itself, and a click with the bundled model. */
 import { Sam3TrackerModel } from '../../model/modeling-sam3-tracker';
-import { native } from '../../native/binding';
+import { addon } from '../../native/binding';
 import type { NativeRuntimeInfo } from '../../native/binding';
 import { Sam3TrackerProcessor } from '../../processor/processing-sam3-tracker';
 import { RawImage } from '../../image/raw-image';
@@ -69,7 +69,7 @@ async function testDevice(device: 'cpu' | 'cuda:0'): Promise<SelfTestResult> {
 
 /** Runs the bundled model on the CPU, and on the first CUDA device where there is one. */
 export async function runSelfTest(): Promise<{ runtime: NativeRuntimeInfo; results: SelfTestResult[] }> {
-  const runtime = native.runtimeInfo();
+  const runtime = addon().runtimeInfo();
   const devices = runtime.cudaDevices > 0 ? (['cpu', 'cuda:0'] as const) : (['cpu'] as const);
   const results: SelfTestResult[] = [];
   for (const device of devices) results.push(await testDevice(device));
