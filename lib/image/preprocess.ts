@@ -3,7 +3,13 @@ import { disposeViews, prepareImages, type PreparedImage } from './inputs';
 import { resizeMode, type ImageProcessorSettings } from './options';
 import { cropSize, padSize, resizedSize } from './sizes';
 import { uploadImages } from './upload';
-import { addon, callNative, callNativeSync, isNativeTensor, type NativePreprocessOptions } from '../native/binding';
+import {
+  addon,
+  callNative,
+  callNativeSync,
+  isNativeTensor,
+  type NativePreprocessOptions,
+} from '../native/binding';
 import { Tensor } from '../tensor';
 import type { DType, TensorData } from '../core/dtype';
 import type { ArrayWithDims, ImageSize } from '../core/types';

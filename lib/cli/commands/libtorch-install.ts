@@ -7,7 +7,7 @@ import { Sam3TrackerError } from '../../core/errors';
 import { kindOf } from '../../core/files';
 import { withLock } from '../../hub/lock';
 import { inspectLibtorch } from '../../native/libtorch';
-import type { Output } from '../output';
+import type { Output } from '../io';
 
 /** What is to be installed. */
 export interface LibtorchInstallRequest {

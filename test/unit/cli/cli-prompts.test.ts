@@ -37,7 +37,7 @@ describe('prompts and the picture that they are for', () => {
           assert.ok(error instanceof RangeError);
           assert.match(
             error.message,
-            /^Expected a (point|box) in the picture of 600x400 pixels \(width x height\) /,
+            /^Expected a (point|box) in the image of 600x400 pixels \(width x height\) /,
           );
           assert.ok(error.message.includes(named), error.message);
           return true;

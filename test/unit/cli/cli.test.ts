@@ -103,7 +103,7 @@ describe('sam3-tracker', () => {
       [
         'two pictures of a name',
         ['segment', COFFEE, 'coffee.jpg', ...CLICK],
-        /the same files: coffee-mask\.png/,
+        /the same file: coffee-mask\.png/,
       ],
     ];
     for (const [what, argv, message] of wrong) {
@@ -330,7 +330,7 @@ describe('sam3-tracker', () => {
         /the same file: astronaut-masks\.png/,
       ],
       ['a threshold out of range', [ASTRONAUT, '--out', 'x', '--pred-iou-thresh', '2'], /from 0 to 1/],
-      ['half a point', [ASTRONAUT, '--out', 'x', '--points-per-crop', '0.5'], /whole number of at least 1/],
+      ['half a point', [ASTRONAUT, '--out', 'x', '--points-per-crop', '0.5'], /integer of at least 1/],
       ['too many points', [ASTRONAUT, '--out', 'x', '--points-per-crop', '1025'], /Expected at most 1024/],
       ['too many layers', [ASTRONAUT, '--out', 'x', '--crops-n-layers', '11'], /Expected at most 10/],
     ] as const)
