@@ -65,17 +65,18 @@ describe('an installed package', function () {
     );
   const LOAD = "require('./lib/native/binding').addon()";
 
-  /** As Node's diagnostic report has it on another system. */
-  const reportOf = (header: object): string =>
-    `process.report.getReport = () => (${JSON.stringify({ header })});`;
+  /** As detect-libc tells of another system. */
+  const onLibc = (family: string, version: string | null): string =>
+    `Object.assign(require('detect-libc'), {
+       familySync: () => ${JSON.stringify(family)}, versionSync: () => ${JSON.stringify(version)} });`;
 
   it('names musl, and a glibc that is too old, before what the linker says', function () {
     if (process.platform !== 'linux') this.skip();
     putPrebuilt({ 'sam3-tracker.node': 'x', 'libtorch_loader.so': 'x' });
-    const onMusl = failure(LOAD, reportOf({}));
+    const onMusl = failure(LOAD, onLibc('musl', '1.2.5'));
     assert.equal(onMusl.code, 'ADDON_NOT_LOADED');
     assert.match(onMusl.text, /runs on musl \(Alpine Linux\), for which PyTorch has no libtorch/);
-    const onOld = failure(LOAD, reportOf({ glibcVersionRuntime: '2.17' }));
+    const onOld = failure(LOAD, onLibc('glibc', '2.17'));
     assert.match(onOld.text, /glibc is 2\.17 and the prebuilt binary needs 2\.\d+ or later/);
   });
 
