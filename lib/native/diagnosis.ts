@@ -23,7 +23,7 @@ export function systemLibc(): SystemLibc {
 }
 
 /**
- * Why no binary of this package can run on a system; null where nothing speaks against it.
+ * Why no binary of this package can run on a system; null where one can.
  *
  * @param libc of the system.
  * @param floor what the binary was declared to need.

@@ -51,7 +51,7 @@ describe('loading the addon', function () {
   });
   afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-  /** Loads the library in a process of its own; the probe's memory lies in the test's directory. */
+  /** Loads the library in a process of its own; the probe remembers in the test's directory. */
   function run(
     environment: Record<string, string> = {},
     preload = '',
