@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { DEFAULT_MODEL } from '../core/package';
-import { MODEL_DTYPES, checkDevice } from '../core/validate';
+import { MODEL_DTYPES, checkDevice } from '../core/device';
 
 /** What commands say of the model that they take. */
 export const MODEL_ARGUMENT = 'a directory, the id of a bundled model, or owner/name on the Hugging Face hub';

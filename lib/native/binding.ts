@@ -5,6 +5,7 @@
 import { Sam3TrackerError } from '../core/errors';
 import type { ErrorCode } from '../core/errors';
 import type { DType, TensorData } from '../core/dtype';
+import type { Device } from '../core/types';
 import { loadAddon } from './load';
 
 /** A handle to a libtorch tensor. Row-major unless sliced; `device` is 'cpu' or 'cuda:N'. */
@@ -327,6 +328,14 @@ export function callNativeSync<T>(run: () => T): T {
   }
 }
 
+/** A CPU tensor with a copy of `data`, or with undefined elements where that is null. @throws as `callNativeSync`. */
+export function makeNativeTensor(dtype: DType, dims: number[], data: TensorData | null): NativeTensor {
+  return callNativeSync(() => {
+    const { Tensor } = addon();
+    return new Tensor(dtype, dims, data);
+  });
+}
+
 function translate(cause: unknown): unknown {
   if (!(cause instanceof Error) || cause instanceof Sam3TrackerError) return cause;
   if (cause instanceof RangeError) return new RangeError(cause.message, { cause });
@@ -334,4 +343,10 @@ function translate(cause: unknown): unknown {
   return new Sam3TrackerError((cause as { code?: ErrorCode }).code ?? 'NATIVE_ERROR', cause.message, {
     cause,
   });
+}
+
+/** The device that 'auto' stands for: CUDA where there is one. Any other stays. */
+export function resolveDevice(wanted: Device | 'auto'): Device {
+  if (wanted !== 'auto') return wanted;
+  return addon().runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Writable } from 'node:stream';
 import { SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
-import { drawOverlay, type Color } from '../../masks/overlay';
+import { draw_overlay, type Color } from '../../masks/overlay';
 import { write_coco_annotations } from '../../pipelines/coco-annotations';
 import {
   MAX_LAYERS,
@@ -162,7 +162,7 @@ async function generate(
       on_image: async (name, image, { masks }) => {
         progress.stop();
         const overlay = path.join(out, `${resultName(name)}-masks.png`);
-        await (await drawOverlay(image, masks, { colors: distinctColors(masks.length) })).save(overlay);
+        await (await draw_overlay(image, masks, { colors: distinctColors(masks.length) })).save(overlay);
         say(`${name}: ${masks.length} masks -> ${overlay}\n`);
         done++;
       },

@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { DeviceOption, DTypeOption } from '../../core/types';
 import { RawImage } from '../../image/raw-image';
-import { maskPlanes } from '../../masks/masks';
+import { mask_planes } from '../../masks/masks';
 import type { Sam3TrackerMasksOutput } from '../../model/outputs';
 import { Sam3TrackerModel } from '../../model/modeling-sam3-tracker';
 import { Sam3TrackerProcessor } from '../../processor/processing-sam3-tracker';
@@ -101,7 +101,7 @@ async function rowsOf(tensor: Tensor): Promise<number[][]> {
 
 async function readOutputs(outputs: Sam3TrackerMasksOutput): Promise<Omit<SegmentedObject, 'prompt'>[]> {
   using masks = await outputs.masks[0].cpu();
-  const planes = maskPlanes(masks);
+  const planes = mask_planes(masks);
   const scores = await rowsOf(outputs.iou_scores);
   const objectScores = await rowsOf(outputs.object_score_logits);
   return scores.map((row, object) => ({
