@@ -11,7 +11,7 @@ import type { HubOptions } from '../hub/settings';
 import { open_pretrained } from '../checkpoint/pretrained-files';
 import { readSafetensors } from '../checkpoint/safetensors';
 import type { SafetensorsFile } from '../checkpoint/safetensors';
-import { callNative, native, resolveDevice } from '../native/binding';
+import { addon, callNative, resolveDevice } from '../native/binding';
 import type { NativeLoadOptions, NativeTrackerModel, NativeWeightFile } from '../native/binding';
 import { readConfigDict } from '../checkpoint/settings';
 import type { Device, DeviceMapOption, DeviceOption, DTypeOption } from '../core/types';
@@ -121,7 +121,7 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
     dtype,
     attention,
     parameterCount: countParameters(shapes),
-    model: () => callNative(() => native.loadTrackerModel(load)),
+    model: () => callNative(() => addon().loadTrackerModel(load)),
   });
 }
 
@@ -196,6 +196,8 @@ export async function loadModelSource(
   const wantedDtype = parseDtype(options);
   if (options.attn_implementation !== undefined)
     checkOneOf(options.attn_implementation, ['sdpa', 'eager'], 'attn_implementation');
+  // Before gigabytes are downloaded for a model that could not run.
+  addon();
   const [hubOptions] = splitHubOptions(options);
   const files = await open_pretrained(name_or_path, hubOptions);
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
@@ -206,7 +208,7 @@ export async function loadModelSource(
     const found = wantedDtype === 'auto' ? automaticDtype(config, tables, device) : wantedDtype;
     const rest = { weight_files: trackerWeights(tables), randomWeights: null, device, dtype: found };
     const load = loadOptions(config, graphs, rest);
-    return { dtype: found, handle: await callNative(() => native.loadTrackerModel(load)) };
+    return { dtype: found, handle: await callNative(() => addon().loadTrackerModel(load)) };
   });
   const attention = attentionOf(options.attn_implementation, config);
   const { parameterCount } = handle;

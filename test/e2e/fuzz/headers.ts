@@ -6,7 +6,7 @@ import path from 'node:path';
 import { readSafetensors } from '../../../lib/checkpoint/safetensors';
 import type { SafetensorsFile } from '../../../lib/checkpoint/safetensors';
 import { DTYPES, isDType } from '../../../lib/core/dtype';
-import { native } from '../../../lib/native/binding';
+import { addon } from '../../../lib/native/binding';
 import { randomNumbers } from '../../support/random';
 import { writeRaw } from '../../support/safetensors';
 
@@ -56,7 +56,7 @@ async function checkBounds({ path: file, size, entries }: SafetensorsFile): Prom
   const weights = entries.flatMap(({ name, dtype, shape, begin, end }) =>
     isDType(dtype) ? [{ name, dtype, shape, begin, end }] : [],
   );
-  const load = native.loadTrackerModel({
+  const load = addon().loadTrackerModel({
     // Graphs are opened once the weights have been taken.
     visionEncoder: `${file}.none`,
     promptEncoder: '',
