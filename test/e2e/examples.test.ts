@@ -129,7 +129,6 @@ describe('the examples', function () {
     python = reference(path.join(__dirname, '..', 'support', 'examples_reference.py'), this);
   });
   after(async () => {
-    await python?.close();
     rmSync(out, { recursive: true });
   });
 

@@ -64,7 +64,6 @@ describe('every argument beside transformers', function () {
     after(async () => {
       native.setThreads(threads);
       await subject?.dispose();
-      await judge?.close();
       if (scratch) await rm(scratch, { recursive: true });
     });
 
@@ -111,7 +110,6 @@ describe('every argument beside transformers', function () {
     before(function () {
       judge = reference(path.join(__dirname, '..', 'support', 'image_reference.py'), this);
     });
-    after(() => judge?.close());
 
     /** Logits as smooth as a model's: noise, so that every pixel counts. */
     function logits(draw: Draw, dims: number[]): Float32Array<ArrayBuffer> {

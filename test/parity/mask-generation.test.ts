@@ -139,7 +139,6 @@ describe('mask generation beside transformers', function () {
   after(async () => {
     report('Segment everything', rows);
     native.setThreads(threads);
-    await judge?.close();
     if (scratch) await rm(scratch, { recursive: true });
   });
 

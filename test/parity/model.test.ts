@@ -44,7 +44,6 @@ describe('parity with transformers', function () {
 
   after(async () => {
     native.setThreads(threads);
-    await judge?.close();
     if (scratch) await rm(scratch, { recursive: true });
   });
 

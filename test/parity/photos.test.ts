@@ -162,7 +162,6 @@ describe('parity with transformers on photos', function () {
 
   after(async () => {
     model?.dispose();
-    await judge?.close();
     if (scratch) await rm(scratch, { recursive: true });
     report('Photos on the bundled model, float32', rows);
   });

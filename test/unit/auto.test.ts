@@ -39,7 +39,6 @@ describe('the Auto classes', function () {
   before(function () {
     judge = reference(path.join(__dirname, '..', 'support', 'auto_reference.py'), this);
   });
-  after(() => judge?.close());
 
   const folders: [what: string, change: (copy: ModelCopy) => void, kinds: (keyof typeof AUTO)[]][] = [
     ['a tracker', () => undefined, Object.keys(AUTO) as (keyof typeof AUTO)[]],

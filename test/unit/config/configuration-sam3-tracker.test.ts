@@ -57,7 +57,6 @@ describe('configurations beside transformers', function () {
     python = reference('test/support/configuration_reference.py', this);
     version = (await python.result('version')) as string;
   });
-  after(() => python?.close());
 
   for (const [index, [name, fields]] of CONFIGURATION_CASES.entries()) {
     it(`case ${index}: ${name} ${fields.replace(/\s+/g, ' ').slice(0, 60)}`, async () => {

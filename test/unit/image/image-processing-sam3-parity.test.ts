@@ -41,7 +41,6 @@ describe('Sam3ImageProcessor beside transformers', function () {
   });
 
   after(async () => {
-    await python?.close();
     await rm(directory, { recursive: true });
   });
 

@@ -136,8 +136,6 @@ describe('post_process_masks', () => {
       python = reference(path.join(__dirname, '..', '..', 'support', 'image_reference.py'), this);
     });
 
-    after(() => python?.close());
-
     it('post-processes masks to the same booleans and logits', async () => {
       const draw = new Draw(3);
       const logits = (dims: number[]): Sample => {

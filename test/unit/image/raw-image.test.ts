@@ -58,8 +58,6 @@ describe('RawImage', () => {
       pictures = (await python.result('pictures', { directory: files })) as Picture[];
     });
 
-    after(() => python?.close());
-
     it("reads every kind of picture with the bytes of convert('RGB')", async () => {
       assert.ok(pictures.length > 35);
       const modes = new Set(pictures.map((picture) => picture.mode));

@@ -232,7 +232,6 @@ describe('masks', () => {
       this.timeout(60_000);
       python = reference(path.join(__dirname, '..', '..', 'support', 'masks_reference.py'), this);
     });
-    after(() => python?.close());
 
     it('compresses 1,000 random masks to the same bytes, an empty and a full one too', async function () {
       this.timeout(60_000);

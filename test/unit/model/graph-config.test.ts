@@ -104,7 +104,6 @@ describe('config_hash beside the exporter', function () {
   before(function () {
     python = reference('test/support/graph_config_reference.py', this);
   });
-  after(() => python?.close());
 
   const cases: [what: string, config: ConfigDict][] = [
     ['defaults', {}],

@@ -66,7 +66,6 @@ describe('forms of a call', () => {
         scratch = await mkdtemp(path.join(tmpdir(), 'sam3-tracker-tuples-'));
       });
       after(async () => {
-        await judge?.close();
         if (scratch) await rm(scratch, { recursive: true });
       });
 

@@ -138,7 +138,6 @@ describe('a pretrained model', () => {
     before(function () {
       judge = reference(path.join(__dirname, '..', '..', 'support', 'model_reference.py'), this);
     });
-    after(() => judge?.close());
 
     for (const dtype of ['float32', 'float16', 'bfloat16'] as const)
       it(`writes what transformers reads, the same weights, in ${dtype}`, async () => {

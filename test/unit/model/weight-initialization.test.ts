@@ -78,7 +78,6 @@ describe('a new Sam3TrackerModel', () => {
       })) as typeof theirs;
       ours = await weightsOf({ seed: 1 });
     });
-    after(() => judge?.close());
 
     it('has the same weights by name and shape, and as many parameters', () => {
       assert.deepEqual(

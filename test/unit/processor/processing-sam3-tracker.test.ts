@@ -105,7 +105,6 @@ describe('Sam3TrackerProcessor beside transformers', function () {
   before(function () {
     python = reference('test/support/processing_reference.py', this);
   });
-  after(() => python?.close());
 
   async function compare({ settings, options }: ProcessingCase): Promise<void> {
     const expected = (await python.result('process', { settings, options })) as Record<string, Field>;
