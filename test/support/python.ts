@@ -11,6 +11,9 @@ import { createInterface } from 'node:readline';
 /** The root of the repository. */
 export const ROOT = path.join(__dirname, '..', '..');
 
+/** Set by `npm run test:unit`. */
+const withoutPython = process.env.SAM3_TRACKER_TEST_WITHOUT_PYTHON === '1';
+
 /** What a call to the reference gave: a result, or the Python exception. */
 export type Answer =
   { result: unknown; error?: undefined } | { result?: undefined; error: { type: string; message: string } };
@@ -79,19 +82,19 @@ const hasEnded = ({ exitCode, signalCode }: ChildProcessWithoutNullStreams): boo
 
 let running: ReturnType<typeof startReference> | undefined;
 
-/**
- * The functions of a script under the reference's Python; skips the suite, with the reason on screen, where there is
- * none. Use it in `before(async function () { ... })`.
- */
-export function reference(script: string, suite: Mocha.Context): Reference {
+/** The Python of `findPython`; skips the suite or the test, with the reason on screen, where there is none. */
+export function requirePython(context: Mocha.Context): string {
   const { python, reason } = findPython();
-  if (python === null) {
-    // Where the set-up has just made it, its absence is a fault.
-    if (process.env.CI && !process.env.SAM3_TRACKER_TEST_UNIT)
-      throw new Error(`The tests beside transformers did not run: ${reason}`);
-    process.stdout.write(`    (skipped: ${reason})\n`);
-    return suite.skip();
-  }
+  if (python !== null) return python;
+  // Where the set-up has just made it, its absence is a fault.
+  if (process.env.CI && !withoutPython) throw new Error(`A test with Python did not run: ${reason}`);
+  process.stdout.write(`    (skipped: ${reason})\n`);
+  return context.skip();
+}
+
+/** The functions of a script under the Python of `requirePython`. Use it in `before(function () { ... })`. */
+export function reference(script: string, suite: Mocha.Context): Reference {
+  const python = requirePython(suite);
   if (!running || hasEnded(running.child)) running = startReference(python);
   const { ask } = running;
   const call: Reference['call'] = (method, args = {}) => ask(JSON.stringify({ script, method, args }));
