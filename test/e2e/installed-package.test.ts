@@ -46,7 +46,7 @@ describe('an installed package', function () {
   /** Runs code in a process of its own, whose home is the package's directory; gives what it prints as JSON. */
   function run<T>(code: string, environment: Record<string, string> = {}): T {
     const clean = { ...process.env, HOME: directory, XDG_CACHE_HOME: '', LIBTORCH: '' };
-    const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '-e', code], {
+    const { stdout, stderr } = spawnSync(process.execPath, ['--require', 'tsx/cjs', '-e', code], {
       encoding: 'utf8',
       cwd: directory,
       env: { ...clean, SAM3_TRACKER_LIBTORCH: '', ...environment },

@@ -19,7 +19,7 @@ export const LIBRARY = path.join(__dirname, '..', '..', 'lib', 'index');
 export function runChild(source: string, seconds = 40, env: NodeJS.ProcessEnv = {}): Promise<ChildResult> {
   const code = `(async () => { ${source} })();`;
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', '--expose-gc', '-e', code], {
+    const child = spawn(process.execPath, ['--require', 'tsx/cjs', '--expose-gc', '-e', code], {
       cwd: path.join(__dirname, '..', '..'),
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },

@@ -290,7 +290,7 @@ describe('sam3-tracker libtorch', function () {
     );
     const request = JSON.stringify({ release: RELEASE, build: 'cpu', directory: target() });
     const code = `require(${module}).installLibtorch(${request}, process);`;
-    const child = spawn(process.execPath, ['--import', 'tsx', '-e', code], {
+    const child = spawn(process.execPath, ['--require', 'tsx/cjs', '-e', code], {
       cwd: path.join(__dirname, '..', '..', '..'),
       env: { ...process.env, PYTHON: fake },
       stdio: 'ignore',

@@ -59,7 +59,7 @@ describe('loading the addon', function () {
     const source = `${preload}
       try { const { native } = require(${JSON.stringify(library)}); ${LOADS} }
       catch (error) { console.log(JSON.stringify({ code: error.code, text: error.message })); }`;
-    const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', '-e', source], {
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['--require', 'tsx/cjs', '-e', source], {
       encoding: 'utf8',
       cwd: PACKAGE_ROOT,
       env: { ...process.env, HOME: directory, XDG_CACHE_HOME: '', LIBTORCH: '', ...environment },
@@ -168,7 +168,7 @@ describe('loading the addon', function () {
       if (native.runtimeInfo().cudaDevices > 0) console.log(JSON.stringify({ devices: true }));
       else Sam3TrackerModel.from_pretrained('sam3-tracker-tiny', { device: 'cuda' }).catch((error) =>
         console.log(JSON.stringify({ code: error.code, text: error.message })));`;
-    const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '-e', source], {
+    const { stdout, stderr } = spawnSync(process.execPath, ['--require', 'tsx/cjs', '-e', source], {
       encoding: 'utf8',
       cwd: PACKAGE_ROOT,
     });
