@@ -8,7 +8,7 @@ import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { open_pretrained } from '../checkpoint/pretrained-files';
 import { automaticDtype, find_model_files } from './model-files';
-import { callNative, native, resolveDevice } from '../native/binding';
+import { addon, callNative, resolveDevice } from '../native/binding';
 import type { NativeLoadOptions, NativeTrackerModel } from '../native/binding';
 import { readConfigDict } from '../checkpoint/settings';
 import type { Device, DeviceMapOption, DeviceOption, DTypeOption } from '../core/types';
@@ -118,7 +118,7 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
     dtype,
     attention,
     parameterCount: countParameters(shapes),
-    model: () => callNative(() => native.loadTrackerModel(load)),
+    model: () => callNative(() => addon().loadTrackerModel(load)),
   });
 }
 
@@ -140,6 +140,8 @@ export async function loadModelSource(
   const wantedDtype = parseDtype(options);
   if (options.attn_implementation !== undefined)
     checkOneOf(options.attn_implementation, ['sdpa', 'eager'], 'attn_implementation');
+  // Before gigabytes are downloaded for a model that could not run.
+  addon();
   const [hubOptions] = splitHubOptions(options);
   const files = await open_pretrained(name_or_path, hubOptions);
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
@@ -150,7 +152,7 @@ export async function loadModelSource(
       wantedDtype === 'auto' ? await automaticDtype(config, { graphs, weights }, device) : wantedDtype;
     const rest = { weightFiles: weights, randomWeights: null, device, dtype: found };
     const load = loadOptions(config, graphs, rest);
-    return { dtype: found, handle: await callNative(() => native.loadTrackerModel(load)) };
+    return { dtype: found, handle: await callNative(() => addon().loadTrackerModel(load)) };
   });
   const attention = attentionOf(options.attn_implementation, config);
   const { parameterCount } = handle;

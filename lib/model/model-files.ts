@@ -5,7 +5,7 @@ import { wrongValue } from '../core/errors';
 import { find_graphs, find_model_graphs } from './graphs';
 import type { GraphFiles, Graphs } from './graphs';
 import type { PretrainedFiles } from '../checkpoint/pretrained-files';
-import { callNative, native } from '../native/binding';
+import { addon, callNative } from '../native/binding';
 import type { Device } from '../core/types';
 import { failWithoutWeights, find_weight_files } from '../checkpoint/weights';
 
@@ -60,7 +60,7 @@ export async function automaticDtype(
 ): Promise<DType> {
   let { dtype } = config.to_dict() as { dtype?: unknown };
   if (typeof dtype !== 'string') {
-    const weights = await callNative(() => native.readWeightInfo(files.weights));
+    const weights = await callNative(() => addon().readWeightInfo(files.weights));
     dtype = weights.find((weight) => /^b?float/.test(weight.dtype))?.dtype;
   }
   if (dtype === 'float64')

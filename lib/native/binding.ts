@@ -290,8 +290,22 @@ export interface NativeBinding {
   setThreads(count: number): void;
 }
 
-/** The loaded addon: the one side effect of importing this package. */
-export const native = loadAddon() as NativeBinding;
+let loaded: NativeBinding | null = null;
+
+/**
+ * The addon. The first call loads it, and libtorch with it, which takes up to seconds; importing this package loads
+ * neither. A failure is not remembered: the next call tries again, since libtorch may have been installed meanwhile.
+ *
+ * @throws Sam3TrackerError LIBTORCH_NOT_FOUND or ADDON_NOT_LOADED, saying what was tried and what helps.
+ */
+export function addon(): NativeBinding {
+  return (loaded ??= loadAddon() as NativeBinding);
+}
+
+/** Whether a value is a native tensor; loads nothing, since there is none before the addon is there. */
+export function isNativeTensor(value: unknown): value is NativeTensor {
+  return loaded !== null && value instanceof loaded.Tensor;
+}
 
 /**
  * Runs a native call and gives its errors the package's form: Sam3TrackerError with the native code, RangeError for a
@@ -314,6 +328,14 @@ export function callNativeSync<T>(run: () => T): T {
   }
 }
 
+/** A CPU tensor with a copy of `data`, or with undefined elements where that is null. @throws as `callNativeSync`. */
+export function makeNativeTensor(dtype: DType, dims: number[], data: TensorData | null): NativeTensor {
+  return callNativeSync(() => {
+    const { Tensor } = addon();
+    return new Tensor(dtype, dims, data);
+  });
+}
+
 function translate(cause: unknown): unknown {
   if (!(cause instanceof Error) || cause instanceof Sam3TrackerError) return cause;
   if (cause instanceof RangeError) return new RangeError(cause.message, { cause });
@@ -326,5 +348,5 @@ function translate(cause: unknown): unknown {
 /** The device that 'auto' stands for: CUDA where there is one. Any other stays. */
 export function resolveDevice(wanted: Device | 'auto'): Device {
   if (wanted !== 'auto') return wanted;
-  return native.runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
+  return addon().runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
 }

@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { Command } from 'commander';
 import { Sam3TrackerConfig } from '../../config/sam3-tracker';
 import { DTYPES } from '../../core/dtype';
 import { Sam3TrackerError } from '../../core/errors';
@@ -11,14 +12,15 @@ import { config_hash } from '../../model/graph-config';
 import { graph_parameters } from '../../model/graphs';
 import { open_pretrained } from '../../checkpoint/pretrained-files';
 import { find_model_graphs_of } from '../../model/model-files';
-import { callNative, native } from '../../native/binding';
+import { addon, callNative } from '../../native/binding';
 import type { NativeWeightInfo } from '../../native/binding';
 import { readConfigDict } from '../../checkpoint/settings';
 import { find_weight_files } from '../../checkpoint/weights';
-import type { Output } from '../output';
+import { MODEL_ARGUMENT } from '../arguments';
+import type { CommandContext, Output } from '../io';
 
 /** The options of the command line, as commander gives them. */
-export interface InspectOptions {
+interface InspectOptions {
   revision: string;
   cacheDir?: string;
   hash: boolean;
@@ -131,7 +133,7 @@ async function describeModel(name: string, options: InspectOptions): Promise<Mod
   );
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
   const weightFiles = (await find_weight_files(files)) ?? [];
-  const weights = await files.read(() => callNative(() => native.readWeightInfo(weightFiles)));
+  const weights = await files.read(() => callNative(() => addon().readWeightInfo(weightFiles)));
   let graphs: string[] = [];
   let expected: Record<string, number[]> | null = null;
   let problem: string | null = null;
@@ -189,18 +191,24 @@ function print(record: ModelRecord, output: Output): void {
   line('loads', record.problem === null ? 'yes' : `no: ${record.problem}`);
 }
 
-/**
- * Runs the command.
- *
- * @param name the model.
- * @param options of the command line.
- * @param output where the description goes.
- * @returns whether the model can be loaded.
- * @throws Sam3TrackerError for a model that is not there or whose files cannot be read.
- */
-export async function runInspect(name: string, options: InspectOptions, output: Output): Promise<boolean> {
-  const record = await describeModel(name, options);
-  if (options.json) output.stdout.write(`${JSON.stringify(record, null, 2)}\n`);
-  else print(record, output);
-  return record.problem === null;
+/** The command. */
+export function inspectCommand({ output, finish }: CommandContext): Command {
+  return new Command('inspect')
+    .summary('show what a model consists of and what would be loaded')
+    .description(
+      'Shows parameters, dtypes, sizes, graphs and hashes of a model, and whether they fit each other. Nothing is ' +
+        'downloaded: of a model on the hub it shows what the cache has.',
+    )
+    .argument('<model>', MODEL_ARGUMENT)
+    .option('--revision <revision>', 'a branch, a tag or a commit', 'main')
+    .option('--cache-dir <directory>', "the hub's cache (default: HF_HUB_CACHE, else $HF_HOME/hub)")
+    .option('--hash', 'compute the sha256 of the weights, which takes a while', false)
+    .option('--json', 'print JSON', false)
+    .option('--debug', 'print the stack of an error', false)
+    .action(async (model: string, options: InspectOptions) => {
+      const record = await describeModel(model, options);
+      if (options.json) output.stdout.write(`${JSON.stringify(record, null, 2)}\n`);
+      else print(record, output);
+      finish(record.problem === null ? 0 : 1);
+    });
 }
