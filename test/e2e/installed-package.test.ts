@@ -12,8 +12,7 @@ interface Failure {
   text: string;
 }
 
-describe('an installed package', function () {
-  this.timeout(60_000);
+describe('an installed package', () => {
   let directory: string;
   const file = (...names: string[]): string => path.join(directory, ...names);
   const real = findAddon();

@@ -38,8 +38,7 @@ const numbers = (text: string): number[][] =>
     .split('\n')
     .map((line) => [...line.matchAll(/-?\d+(\.\d+)?(e-?\d+)?/g)].map(([number]) => Number(number)));
 
-describe('docs/migrating.md', function () {
-  this.timeout(60_000);
+describe('docs/migrating.md', () => {
   const directory = mkdtempSync(path.join(tmpdir(), 'sam3-tracker-migrating-'));
   after(() => rmSync(directory, { recursive: true }));
 

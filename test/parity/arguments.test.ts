@@ -44,9 +44,7 @@ const ARGUMENTS = [
   'output_attentions false',
 ];
 
-describe('every argument beside transformers', function () {
-  this.timeout(120_000);
-
+describe('every argument beside transformers', () => {
   describe('of the model', () => {
     let judge: Reference;
     let subject: Subject;

@@ -181,7 +181,6 @@ describe('sam3-tracker export', () => {
   const hub = new HubFixture();
 
   it('runs the exporter, and gives its text and exit code', async function () {
-    this.timeout(120_000);
     requirePython(this);
     const help = await run('export', '--help');
     assert.equal(help.code, 0, help.stderr);

@@ -48,8 +48,7 @@ function meaning(dict: ConfigDict): ConfigDict {
   return { ...Object.fromEntries(entries), ...(theta === undefined ? {} : { theta }) };
 }
 
-describe('configurations beside transformers', function () {
-  this.timeout(120_000);
+describe('configurations beside transformers', () => {
   let python: Reference;
   let version: string;
 

@@ -130,8 +130,7 @@ describe('post_process_masks', () => {
     assert.equal(masks.disposed, false);
   });
 
-  describe('beside transformers', function () {
-    this.timeout(60_000);
+  describe('beside transformers', () => {
     let python: Reference | undefined;
 
     before(function () {

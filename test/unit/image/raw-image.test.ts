@@ -52,7 +52,6 @@ describe('RawImage', () => {
     let files: string;
 
     before(async function () {
-      this.timeout(60_000);
       python = reference(path.join(__dirname, '..', '..', 'support', 'image_reference.py'), this);
       files = await mkdtemp(path.join(directory, 'images-'));
       images = (await python.result('pictures', { directory: files })) as RenderedImage[];

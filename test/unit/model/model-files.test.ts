@@ -121,7 +121,6 @@ describe('files of a model', () => {
       }));
 
     it('with the weights in the graphs', async function () {
-      this.timeout(120_000);
       const python = requirePython(this);
       const folder = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-export-'));
       try {

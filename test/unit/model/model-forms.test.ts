@@ -57,8 +57,7 @@ describe('forms of a call', () => {
       );
     });
 
-    describe('beside transformers', function () {
-      this.timeout(60_000);
+    describe('beside transformers', () => {
       let judge: Reference;
       let scratch: string;
       before(async function () {

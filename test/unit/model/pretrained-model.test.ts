@@ -132,8 +132,7 @@ describe('a pretrained model', () => {
     });
   });
 
-  describe('save_pretrained', function () {
-    this.timeout(60_000);
+  describe('save_pretrained', () => {
     let judge: Reference;
     before(function () {
       judge = reference(path.join(__dirname, '..', '..', 'support', 'model_reference.py'), this);

@@ -64,8 +64,7 @@ describe('a new Sam3TrackerModel', () => {
   });
   after(() => rm(scratch, { recursive: true }));
 
-  describe('beside transformers', function () {
-    this.timeout(60_000);
+  describe('beside transformers', () => {
     let judge: Reference;
     let theirs: { parameters: number; weights: Record<string, Statistics> };
     let ours: Map<string, Tensor>;

@@ -41,8 +41,7 @@ const LOADS =
 const NO_CHILD = `require('node:child_process').spawnSync =
   () => ({ error: Object.assign(new Error('no'), { code: 'EPERM' }) });`;
 
-describe('loading the addon', function () {
-  this.timeout(60_000);
+describe('loading the addon', () => {
   let directory: string;
   const file = (...names: string[]): string => path.join(directory, ...names);
 

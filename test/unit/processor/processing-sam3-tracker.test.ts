@@ -98,8 +98,7 @@ const numbersOf = (field: { data: ArrayLike<number | bigint> }): number[] => Arr
 
 const isWhole = (data: readonly unknown[]): boolean => data.every(Number.isInteger);
 
-describe('Sam3TrackerProcessor beside transformers', function () {
-  this.timeout(120_000);
+describe('Sam3TrackerProcessor beside transformers', () => {
   let python: Reference;
 
   before(function () {
