@@ -12,8 +12,7 @@ interface Failure {
   text: string;
 }
 
-describe('an installed package', function () {
-  this.timeout(60_000);
+describe('an installed package', () => {
   let directory: string;
   const file = (...names: string[]): string => path.join(directory, ...names);
   const real = findAddon();
@@ -46,7 +45,7 @@ describe('an installed package', function () {
   /** Runs code in a process of its own, whose home is the package's directory; gives what it prints as JSON. */
   function run<T>(code: string, environment: Record<string, string> = {}): T {
     const clean = { ...process.env, HOME: directory, XDG_CACHE_HOME: '', LIBTORCH: '' };
-    const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '-e', code], {
+    const { stdout, stderr } = spawnSync(process.execPath, ['--require', 'tsx/cjs', '-e', code], {
       encoding: 'utf8',
       cwd: directory,
       env: { ...clean, SAM3_TRACKER_LIBTORCH: '', ...environment },

@@ -21,9 +21,7 @@ async function threadsLeftBy(copy: string): Promise<number> {
   return Number(result.stdout);
 }
 
-describe("threads that help the event loop's", function () {
-  this.timeout(60_000);
-
+describe("threads that help the event loop's", () => {
   // As long as they lived, libgomp would let the model's threads sleep between any two operations.
   for (const copy of ['tensor.data', 'tensor.reshape(-1)'])
     it(`are gone after ${copy} has copied a large tensor`, async function () {

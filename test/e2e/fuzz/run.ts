@@ -9,7 +9,7 @@ import type { Outcome } from './worker';
 const LIMIT = 60_000;
 
 function start(): ChildProcessWithoutNullStreams {
-  return spawn(process.execPath, ['--import', 'tsx', path.join(__dirname, 'worker.ts')], {
+  return spawn(process.execPath, ['--require', 'tsx/cjs', path.join(__dirname, 'worker.ts')], {
     cwd: ROOT,
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, OMP_NUM_THREADS: '1' },

@@ -11,8 +11,7 @@ import { runChild } from '../../support/child';
 
 const ROOT = path.join(__dirname, '..', '..', '..');
 
-describe('sam3-tracker doctor', function () {
-  this.timeout(60_000);
+describe('sam3-tracker doctor', () => {
   let directory: string;
   const savedPath = process.env.PATH;
 

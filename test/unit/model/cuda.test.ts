@@ -43,8 +43,7 @@ const click = (
   input_labels: labels([1, objects, count]),
 });
 
-describe('on a GPU', function () {
-  this.timeout(120_000);
+describe('on a GPU', () => {
   let model: Sam3TrackerModel;
   let onCpu: Sam3TrackerModel;
 

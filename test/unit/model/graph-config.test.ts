@@ -99,13 +99,11 @@ describe("config_hash of transformers 5.23.0's form", () => {
   });
 });
 
-describe('config_hash beside the exporter', function () {
-  this.timeout(60_000);
+describe('config_hash beside the exporter', () => {
   let python: Reference;
   before(function () {
     python = reference('test/support/graph_config_reference.py', this);
   });
-  after(() => python?.close());
 
   const cases: [what: string, config: ConfigDict][] = [
     ['defaults', {}],

@@ -16,7 +16,7 @@ import {
   withModelCopy,
   type ModelCopy,
 } from '../../support/bundled-model';
-import { findPython } from '../../support/python';
+import { requirePython } from '../../support/python';
 import { readWeights, writeWeights, type Weight } from '../../support/safetensors';
 
 const ROOT = path.join(__dirname, '..', '..', '..');
@@ -126,12 +126,7 @@ describe('files of a model', () => {
       }));
 
     it('with the weights in the graphs', async function () {
-      this.timeout(120_000);
-      const { python, reason } = findPython();
-      if (python === null) {
-        process.stdout.write(`    (skipped: ${reason})\n`);
-        return this.skip();
-      }
+      const python = requirePython(this);
       const folder = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-export-'));
       try {
         const out = path.join(folder, 'model');

@@ -41,8 +41,7 @@ const LOADS =
 const NO_CHILD = `require('node:child_process').spawnSync =
   () => ({ error: Object.assign(new Error('no'), { code: 'EPERM' }) });`;
 
-describe('loading the addon', function () {
-  this.timeout(60_000);
+describe('loading the addon', () => {
   let directory: string;
   const file = (...names: string[]): string => path.join(directory, ...names);
 
@@ -60,7 +59,7 @@ describe('loading the addon', function () {
     const source = `${preload}
       try { const { addon } = require(${JSON.stringify(library)}); ${LOADS} }
       catch (error) { console.log(JSON.stringify({ code: error.code, text: error.message })); }`;
-    const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', '-e', source], {
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['--require', 'tsx/cjs', '-e', source], {
       encoding: 'utf8',
       cwd: PACKAGE_ROOT,
       env: { ...process.env, HOME: directory, XDG_CACHE_HOME: '', LIBTORCH: '', ...environment },
@@ -169,7 +168,7 @@ describe('loading the addon', function () {
       if (addon().runtimeInfo().cudaDevices > 0) console.log(JSON.stringify({ devices: true }));
       else Sam3TrackerModel.from_pretrained('sam3-tracker-tiny', { device: 'cuda' }).catch((error) =>
         console.log(JSON.stringify({ code: error.code, text: error.message })));`;
-    const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '-e', source], {
+    const { stdout, stderr } = spawnSync(process.execPath, ['--require', 'tsx/cjs', '-e', source], {
       encoding: 'utf8',
       cwd: PACKAGE_ROOT,
     });
@@ -302,7 +301,7 @@ describe('loading the addon', function () {
       process.env.SAM3_TRACKER_LIBTORCH = ${JSON.stringify(libtorch)};
       said.push(addon() === addon());
       console.log(JSON.stringify(said));`;
-    const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '-e', source], {
+    const { stdout, stderr } = spawnSync(process.execPath, ['--require', 'tsx/cjs', '-e', source], {
       encoding: 'utf8',
       cwd: PACKAGE_ROOT,
       env: { ...process.env, HOME: directory, XDG_CACHE_HOME: '', SAM3_TRACKER_LIBTORCH: wrong },
