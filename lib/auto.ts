@@ -4,10 +4,10 @@ import type { ConfigDict } from './config/fields';
 import type { PreTrainedConfig } from './config/pretrained-config';
 import { Sam3ViTConfig, Sam3VisionConfig } from './config/sam3-vision';
 import { typeName } from './core/errors';
-import { read_json_file } from './core/files';
+import { readJsonFile } from './core/files';
 import { splitHubOptions } from './hub/settings';
 import type { HubOptions } from './hub/settings';
-import { open_pretrained } from './checkpoint/pretrained-files';
+import { openPretrained } from './checkpoint/pretrained-files';
 import type { PretrainedFiles } from './checkpoint/pretrained-files';
 import { Sam3ImageProcessor } from './image/image-processing-sam3';
 import type { Sam3ImageProcessorOptions } from './image/options';
@@ -33,17 +33,17 @@ const IMAGE_PROCESSORS = ['Sam3ImageProcessor', 'Sam3ImageProcessorFast'];
 /** The files of a model, of which the options name the hub's part. */
 function open(name_or_path: string, options: HubOptions): Promise<PretrainedFiles> {
   const [hubOptions] = splitHubOptions(options);
-  return open_pretrained(name_or_path, hubOptions);
+  return openPretrained(name_or_path, hubOptions);
 }
 
 /** A JSON file of a model, or null where the model has none of this name. */
 async function optionalJson(source: PretrainedFiles, filename: string): Promise<ConfigDict | null> {
   const file = await source.find(filename);
-  return file === null ? null : read_json_file(file);
+  return file === null ? null : readJsonFile(file);
 }
 
 async function modelTypeOf(source: PretrainedFiles): Promise<string> {
-  const { model_type } = await read_json_file(await source.need('config.json'));
+  const { model_type } = await readJsonFile(await source.need('config.json'));
   if (typeof model_type !== 'string')
     throw new RangeError(
       `Unrecognized model in ${source.name}. Should have a \`model_type\` key in its config.json.`,

@@ -140,7 +140,7 @@ class HubSource extends PretrainedFiles {
  * @throws TypeError and RangeError for options; Sam3TrackerError FILE_NOT_FOUND, saying where it looked; and as
  *   `RepositorySnapshot.open`.
  */
-export async function open_pretrained(
+export async function openPretrained(
   name_or_path: string,
   options: HubOptions = {},
   offline: string | null = null,

@@ -14,7 +14,7 @@ import {
   type FieldTable,
 } from './fields';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
-import { open_pretrained } from '../checkpoint/pretrained-files';
+import { openPretrained } from '../checkpoint/pretrained-files';
 import { splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { toPythonJson } from '../core/json';
@@ -149,7 +149,7 @@ export abstract class PreTrainedConfig {
     options: HubOptions & ConfigDict = {},
   ): Promise<T> {
     const [hubOptions, overrides] = splitHubOptions(options);
-    const source = await open_pretrained(pretrained_model_name_or_path, hubOptions);
+    const source = await openPretrained(pretrained_model_name_or_path, hubOptions);
     return fromDict(this, await readConfigDict(source), overrides);
   }
 

@@ -23,7 +23,7 @@ export async function isFile(file: string): Promise<boolean> {
  *
  * @throws Sam3TrackerError FILE_NOT_FOUND, or FILE_INVALID with transformers' message for text that is not JSON.
  */
-export async function read_json_file(file: string): Promise<Record<string, unknown>> {
+export async function readJsonFile(file: string): Promise<Record<string, unknown>> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
@@ -31,7 +31,7 @@ export async function read_json_file(file: string): Promise<Record<string, unkno
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
     throw new Sam3TrackerError('FILE_NOT_FOUND', `There is no file ${file}.`, { cause });
   }
-  return parse_json_object(text, file);
+  return parseJsonObject(text, file);
 }
 
 /**
@@ -41,7 +41,7 @@ export async function read_json_file(file: string): Promise<Record<string, unkno
  * @param file its name, for errors.
  * @throws Sam3TrackerError FILE_INVALID with transformers' message for text that is not JSON.
  */
-export function parse_json_object(text: string, file: string): Record<string, unknown> {
+export function parseJsonObject(text: string, file: string): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Callable } from '../core/callable';
 import type { TensorData } from '../core/dtype';
 import { Sam3TrackerError, wrongType } from '../core/errors';
-import { open_pretrained } from '../checkpoint/pretrained-files';
+import { openPretrained } from '../checkpoint/pretrained-files';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { readImageProcessorConfig } from '../checkpoint/settings';
@@ -155,7 +155,7 @@ export class Sam3ImageProcessor extends Callable<
     const names = [...IMAGE_PROCESSOR_OPTIONS, ...HUB_OPTIONS];
     checkOptions(options, names, 'Sam3ImageProcessor.from_pretrained');
     const [hubOptions, overrides] = splitHubOptions(options);
-    const source = await open_pretrained(pretrained_model_name_or_path, hubOptions);
+    const source = await openPretrained(pretrained_model_name_or_path, hubOptions);
     return Sam3ImageProcessor.from_dict(await readImageProcessorConfig(source), overrides);
   }
 

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Sam3TrackerConfig } from '../config/sam3-tracker';
 import { Sam3TrackerError } from '../core/errors';
-import { isFile, kindOf, objectField, parse_json_object } from '../core/files';
+import { isFile, kindOf, objectField, parseJsonObject } from '../core/files';
 import { config_hash } from './graph-config';
 import { BUNDLED_MODELS } from '../checkpoint/pretrained-files';
 import { checkZip } from '../checkpoint/zip-check';
@@ -38,7 +38,7 @@ function graphFilesOf(folder: string): GraphFiles {
 }
 
 function parseManifest(text: string, file: string): Manifest {
-  const manifest = parse_json_object(text, file);
+  const manifest = parseJsonObject(text, file);
   if (manifest.format_version !== FORMAT_VERSION)
     throw new Sam3TrackerError(
       'CONFIG_MISMATCH',
@@ -115,7 +115,7 @@ export function find_graphs(config: Sam3TrackerConfig, checkpoint: string | null
 export function graph_parameters(graphs: GraphFiles): Record<string, number[]> {
   const file = manifestOf(graphs);
   const components = objectField(
-    parse_json_object(readFileSync(file, 'utf8'), file).components,
+    parseJsonObject(readFileSync(file, 'utf8'), file).components,
     file,
     'components',
   );

@@ -6,7 +6,7 @@ import { find_graphs, graph_parameters } from './graphs';
 import type { GraphFiles } from './graphs';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
-import { open_pretrained } from '../checkpoint/pretrained-files';
+import { openPretrained } from '../checkpoint/pretrained-files';
 import { automaticDtype, find_model_files } from './model-files';
 import { callNative, native } from '../native/binding';
 import type { NativeLoadOptions, NativeTrackerModel } from '../native/binding';
@@ -145,7 +145,7 @@ export async function loadModelSource(
   if (options.attn_implementation !== undefined)
     checkOneOf(options.attn_implementation, ['sdpa', 'eager'], 'attn_implementation');
   const [hubOptions] = splitHubOptions(options);
-  const files = await open_pretrained(name_or_path, hubOptions);
+  const files = await openPretrained(name_or_path, hubOptions);
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
   const { graphs, weights } = await find_model_files(files, config);
   const device = resolveDevice(wantedDevice);

@@ -1,8 +1,8 @@
 /** `pipeline`, the way in that transformers and transformers.js share. */
 import { wrongType, wrongValue } from '../core/errors';
-import { read_json_file } from '../core/files';
+import { readJsonFile } from '../core/files';
 import { splitHubOptions, type HubOptions } from '../hub/settings';
-import { open_pretrained } from '../checkpoint/pretrained-files';
+import { openPretrained } from '../checkpoint/pretrained-files';
 import { Sam3ImageProcessor } from '../image/image-processing-sam3';
 import { Sam3TrackerModel } from '../model/modeling-sam3-tracker';
 import { type PretrainedModelOptions } from '../model/load';
@@ -19,8 +19,8 @@ const DEFAULT_MODEL = 'sam3-tracker-tiny';
 const DEFAULTS_FILE = 'mask_generation_config.json';
 
 async function readDefaults(name_or_path: string, options: HubOptions): Promise<MaskGenerationDefaults> {
-  const file = await (await open_pretrained(name_or_path, options)).find(DEFAULTS_FILE);
-  return file === null ? {} : read_json_file(file);
+  const file = await (await openPretrained(name_or_path, options)).find(DEFAULTS_FILE);
+  return file === null ? {} : readJsonFile(file);
 }
 
 /**

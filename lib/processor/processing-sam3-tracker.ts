@@ -5,7 +5,7 @@ import { BatchEncoding, type BatchField, type BatchFields } from './batch-encodi
 import { Callable } from '../core/callable';
 import type { DType, TensorData } from '../core/dtype';
 import { typeName } from '../core/errors';
-import { open_pretrained } from '../checkpoint/pretrained-files';
+import { openPretrained } from '../checkpoint/pretrained-files';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { Sam3ImageProcessor, type ImageFeatures } from '../image/image-processing-sam3';
@@ -108,7 +108,7 @@ export class Sam3TrackerProcessor extends UntypedCallable {
     checkOptions(options, known, 'Sam3TrackerProcessor.from_pretrained');
     const [hubOptions, settings] = splitHubOptions(options);
     const { target_size, point_pad_value, ...imageSettings } = settings;
-    const source = await open_pretrained(pretrained_model_name_or_path, hubOptions);
+    const source = await openPretrained(pretrained_model_name_or_path, hubOptions);
     const image_processor = Sam3ImageProcessor.from_dict(
       await readImageProcessorConfig(source),
       imageSettings,

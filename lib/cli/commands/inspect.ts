@@ -9,7 +9,7 @@ import { DTYPES } from '../../core/dtype';
 import { Sam3TrackerError } from '../../core/errors';
 import { config_hash } from '../../model/graph-config';
 import { graph_parameters } from '../../model/graphs';
-import { open_pretrained } from '../../checkpoint/pretrained-files';
+import { openPretrained } from '../../checkpoint/pretrained-files';
 import { find_model_graphs_of } from '../../model/model-files';
 import { callNative, native } from '../../native/binding';
 import type { NativeWeightInfo } from '../../native/binding';
@@ -124,7 +124,7 @@ function problemOf(record: ModelRecord): string | null {
 
 /** Describes a model; nothing is downloaded. @throws as `from_pretrained` for what cannot be described at all. */
 async function describeModel(name: string, options: InspectOptions): Promise<ModelRecord> {
-  const files = await open_pretrained(
+  const files = await openPretrained(
     name,
     { revision: options.revision, cache_dir: options.cacheDir },
     `"sam3-tracker inspect" only looks ("sam3-tracker download ${name}" fetches it)`,

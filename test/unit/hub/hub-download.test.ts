@@ -9,7 +9,7 @@ import { createServer, request, type Server } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { open_pretrained } from '../../../lib/checkpoint/pretrained-files';
+import { openPretrained } from '../../../lib/checkpoint/pretrained-files';
 import { HubFixture } from '../../support/hub';
 import { sha256 } from '../../support/hub-server';
 import { ROOT } from '../../support/python';
@@ -20,7 +20,7 @@ const WEIGHTS = 'model.safetensors';
 
 /** Downloads the weights; the path of the file in the cache. */
 const download = async (force_download = false): Promise<string> =>
-  (await open_pretrained(ID, { force_download })).need(WEIGHTS);
+  (await openPretrained(ID, { force_download })).need(WEIGHTS);
 
 describe('a download', () => {
   const hub = new HubFixture();
@@ -82,7 +82,7 @@ describe('a download', () => {
   });
 
   it('waits out a hub in trouble', async () => {
-    const source = await open_pretrained(ID);
+    const source = await openPretrained(ID);
     await source.find('none');
     hub.server.faults.statuses = [503, 429, 502];
     await source.need(WEIGHTS);
@@ -174,8 +174,8 @@ describe('downloads at the same time', () => {
   /** A process that downloads the weights and prints the path. */
   const start = (): ReturnType<typeof spawn> => {
     const code =
-      `require(${JSON.stringify(path.join(ROOT, 'lib', 'hub', 'pretrained-files'))})` +
-      `.open_pretrained('${ID}').then((model) => model.need('${WEIGHTS}')).then(console.log)`;
+      `require(${JSON.stringify(path.join(ROOT, 'lib', 'checkpoint', 'pretrained-files'))})` +
+      `.openPretrained('${ID}').then((model) => model.need('${WEIGHTS}')).then(console.log)`;
     return spawn(process.execPath, ['--import', 'tsx', '-e', code], {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'inherit'],
