@@ -5,15 +5,14 @@ import { Callable } from '../core/callable';
 import { Sam3TrackerConfig } from '../config/sam3-tracker';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongValue } from '../core/errors';
-import { isFile } from '../core/files';
+import { isFile, saveFiles } from '../core/files';
+import type { FileToSave } from '../core/files';
 import { manifestOf } from './graphs';
 import type { GraphFiles } from './graphs';
 import { ModelSource, loadModelSource, newModelSource } from './load';
 import type { AttentionImplementation, NewModelOptions, PretrainedModelOptions } from './load';
 import { callNative } from '../native/binding';
 import type { NativeTrackerModel } from '../native/binding';
-import { saveFiles, writeText } from '../core/save-files';
-import type { FileToSave } from '../core/save-files';
 import type { Device, DeviceOption, DTypeOption } from '../core/types';
 import { checkDevice, checkOneOf, checkString, readTarget } from '../core/validate';
 
@@ -162,10 +161,10 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
       await saveFiles(save_directory, [
         ...copied.map((source): FileToSave => ({
           name: path.join('torchscript', path.basename(source)),
-          write: (file) => copyFile(source, file),
+          content: (file) => copyFile(source, file),
         })),
-        { name: 'model.safetensors', write: (file) => callNative(() => handle.saveWeights({ file })) },
-        { name: 'config.json', write: (file) => writeText(file, config.to_json_string()) },
+        { name: 'model.safetensors', content: (file) => callNative(() => handle.saveWeights({ file })) },
+        { name: 'config.json', content: config.to_json_string() },
       ]);
     });
   }

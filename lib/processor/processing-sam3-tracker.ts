@@ -1,10 +1,9 @@
 /** The processor: pictures and prompts to the model's inputs (transformers' processing_sam3_tracker.py). */
-import { mkdir, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { BatchEncoding, type BatchField, type BatchFields } from './batch-encoding';
 import { Callable } from '../core/callable';
 import type { DType, TensorData } from '../core/dtype';
 import { typeName } from '../core/errors';
+import { saveFiles } from '../core/files';
 import { openPretrained } from '../checkpoint/pretrained-files';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
@@ -148,12 +147,11 @@ export class Sam3TrackerProcessor extends UntypedCallable {
    * missing. Mirrors `save_pretrained`.
    *
    * @returns the path of the file, in a list.
+   * @throws Sam3TrackerError FILE_INVALID where a file has the directory's name, FILE_NOT_WRITTEN.
    */
   async save_pretrained(save_directory: string): Promise<string[]> {
-    await mkdir(checkString(save_directory, 'save_directory'), { recursive: true });
-    const file = path.join(save_directory, 'processor_config.json');
-    await writeFile(file, this.to_json_string());
-    return [file];
+    checkString(save_directory, 'save_directory');
+    return saveFiles(save_directory, [{ name: 'processor_config.json', content: this.to_json_string() }]);
   }
 
   /** Brings low-resolution masks to the size of their pictures: see `Sam3ImageProcessor.post_process_masks`. */

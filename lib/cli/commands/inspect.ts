@@ -1,12 +1,10 @@
 /** `sam3-tracker inspect`: what a model consists of, whether its parts fit, and what would be loaded. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { Sam3TrackerConfig } from '../../config/sam3-tracker';
 import { DTYPES } from '../../core/dtype';
 import { Sam3TrackerError } from '../../core/errors';
+import { sha256File } from '../../core/files';
 import { config_hash } from '../../model/graph-config';
 import { graph_parameters } from '../../model/graphs';
 import { openPretrained } from '../../checkpoint/pretrained-files';
@@ -60,11 +58,7 @@ export interface ModelRecord {
 }
 
 async function describeFile(file: string, hashed: boolean): Promise<FileRecord> {
-  const { size } = await stat(file);
-  if (!hashed) return { file, bytes: size, sha256: null };
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return { file, bytes: size, sha256: hash.digest('hex') };
+  return { file, bytes: (await stat(file)).size, sha256: hashed ? await sha256File(file) : null };
 }
 
 const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
