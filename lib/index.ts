@@ -19,7 +19,7 @@ export type {
   Sam3TrackerProcessorOptions,
   Sam3TrackerProcessorSettings,
 } from './processor/options';
-export type { NestedNumbers } from './processor/prompts';
+export type { NestedNumbers } from './image/nested-numbers';
 export { BatchEncoding } from './processor/batch-encoding';
 export type { BatchField, BatchFields } from './processor/batch-encoding';
 export { PILImageResampling } from './image/options';

@@ -2,7 +2,7 @@
 import { readJsonFile } from '../core/files';
 import type { PretrainedFiles } from './pretrained-files';
 import { decodeSpecialFloats } from '../core/json';
-import { isPlainObject } from '../core/validate';
+import { isPlainObject } from '../core/options';
 
 function readJson(source: PretrainedFiles, file: string): Promise<Record<string, unknown>> {
   return source.read(() => readJsonFile(file));

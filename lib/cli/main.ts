@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { Sam3TrackerError } from '../core/errors';
 import { PACKAGE_MANIFEST } from '../core/package';
-import { MODEL_DTYPES } from '../core/validate';
+import { MODEL_DTYPES } from '../core/device';
 import { doctorCommand } from './commands/doctor-command';
 import { generateCommand } from './commands/generate-command';
 import { libtorchCommand } from './commands/libtorch';

@@ -1,6 +1,6 @@
 /** What the commands' options are parsed by. */
 import { InvalidArgumentError } from 'commander';
-import { checkDevice } from '../core/validate';
+import { checkDevice } from '../core/device';
 
 /** A finite number. @throws InvalidArgumentError for anything else. */
 export function parseNumber(text: string): number {

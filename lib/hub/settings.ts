@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { wrongType, wrongValue } from '../core/errors';
 import { orElse } from '../core/files';
-import { checkBoolean, checkString } from '../core/validate';
+import { checkBoolean, checkString } from '../core/options';
 
 /** How far the download of one file is; the names are those of transformers.js. */
 export interface DownloadProgress {

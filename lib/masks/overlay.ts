@@ -5,7 +5,7 @@ import { RLEMask } from './rle';
 import { mask_area, mask_planes } from './masks';
 import { type Mask, type MaskLike } from './types';
 import { RawImage } from '../image/raw-image';
-import { checkInteger, checkNumber, checkOptions } from '../core/validate';
+import { checkInteger, checkNumber, checkOptions } from '../core/options';
 
 /** A colour, each channel 0 to 255. */
 export type Color = readonly [red: number, green: number, blue: number];
@@ -153,7 +153,7 @@ export async function draw_overlay(
   if (!(image instanceof RawImage)) throw wrongType('a RawImage', 'image', image);
   const overlay = checkOverlayOptions(options, image);
   const { width, height } = image;
-  // Masks that are held as runs stay so until they are painted.
+  // An RLEMask is unpacked when it is painted, not before.
   const planes = (Array.isArray(masks) ? (masks as MaskLike[]) : [masks as MaskLike]).flatMap((mask) =>
     mask instanceof RLEMask ? [mask] : mask_planes(mask),
   );
@@ -181,5 +181,9 @@ export async function draw_overlay(
   return new RawImage(data, width, height, 3);
 }
 
-/** @deprecated The old spelling of draw_overlay; goes with the next version. */
+/**
+ * The old spelling of draw_overlay.
+ *
+ * @deprecated goes with the next version.
+ */
 export const drawOverlay = draw_overlay;

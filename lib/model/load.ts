@@ -8,12 +8,13 @@ import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { openPretrained } from '../checkpoint/pretrained-files';
 import { automaticDtype, find_model_files } from './model-files';
-import { callNative, native } from '../native/binding';
+import { callNative, native, resolveDevice } from '../native/binding';
 import type { NativeLoadOptions, NativeTrackerModel } from '../native/binding';
 import { readConfigDict } from '../checkpoint/settings';
 import type { Device, DeviceMapOption, DeviceOption, DTypeOption } from '../core/types';
-import { checkInteger, checkOneOf, checkOptions, parseDevice, parseDtype } from '../core/validate';
-import { count_parameters, initial_weights } from './initialization';
+import { parseDevice, parseDtype } from '../core/device';
+import { checkInteger, checkOneOf, checkOptions } from '../core/options';
+import { countParameters, initialWeights } from './initialization';
 
 /** How attention is computed: torch's fused kernel, or step by step with its weights at hand. */
 export type AttentionImplementation = 'sdpa' | 'eager';
@@ -34,7 +35,7 @@ export interface PretrainedModelOptions extends HubOptions {
 
 /** Options of a model that is made from a configuration. */
 export interface NewModelOptions {
-  /** A whole number from 0: the same one gives the same weights on every device. Default a random one. */
+  /** An integer from 0: the same one gives the same weights on every device. Default a random one. */
   seed?: number;
   /** As for `from_pretrained`. */
   device?: DeviceOption;
@@ -66,11 +67,6 @@ export class ModelSource {
   constructor(fields: ModelSourceFields) {
     this.fields = fields;
   }
-}
-
-function resolveDevice(wanted: Device | 'auto'): Device {
-  if (wanted !== 'auto') return wanted;
-  return native.runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
 }
 
 function attentionOf(wanted: unknown, config: Sam3TrackerConfig): AttentionImplementation {
@@ -109,7 +105,7 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
   const dtype = wantedDtype === 'auto' ? 'float32' : wantedDtype;
   const graphs = find_graphs(config);
   const shapes = graph_parameters(graphs);
-  const weights = initial_weights(config, shapes);
+  const weights = initialWeights(config, shapes);
   const load = loadOptions(config, graphs, {
     weightFiles: [],
     randomWeights: { seed, weights },
@@ -121,7 +117,7 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
     device,
     dtype,
     attention,
-    parameterCount: count_parameters(shapes),
+    parameterCount: countParameters(shapes),
     model: () => callNative(() => native.loadTrackerModel(load)),
   });
 }

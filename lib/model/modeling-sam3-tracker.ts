@@ -22,11 +22,11 @@ import type { ModelOutputTuple } from './outputs';
 import { wrongType } from '../core/errors';
 import { callNative } from '../native/binding';
 import type { NativeForwardOptions, NativePrompts, NativeTensor } from '../native/binding';
-import { readPictureOptions } from '../image/post-process-masks';
+import { readPostProcessOptions } from '../image/post-process-masks';
 import type { PostProcessArguments, SizesInput } from '../image/post-process-masks';
 import { Sam3TrackerPreTrainedModel } from './pretrained-model';
 import { Tensor } from '../tensor';
-import { checkOptions, optionalBoolean } from '../core/validate';
+import { checkOptions, optionalBoolean } from '../core/options';
 
 /** What `get_image_features` takes beside the images. */
 export interface ImageFeaturesOptions {
@@ -122,7 +122,7 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
       if (given.return_dict !== undefined)
         throw wrongType('no return_dict', 'predict_masks', given.return_dict);
       const { options, embeddings, images } = this.#forwardOptions(given);
-      const read = readPictureOptions(given.original_sizes as SizesInput, args, images);
+      const read = readPostProcessOptions(given.original_sizes as SizesInput, args, images);
       const pictures = read instanceof Promise ? await read : read;
       const result = await callNative(() => handle.forward({ ...options, pictures }));
       const fields = {

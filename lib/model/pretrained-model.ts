@@ -1,7 +1,7 @@
 /** `Sam3TrackerPreTrainedModel`: weights and where they lie (transformers' modeling_utils.py). */
 import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Callable } from '../core/callable';
+import { UntypedCallable } from '../core/callable';
 import { Sam3TrackerConfig } from '../config/sam3-tracker';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongValue } from '../core/errors';
@@ -14,7 +14,8 @@ import type { AttentionImplementation, NewModelOptions, PretrainedModelOptions }
 import { callNative } from '../native/binding';
 import type { NativeTrackerModel } from '../native/binding';
 import type { Device, DeviceOption, DTypeOption } from '../core/types';
-import { checkDevice, checkOneOf, checkString, readTarget } from '../core/validate';
+import { checkDevice, readTarget } from '../core/device';
+import { checkOneOf, checkString } from '../core/options';
 
 /** What a model's `to` takes: a device, a dtype, or both in an object. */
 export type ModelTarget =
@@ -29,9 +30,6 @@ export type ModelTarget =
 
 /** A class of models: what `from_pretrained` makes an instance of. @internal */
 export type ModelClass<T> = new (config: Sam3TrackerConfig, source: ModelSource) => T;
-
-// Callable's own call signature, which knows no overloads, would let any arguments compile.
-const UntypedCallable = Callable as abstract new () => object;
 
 /** Base of the models: mirrors transformers' class of this name. */
 export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {

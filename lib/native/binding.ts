@@ -5,6 +5,7 @@
 import { Sam3TrackerError } from '../core/errors';
 import type { ErrorCode } from '../core/errors';
 import type { DType, TensorData } from '../core/dtype';
+import type { Device } from '../core/types';
 import { loadAddon } from './load';
 
 /** A handle to a libtorch tensor. Row-major unless sliced; `device` is 'cpu' or 'cuda:N'. */
@@ -320,4 +321,10 @@ function translate(cause: unknown): unknown {
   return new Sam3TrackerError((cause as { code?: ErrorCode }).code ?? 'NATIVE_ERROR', cause.message, {
     cause,
   });
+}
+
+/** The device that 'auto' stands for: CUDA where there is one. Any other stays. */
+export function resolveDevice(wanted: Device | 'auto'): Device {
+  if (wanted !== 'auto') return wanted;
+  return native.runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
 }

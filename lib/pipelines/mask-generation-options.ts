@@ -9,7 +9,7 @@ import {
   checkOneOf,
   checkOptions,
   isPlainObject,
-} from '../core/validate';
+} from '../core/options';
 import { checkLayers, type CropOptions } from './crop-boxes';
 
 /** What `masks` of a result holds: masks that unpack when read, COCO's compressed encodings, or polygons. */
@@ -93,7 +93,7 @@ export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputM
   box_of_interest?: readonly number[] | null;
   /**
    * Bytes that a batch may take beside the model, about: fewer points are decoded at once. On a GPU these are the
-   * decoder's maps and masks; the chunk of full-size logits that is stretched at a time (256 MiB in float32, more only
+   * decoder's maps and masks; the chunk of full-size logits that is upsampled at a time (256 MiB in float32, more only
    * for a single larger mask), what is counted of it, and the labels of holes and sprinkles come on top.
    * Default null: no limit.
    */

@@ -13,7 +13,7 @@ import { RawImage } from '../image/raw-image';
 import { RLEMask } from '../masks/rle';
 import type { Tensor } from '../tensor';
 import type { ImageSize } from '../core/types';
-import { abortable } from '../core/cancellation';
+import { abortable } from '../core/async';
 import { generate_crop_boxes, type Crop } from './crop-boxes';
 import type { MaskGenerationProgress, MaskGenerationSettings } from './mask-generation-options';
 

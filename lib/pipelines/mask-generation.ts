@@ -1,5 +1,5 @@
 /** Segment everything: mirrors transformers' `pipelines/mask_generation.py`. */
-import { Callable } from '../core/callable';
+import { UntypedCallable } from '../core/callable';
 import { Sam3TrackerError, wrongType } from '../core/errors';
 import { Sam3ImageProcessor } from '../image/image-processing-sam3';
 import type { Box, CocoRLE, RLE } from '../masks/types';
@@ -26,8 +26,7 @@ import {
   type MaskGenerationImageProcessor,
   type MaskGenerationModel,
 } from './mask-generation-run';
-import { abortable } from '../core/cancellation';
-import { mapInTurns } from '../core/turns';
+import { abortable, mapInTurns } from '../core/async';
 
 /** What `masks` holds for each `output_mode`. */
 export interface MaskOutputs {
@@ -120,9 +119,6 @@ type ListCalls = <const Mode extends MaskOutputMode = 'binary'>(
 /** The typed calls of the pipeline: see the class. */
 export interface MaskGenerationPipeline extends Calls, ListCalls {}
 
-// Callable's own call signature cannot tell an image from a list.
-const UntypedCallable = Callable as abstract new () => object;
-
 const isList = (value: unknown): value is readonly RawImageInput[] => Array.isArray(value);
 
 /**
@@ -132,7 +128,7 @@ const isList = (value: unknown): value is readonly RawImageInput[] => Array.isAr
  *
  * The work is native and off the JavaScript thread, one batch of points a job. On the CPU no mask is ever held at full
  * size, so that memory does not grow with the image; on a GPU masks of up to 67 million pixels together (at least one)
- * are stretched at a time. `masks` of a result unpack when their `data` is read.
+ * are upsampled at a time. `masks` of a result unpack when their `data` is read.
  *
  * A call rejects with TypeError and RangeError for arguments, with transformers' message for points_per_batch; with the
  * signal's reason (an AbortError) once `signal` is aborted; with what RawImage.read, the image processor and the model

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { constants, PerformanceObserver } from 'node:perf_hooks';
-import { DTYPES } from '../../lib/core/dtype';
+import {
+  bfloat16ToNumber,
+  DTYPES,
+  float16ToNumber,
+  numberToBfloat16,
+  numberToFloat16,
+} from '../../lib/core/dtype';
 import type { DType } from '../../lib/core/dtype';
-import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../../lib/core/half';
 import { native } from '../../lib/native/binding';
 import { Tensor } from '../../lib/tensor';
 
@@ -218,7 +223,7 @@ describe('Tensor', () => {
     assert.ok(major.length <= 8, `128 handles of one tensor made V8 collect ${major.length} times`);
   });
 
-  it('takes whole numbers of the range of whole types only', () => {
+  it('takes integers of their range only for integer dtypes', () => {
     for (const [type, value] of [
       ['uint8', 300],
       ['uint8', -1],

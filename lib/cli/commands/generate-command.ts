@@ -1,7 +1,7 @@
 /** `sam3-tracker generate` as the command line knows it; the work is in generate.ts. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_LAYERS, MOST_POINTS_PER_SIDE } from '../../pipelines/mask-generation-options';
-import { MODEL_DTYPES } from '../../core/validate';
+import { MODEL_DTYPES } from '../../core/device';
 import type { GenerateCommandOptions, runGenerate } from './generate';
 import {
   atMost,

@@ -1,7 +1,7 @@
 /** The commands for checkpoints: download, inspect, verify, export. */
 /* eslint-disable @typescript-eslint/no-require-imports -- what needs libtorch is loaded where it is used */
 import { Command, Option } from 'commander';
-import { MODEL_DTYPES } from '../../core/validate';
+import { MODEL_DTYPES } from '../../core/device';
 import type { runDownload } from './download';
 import type { runExport } from './export';
 import type { runInspect } from './inspect';

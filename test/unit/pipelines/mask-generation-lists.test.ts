@@ -17,7 +17,7 @@ import {
 } from '../../../lib/index';
 import { memoryOfBatches } from '../../../lib/model/generate-masks';
 import { native, type NativeBinding } from '../../../lib/native/binding';
-import { mapInTurns } from '../../../lib/core/turns';
+import { mapInTurns } from '../../../lib/core/async';
 import { FindingStub, ModelStub, picture, pipelineOf } from '../../support/mask-generation';
 
 /** Runs with other functions in the place of the addon's. */
