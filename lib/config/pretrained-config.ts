@@ -14,6 +14,7 @@ import {
 import { wrongType, wrongValue } from '../core/errors';
 import { saveFiles } from '../core/files';
 import { openPretrained } from '../checkpoint/pretrained-files';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { toPythonJson } from '../core/json';
@@ -142,13 +143,25 @@ export abstract class PreTrainedConfig {
    * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_INVALID, and the hub's (ACCESS_DENIED, REPOSITORY_NOT_FOUND,
    *   REVISION_NOT_FOUND, DOWNLOAD_FAILED, HASH_MISMATCH); TypeError and RangeError as `from_dict`.
    */
-  static async from_pretrained<T extends PreTrainedConfig>(
+  static from_pretrained<T extends PreTrainedConfig>(
     this: ConfigClass<T>,
     pretrained_model_name_or_path: string,
+    options?: HubOptions & ConfigDict,
+  ): Promise<T>;
+  /** From files that are open. @internal */
+  static from_pretrained<T extends PreTrainedConfig>(
+    this: ConfigClass<T>,
+    files: string | PretrainedFiles,
+    options?: HubOptions & ConfigDict,
+  ): Promise<T>;
+  /** The one behind both. @internal */
+  static async from_pretrained<T extends PreTrainedConfig>(
+    this: ConfigClass<T>,
+    name_or_files: string | PretrainedFiles,
     options: HubOptions & ConfigDict = {},
   ): Promise<T> {
     const [hubOptions, overrides] = splitHubOptions(options);
-    const source = await openPretrained(pretrained_model_name_or_path, hubOptions);
+    const source = await openPretrained(name_or_files, hubOptions);
     return fromDict(this, await readConfigDict(source), overrides);
   }
 

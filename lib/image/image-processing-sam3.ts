@@ -4,6 +4,7 @@ import type { TensorData } from '../core/dtype';
 import { wrongType } from '../core/errors';
 import { saveFiles } from '../core/files';
 import { openPretrained } from '../checkpoint/pretrained-files';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { readImageProcessorConfig } from '../checkpoint/settings';
@@ -147,14 +148,24 @@ export class Sam3ImageProcessor extends Callable<
    * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_INVALID and the hub's, as `Sam3TrackerConfig.from_pretrained`;
    *   TypeError and RangeError as the constructor.
    */
-  static async from_pretrained(
+  static from_pretrained(
     pretrained_model_name_or_path: string,
+    options?: Sam3ImageProcessorOptions & HubOptions,
+  ): Promise<Sam3ImageProcessor>;
+  /** From files that are open. @internal */
+  static from_pretrained(
+    files: string | PretrainedFiles,
+    options?: Sam3ImageProcessorOptions & HubOptions,
+  ): Promise<Sam3ImageProcessor>;
+  /** The one behind both. @internal */
+  static async from_pretrained(
+    name_or_files: string | PretrainedFiles,
     options: Sam3ImageProcessorOptions & HubOptions = {},
   ): Promise<Sam3ImageProcessor> {
     const names = [...IMAGE_PROCESSOR_OPTIONS, ...HUB_OPTIONS];
     checkOptions(options, names, 'Sam3ImageProcessor.from_pretrained');
     const [hubOptions, overrides] = splitHubOptions(options);
-    const source = await openPretrained(pretrained_model_name_or_path, hubOptions);
+    const source = await openPretrained(name_or_files, hubOptions);
     return Sam3ImageProcessor.from_dict(await readImageProcessorConfig(source), overrides);
   }
 

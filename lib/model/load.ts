@@ -7,6 +7,7 @@ import type { GraphFiles } from './graphs';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { openPretrained } from '../checkpoint/pretrained-files';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { automaticDtype, find_model_files } from './model-files';
 import { callNative, native, resolveDevice } from '../native/binding';
 import type { NativeLoadOptions, NativeTrackerModel } from '../native/binding';
@@ -125,13 +126,13 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
 /**
  * The configuration and the weights of a model directory, of a model that this package ships, or of one on the hub.
  *
- * @param name_or_path an existing directory, the id of a bundled model, or that of a repository on the hub.
+ * @param name_or_path an existing directory, the id of a bundled model, or that of a repository on the hub; or its files.
  * @param options those of `from_pretrained`.
  * @param where the function that was called, for errors.
  * @throws as `from_pretrained`.
  */
 export async function loadModelSource(
-  name_or_path: string,
+  name_or_path: string | PretrainedFiles,
   options: PretrainedModelOptions,
   where: string,
 ): Promise<{ config: Sam3TrackerConfig; source: ModelSource }> {

@@ -1,6 +1,7 @@
 /** `Sam3TrackerPreTrainedModel`: weights and where they lie (transformers' modeling_utils.py). */
 import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { UntypedCallable } from '../core/callable';
 import { Sam3TrackerConfig } from '../config/sam3-tracker';
 import type { DType } from '../core/dtype';
@@ -90,12 +91,24 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
    *   CONFIG_MISMATCH, GRAPHS_NOT_FOUND, WEIGHTS_MISSING, WEIGHTS_UNEXPECTED, WEIGHTS_SHAPE, DEVICE_UNAVAILABLE,
    *   OUT_OF_MEMORY; from the hub ACCESS_DENIED, REPOSITORY_NOT_FOUND, REVISION_NOT_FOUND, DOWNLOAD_FAILED.
    */
-  static async from_pretrained<T extends Sam3TrackerPreTrainedModel>(
+  static from_pretrained<T extends Sam3TrackerPreTrainedModel>(
     this: ModelClass<T>,
     name_or_path: string,
+    options?: PretrainedModelOptions,
+  ): Promise<T>;
+  /** From files that are open. @internal */
+  static from_pretrained<T extends Sam3TrackerPreTrainedModel>(
+    this: ModelClass<T>,
+    files: string | PretrainedFiles,
+    options?: PretrainedModelOptions,
+  ): Promise<T>;
+  /** The one behind both. @internal */
+  static async from_pretrained<T extends Sam3TrackerPreTrainedModel>(
+    this: ModelClass<T>,
+    name_or_files: string | PretrainedFiles,
     options: PretrainedModelOptions = {},
   ): Promise<T> {
-    const { config, source } = await loadModelSource(name_or_path, options, `${this.name}.from_pretrained`);
+    const { config, source } = await loadModelSource(name_or_files, options, `${this.name}.from_pretrained`);
     return new this(config, source);
   }
 

@@ -1,8 +1,8 @@
 /** `pipeline`, the way in that transformers and transformers.js share. */
 import { wrongType, wrongValue } from '../core/errors';
 import { readJsonFile } from '../core/files';
-import { splitHubOptions, type HubOptions } from '../hub/settings';
-import { openPretrained } from '../checkpoint/pretrained-files';
+import { splitHubOptions } from '../hub/settings';
+import { openPretrained, type PretrainedFiles } from '../checkpoint/pretrained-files';
 import { Sam3ImageProcessor } from '../image/image-processing-sam3';
 import { Sam3TrackerModel } from '../model/modeling-sam3-tracker';
 import { type PretrainedModelOptions } from '../model/load';
@@ -18,8 +18,8 @@ const DEFAULT_MODEL = 'sam3-tracker-tiny';
 /** The file beside a model's weights with arguments of its own for segment-everything. */
 const DEFAULTS_FILE = 'mask_generation_config.json';
 
-async function readDefaults(name_or_path: string, options: HubOptions): Promise<MaskGenerationDefaults> {
-  const file = await (await openPretrained(name_or_path, options)).find(DEFAULTS_FILE);
+async function readDefaults(files: PretrainedFiles): Promise<MaskGenerationDefaults> {
+  const file = await files.find(DEFAULTS_FILE);
   return file === null ? {} : readJsonFile(file);
 }
 
@@ -48,9 +48,11 @@ export async function pipeline(
     return new MaskGenerationPipeline(model);
   }
   const [hubOptions] = splitHubOptions(options);
-  const image_processor = await Sam3ImageProcessor.from_pretrained(model, hubOptions);
-  const defaults = await readDefaults(model, hubOptions);
-  const loaded = await Sam3TrackerModel.from_pretrained(model, options);
+  // Opened once, so that all parts are of one commit.
+  const files = await openPretrained(model, hubOptions);
+  const image_processor = await Sam3ImageProcessor.from_pretrained(files);
+  const defaults = await readDefaults(files);
+  const loaded = await Sam3TrackerModel.from_pretrained(files, options);
   try {
     return new MaskGenerationPipeline({ model: loaded, image_processor }, defaults, true);
   } catch (error) {

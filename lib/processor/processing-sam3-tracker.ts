@@ -5,6 +5,7 @@ import type { DType, TensorData } from '../core/dtype';
 import { typeName, wrongValue } from '../core/errors';
 import { saveFiles } from '../core/files';
 import { openPretrained } from '../checkpoint/pretrained-files';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { Sam3ImageProcessor, type ImageFeatures } from '../image/image-processing-sam3';
@@ -98,15 +99,25 @@ export class Sam3TrackerProcessor extends UntypedCallable {
    * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_INVALID and the hub's, as `Sam3TrackerConfig.from_pretrained`;
    *   TypeError and RangeError as the constructors.
    */
-  static async from_pretrained(
+  static from_pretrained(
     pretrained_model_name_or_path: string,
+    options?: Sam3TrackerProcessorSettings & HubOptions,
+  ): Promise<Sam3TrackerProcessor>;
+  /** From files that are open. @internal */
+  static from_pretrained(
+    files: string | PretrainedFiles,
+    options?: Sam3TrackerProcessorSettings & HubOptions,
+  ): Promise<Sam3TrackerProcessor>;
+  /** The one behind both. @internal */
+  static async from_pretrained(
+    name_or_files: string | PretrainedFiles,
     options: Sam3TrackerProcessorSettings & HubOptions = {},
   ): Promise<Sam3TrackerProcessor> {
     const known = ['target_size', 'point_pad_value', ...IMAGE_PROCESSOR_OPTIONS, ...HUB_OPTIONS];
     checkOptions(options, known, 'Sam3TrackerProcessor.from_pretrained');
     const [hubOptions, settings] = splitHubOptions(options);
     const { target_size, point_pad_value, ...imageSettings } = settings;
-    const source = await openPretrained(pretrained_model_name_or_path, hubOptions);
+    const source = await openPretrained(name_or_files, hubOptions);
     const image_processor = Sam3ImageProcessor.from_dict(
       await readImageProcessorConfig(source),
       imageSettings,
