@@ -154,6 +154,7 @@ export async function saveFiles(directory: string, files: readonly FileToSave[])
       cause,
     });
   } finally {
-    await Promise.all(placed.map(({ incomplete }) => rm(incomplete, { force: true })));
+    const remove = (file: string): Promise<void> => orElse(rm(file, { force: true }), undefined, 'ENOTDIR');
+    await Promise.all(placed.map(({ incomplete }) => remove(incomplete)));
   }
 }
