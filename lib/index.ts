@@ -1,5 +1,6 @@
 /** The public surface of sam3-tracker. */
-import './core/node-version';
+// First: it refuses a Node that is too old for what the others load.
+import './core/package';
 export { Sam3TrackerModel } from './model/modeling-sam3-tracker';
 export { Sam3TrackerPreTrainedModel } from './model/pretrained-model';
 export type { AttentionImplementation, NewModelOptions, PretrainedModelOptions } from './model/load';

@@ -10,7 +10,7 @@ import {
 } from './core/dtype';
 import type { DType, TensorData } from './core/dtype';
 import { Sam3TrackerError, describe, wrongType, wrongValue } from './core/errors';
-import { callNative, callNativeSync, native } from './native/binding';
+import { callNative, callNativeSync, isNativeTensor, makeNativeTensor } from './native/binding';
 import type { NativeTensor } from './native/binding';
 import type { Device, DeviceOption } from './core/types';
 import { checkDevice, readTarget } from './core/device';
@@ -50,7 +50,7 @@ export class Tensor {
   /** A tensor over a native handle. @internal */
   constructor(handle: NativeTensor);
   constructor(type: DType | NativeTensor, data?: TensorElements, dims?: readonly number[]) {
-    this.handle = type instanceof native.Tensor ? type : makeHandle(type, data, dims);
+    this.handle = isNativeTensor(type) ? type : makeHandle(type, data, dims);
     this.dims = this.handle.dims;
     this.type = this.handle.dtype;
     this.device = this.handle.device as Device;
@@ -275,7 +275,7 @@ function makeHandle(
   if (!isDType(type)) throw wrongType(`a dtype (${Object.keys(DTYPES).join(', ')})`, 'type', type);
   const elements = toTypedArray(type, data);
   const lengths = checkDims(dims, elements.length, '');
-  return callNativeSync(() => new native.Tensor(type, lengths, elements));
+  return makeNativeTensor(type, lengths, elements);
 }
 
 function toTypedArray(type: DType, data: TensorElements | undefined): TensorData {

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { dtypeOfArray, type DType, type TensorData } from '../core/dtype';
 import { describe, typeName } from '../core/errors';
 import type { ChannelDimension } from './options';
-import { callNativeSync, native, type NativeImage, type NativeTensor } from '../native/binding';
+import { callNativeSync, makeNativeTensor, type NativeImage, type NativeTensor } from '../native/binding';
 import { RawImage } from './raw-image';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
@@ -143,7 +143,7 @@ async function upload(image: PreparedImage): Promise<void> {
   const { data, channels, size } = image.native;
   if (!ArrayBuffer.isView(data) || data.byteLength <= PIECE) return;
   const elements = channels * size[0] * size[1];
-  const tensor = callNativeSync(() => new native.Tensor(dtypeOfArray(data) as DType, [elements], null));
+  const tensor = makeNativeTensor(dtypeOfArray(data) as DType, [elements], null);
   image.view = tensor;
   image.native = { ...image.native, data: tensor };
   const count = Math.floor(PIECE / data.BYTES_PER_ELEMENT);

@@ -63,7 +63,7 @@ export interface Sam3ImageProcessorOptions {
   input_data_format?: ChannelDimension | null;
   /** Layout of `pixel_values`. Default null: channels first. */
   data_format?: ChannelDimension | null;
-  /** Where to compute, and where the results lie. Default null: the CPU, or where a Tensor lies that comes in. */
+  /** Where to compute and leave the results. Default null: the CPU, or the device of a Tensor that comes in. */
   device?: DeviceOption | null;
   /** Kept for round trips; how images are grouped changes no number. */
   disable_grouping?: boolean | null;

@@ -1,7 +1,7 @@
 /** Arguments of `post_process_masks` in all the forms that transformers' and transformers.js' users write. */
 import { dtypeOfArray, isFloating, type TensorData } from '../core/dtype';
 import { describe, wrongType } from '../core/errors';
-import { callNative, native } from '../native/binding';
+import { addon, callNative } from '../native/binding';
 import type { NativePictureOptions } from '../native/binding';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
@@ -156,7 +156,7 @@ export async function postProcessMasks(
       if (isOwn || isBatch) own.push(tensor);
       return tensor.handle;
     });
-    const results = await callNative(() => native.postProcessMasks({ masks: handles, pictures }));
+    const results = await callNative(() => addon().postProcessMasks({ masks: handles, pictures }));
     return results.map((handle) => new Tensor(handle));
   } finally {
     for (const tensor of own) tensor.dispose();

@@ -1,8 +1,8 @@
-/** One run of the image processor: checked settings and images to one native job, and its results back. */
+/** One call of the image processor: checked settings and images to one native job, and its results back. */
 import { disposeViews, prepareImages, type PreparedImage } from './inputs';
 import { resizeMode, type ImageProcessorSettings } from './options';
 import { cropSize, padSize, resizedSize } from './sizes';
-import { callNative, callNativeSync, native, resolveDevice } from '../native/binding';
+import { addon, callNative, callNativeSync, isNativeTensor, resolveDevice } from '../native/binding';
 import type { NativePreprocessOptions } from '../native/binding';
 import { Tensor } from '../tensor';
 import type { DType, TensorData } from '../core/dtype';
@@ -25,7 +25,7 @@ function checkChannels(channels: number, mean: number[], std: number[]): void {
 function deviceOf(wanted: ImageProcessorSettings['device'], images: readonly PreparedImage[]): string {
   if (wanted !== null) return resolveDevice(wanted);
   const { data } = images[0].native;
-  return data instanceof native.Tensor ? callNativeSync(() => data.device) : 'cpu';
+  return isNativeTensor(data) ? callNativeSync(() => data.device) : 'cpu';
 }
 
 function planJob(
@@ -76,7 +76,7 @@ async function runJob(
 ): Promise<Results> {
   try {
     const job = planJob(images, settings, outputDtype);
-    const handles = await callNative(() => native.preprocessImages(job));
+    const handles = await callNative(() => addon().preprocessImages(job));
     const tensors = handles.map((handle) => new Tensor(handle));
     return { tensors, isBatch: tensors[0].dims.length === 4 };
   } finally {

@@ -3,7 +3,7 @@ import type { Sam3TrackerConfig } from '../config/sam3-tracker';
 import type { DType } from '../core/dtype';
 import type { Box } from '../masks/types';
 import { checkImageEmbeddings } from './inputs';
-import { callNative, native, type NativeCancelFlag, type NativeTrackerModel } from '../native/binding';
+import { addon, callNative, type NativeCancelFlag, type NativeTrackerModel } from '../native/binding';
 import { RLEMask } from '../masks/rle';
 import { Tensor } from '../tensor';
 import type { ImageSize } from '../core/types';
@@ -82,8 +82,8 @@ async function cancellable<T>(
 ): Promise<T> {
   if (!signal) return callNative(() => start(null));
   signal.throwIfAborted();
-  const flag = native.makeCancelFlag();
-  const cancel = (): void => native.cancel(flag);
+  const flag = addon().makeCancelFlag();
+  const cancel = (): void => addon().cancel(flag);
   signal.addEventListener('abort', cancel);
   try {
     const result = await callNative(() => start(flag));
@@ -156,7 +156,7 @@ interface Decoding {
 function pointsAtOnce({ device, dtype, eager }: Decoding): number | null {
   if (device !== 'cpu' || dtype !== 'float32' || eager) return null;
   // Points are shared out among the threads: whole multiples of these as they would be all at once.
-  const { threads } = native.runtimeInfo();
+  const { threads } = addon().runtimeInfo();
   return Math.ceil(POINTS_AT_ONCE / threads) * threads;
 }
 
@@ -237,7 +237,7 @@ export function memoryOfBatches(model: ModelOfBatch & Pick<Decoding, 'device'>):
     dtype: model.dtype,
     eager: model.attn_implementation === 'eager',
   });
-  const { threads, hasDecoderKernels: kernels } = native.runtimeInfo();
+  const { threads, hasDecoderKernels: kernels } = addon().runtimeInfo();
   const live = LIVE[atOnce === null ? 'asOne' : kernels ? 'withKernels' : 'withoutKernels'];
   const sizes = mapSizes(model.config);
   // Half precision is float32 here and there.

@@ -4,10 +4,10 @@ import path from 'node:path';
 import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { UntypedCallable } from '../core/callable';
 import { Sam3TrackerConfig } from '../config/sam3-tracker';
+import { saveFiles } from '../core/files';
+import type { FileToSave } from '../core/files';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongValue } from '../core/errors';
-import { isFile, saveFiles } from '../core/files';
-import type { FileToSave } from '../core/files';
 import { manifestOf } from './graphs';
 import type { GraphFiles } from './graphs';
 import { ModelSource, loadModelSource, newModelSource } from './load';
@@ -167,8 +167,7 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
         architectures: [this.constructor.name],
         dtype: handle.dtype,
       });
-      const manifest = manifestOf(this.#graphs);
-      const copied = [...Object.values(this.#graphs), ...((await isFile(manifest)) ? [manifest] : [])];
+      const copied = [...Object.values(this.#graphs), manifestOf(this.#graphs)];
       await saveFiles(save_directory, [
         ...copied.map((source): FileToSave => ({
           name: path.join('torchscript', path.basename(source)),

@@ -30,17 +30,13 @@ export interface NativeTensor {
   dispose(): void;
 }
 
-/** One weight of a safetensors file. */
-export interface NativeWeightInfo {
-  /** As the file has it. */
-  name: string;
-  /** The tracker's plain module name for it; null for a weight of another part of a SAM3 checkpoint. */
-  trackerName: string | null;
-  /** A DType, or the file's own name of one that is not ours. */
-  dtype: string;
-  shape: number[];
-  bytes: number;
-  file: string;
+/** Where weights lie in a safetensors file; native code maps it and checks every row against its size. */
+export interface NativeWeightFile {
+  path: string;
+  /** Bytes of the file when its header was read. */
+  size: number;
+  /** By the tracker's plain names; `begin` and `end` are bytes from the start of the file. */
+  weights: { name: string; dtype: DType; shape: number[]; begin: number; end: number }[];
 }
 
 /** How one weight of a new model is drawn: normally distributed, or constant where the deviation is 0. */
@@ -56,8 +52,8 @@ export interface NativeLoadOptions {
   visionEncoder: string;
   promptEncoder: string;
   maskDecoder: string;
-  /** safetensors files; empty where the graphs hold their weights, or where they are random. */
-  weightFiles: string[];
+  /** Empty where the graphs hold their weights, or where they are random. */
+  weight_files: NativeWeightFile[];
   /** Weights of a new model, or null. The seed is a whole number from 0 to 2^53 - 1. */
   randomWeights: { seed: number; weights: NativeRandomWeight[] } | null;
   device: string;
@@ -268,8 +264,6 @@ export interface NativeBinding {
   /** A CPU tensor with a copy of `data`, or with undefined elements where that is null. */
   Tensor: new (dtype: DType, dims: number[], data: TensorData | null) => NativeTensor;
   loadTrackerModel(options: NativeLoadOptions): Promise<NativeTrackerModel>;
-  /** Headers of safetensors files, checked, without reading the weights. */
-  readWeightInfo(files: string[]): Promise<NativeWeightInfo[]>;
   preprocessImages(options: NativePreprocessOptions): Promise<NativeTensor[]>;
   postProcessMasks(options: NativePostProcessOptions): Promise<NativeTensor[]>;
   /** For one job. */
@@ -290,8 +284,22 @@ export interface NativeBinding {
   setThreads(count: number): void;
 }
 
-/** The loaded addon: the one side effect of importing this package. */
-export const native = loadAddon() as NativeBinding;
+let loaded: NativeBinding | null = null;
+
+/**
+ * The addon. The first call loads it, and libtorch with it, which takes up to seconds; importing this package loads
+ * neither. A failure is not remembered: the next call tries again, since libtorch may have been installed meanwhile.
+ *
+ * @throws Sam3TrackerError LIBTORCH_NOT_FOUND or ADDON_NOT_LOADED, saying what was tried and what helps.
+ */
+export function addon(): NativeBinding {
+  return (loaded ??= loadAddon() as NativeBinding);
+}
+
+/** Whether a value is a native tensor; loads nothing, since there is none before the addon is there. */
+export function isNativeTensor(value: unknown): value is NativeTensor {
+  return loaded !== null && value instanceof loaded.Tensor;
+}
 
 /**
  * Runs a native call and gives its errors the package's form: Sam3TrackerError with the native code, RangeError for a
@@ -314,6 +322,14 @@ export function callNativeSync<T>(run: () => T): T {
   }
 }
 
+/** A CPU tensor with a copy of `data`, or with undefined elements where that is null. @throws as `callNativeSync`. */
+export function makeNativeTensor(dtype: DType, dims: number[], data: TensorData | null): NativeTensor {
+  return callNativeSync(() => {
+    const { Tensor } = addon();
+    return new Tensor(dtype, dims, data);
+  });
+}
+
 function translate(cause: unknown): unknown {
   if (!(cause instanceof Error) || cause instanceof Sam3TrackerError) return cause;
   if (cause instanceof RangeError) return new RangeError(cause.message, { cause });
@@ -326,5 +342,5 @@ function translate(cause: unknown): unknown {
 /** The device that 'auto' stands for: CUDA where there is one. Any other stays. */
 export function resolveDevice(wanted: Device | 'auto'): Device {
   if (wanted !== 'auto') return wanted;
-  return native.runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
+  return addon().runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
 }

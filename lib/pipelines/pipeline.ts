@@ -1,8 +1,10 @@
 /** `pipeline`, the way in that transformers and transformers.js share. */
 import { wrongType, wrongValue } from '../core/errors';
+import { DEFAULT_MODEL } from '../core/package';
 import { readJsonFile } from '../core/files';
 import { splitHubOptions } from '../hub/settings';
-import { openPretrained, type PretrainedFiles } from '../checkpoint/pretrained-files';
+import { openPretrained } from '../checkpoint/pretrained-files';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { Sam3ImageProcessor } from '../image/image-processing-sam3';
 import { Sam3TrackerModel } from '../model/modeling-sam3-tracker';
 import { type PretrainedModelOptions } from '../model/load';
@@ -11,9 +13,6 @@ import type { MaskGenerationDefaults } from './mask-generation-options';
 
 /** The tasks that there are pipelines for. */
 const TASKS = ['mask-generation'];
-
-/** The model that a task takes where none is named. */
-const DEFAULT_MODEL = 'sam3-tracker-tiny';
 
 /** The file beside a model's weights with arguments of its own for segment-everything. */
 const DEFAULTS_FILE = 'mask_generation_config.json';

@@ -236,7 +236,7 @@ export function prepareLabels(
 }
 
 /**
- * Checks the sizes that the image processor found against the images and the sizes that were named beside them.
+ * Checks the sizes that the image processor found against the images and the sizes that the caller named.
  *
  * @throws RangeError with the reference's message where nested lists of images hide their number; RangeError for named
  *   sizes that the images do not have, which the reference drops.

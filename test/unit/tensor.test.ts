@@ -8,7 +8,7 @@ import {
   numberToFloat16,
 } from '../../lib/core/dtype';
 import type { DType } from '../../lib/core/dtype';
-import { native } from '../../lib/native/binding';
+import { addon } from '../../lib/native/binding';
 import { Tensor } from '../../lib/tensor';
 
 const range = (count: number) => Float32Array.from({ length: count }, (_, index) => index);
@@ -253,7 +253,7 @@ describe('Tensor', () => {
   });
 
   it('says DEVICE_UNAVAILABLE for a device that is not there', async function () {
-    if (native.runtimeInfo().cudaDevices > 0) return this.skip();
+    if (addon().runtimeInfo().cudaDevices > 0) return this.skip();
     await assert.rejects(new Tensor('float32', [1], [1]).to('cuda'), {
       name: 'Sam3TrackerError',
       code: 'DEVICE_UNAVAILABLE',
@@ -272,7 +272,7 @@ describe('Tensor', () => {
       Object.create(Object.getPrototypeOf(handle) as object) as object,
     ])
       assert.throws(() => Reflect.apply(to, stranger, [options]), TypeError);
-    assert.throws(() => native.postProcessMasks({ masks: [{}] } as never), {
+    assert.throws(() => addon().postProcessMasks({ masks: [{}] } as never), {
       name: 'TypeError',
       message: 'Expected a Tensor for masks.',
     });

@@ -348,7 +348,7 @@ describe('downloads at the same time', () => {
     const code =
       `require(${JSON.stringify(path.join(ROOT, 'lib', 'checkpoint', 'pretrained-files'))})` +
       `.openPretrained('${ID}').then((model) => model.need('${WEIGHTS}')).then(console.log)`;
-    return spawn(process.execPath, ['--import', 'tsx', '-e', code], {
+    return spawn(process.execPath, ['--require', 'tsx/cjs', '-e', code], {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'inherit'],
     });

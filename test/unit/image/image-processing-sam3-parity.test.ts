@@ -23,8 +23,7 @@ interface ReferenceFeatures<T = WrittenArray> {
   labels: WrittenArray | null;
 }
 
-describe('Sam3ImageProcessor beside transformers', function () {
-  this.timeout(120_000);
+describe('Sam3ImageProcessor beside transformers', () => {
   let directory: string;
   const draw = new Draw(7);
   const small = sample(draw, 'picture', 'uint8', [30, 40, 3]);
@@ -41,7 +40,6 @@ describe('Sam3ImageProcessor beside transformers', function () {
   });
 
   after(async () => {
-    await python?.close();
     await rm(directory, { recursive: true });
   });
 

@@ -130,15 +130,12 @@ describe('post_process_masks', () => {
     assert.equal(masks.disposed, false);
   });
 
-  describe('beside transformers', function () {
-    this.timeout(60_000);
+  describe('beside transformers', () => {
     let python: Reference | undefined;
 
     before(function () {
       python = reference(path.join(__dirname, '..', '..', 'support', 'image_reference.py'), this);
     });
-
-    after(() => python?.close());
 
     it('post-processes masks to the same booleans and logits', async () => {
       const draw = new Draw(3);

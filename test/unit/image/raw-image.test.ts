@@ -52,13 +52,10 @@ describe('RawImage', () => {
     let files: string;
 
     before(async function () {
-      this.timeout(60_000);
       python = reference(path.join(__dirname, '..', '..', 'support', 'image_reference.py'), this);
       files = await mkdtemp(path.join(directory, 'images-'));
       images = (await python.result('pictures', { directory: files })) as RenderedImage[];
     });
-
-    after(() => python?.close());
 
     it("reads every kind of image with the bytes of convert('RGB')", async () => {
       assert.ok(images.length > 35);

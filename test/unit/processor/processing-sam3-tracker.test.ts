@@ -98,14 +98,12 @@ const numbersOf = (field: { data: ArrayLike<number | bigint> }): number[] => Arr
 
 const isWhole = (data: readonly unknown[]): boolean => data.every(Number.isInteger);
 
-describe('Sam3TrackerProcessor beside transformers', function () {
-  this.timeout(120_000);
+describe('Sam3TrackerProcessor beside transformers', () => {
   let python: Reference;
 
   before(function () {
     python = reference('test/support/processing_reference.py', this);
   });
-  after(() => python?.close());
 
   async function compare({ settings, options }: ProcessingCase): Promise<void> {
     const expected = (await python.result('process', { settings, options })) as Record<string, Field>;
