@@ -10,7 +10,7 @@
 #include <sstream>
 #include <utility>
 
-#include "decoder/tiling.h"
+#include "decoder/blocked_layout.h"
 #include "runtime/error.h"
 
 namespace sam3_tracker {

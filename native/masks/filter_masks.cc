@@ -10,7 +10,7 @@
 
 #include "masks/post_process.h"
 #include "masks/rle_encoder.h"
-#include "masks/upsample_rows.h"
+#include "masks/row_kernels.h"
 #include "runtime/stopwatch.h"
 
 namespace sam3_tracker {

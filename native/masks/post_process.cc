@@ -11,7 +11,7 @@
 #include "masks/connected_components.h"
 #include "masks/connected_components_aten.h"
 #include "masks/upsample.h"
-#include "masks/upsample_rows.h"
+#include "masks/row_kernels.h"
 
 namespace sam3_tracker {
 namespace {

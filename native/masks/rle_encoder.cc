@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-#include "masks/upsample_rows.h"
+#include "masks/row_kernels.h"
 
 namespace sam3_tracker {
 namespace {

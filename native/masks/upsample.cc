@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "masks/upsample_rows.h"
+#include "masks/row_kernels.h"
 
 namespace sam3_tracker {
 namespace {

@@ -12,7 +12,7 @@
 #include "decoder/cpu_mask_decoder.h"
 #include "masks/mask_selection.h"
 #include "masks/post_process.h"
-#include "runtime/device_graph.h"
+#include "runtime/device_graphs.h"
 
 namespace sam3_tracker {
 

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "decoder/tiling.h"
+#include "decoder/blocked_layout.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "masks/upsample_rows.h"
+#include "masks/row_kernels.h"
 
 #include <ATen/Version.h>
 #include <ATen/core/Tensor.h>

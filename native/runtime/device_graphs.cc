@@ -1,4 +1,4 @@
-#include "runtime/device_graph.h"
+#include "runtime/device_graphs.h"
 
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/accelerator/Graph.h>

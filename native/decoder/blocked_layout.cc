@@ -1,4 +1,4 @@
-#include "decoder/tiling.h"
+#include "decoder/blocked_layout.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/constant_pad_nd.h>
