@@ -55,8 +55,8 @@ CancelFlag ReadCancelFlag(const Napi::Value& value) {
   return *value.As<Napi::External<CancelFlag>>().Data();
 }
 
-/// Gives memory back that the encoder or another job has left for its next tensors: those of the decoder have
-/// other sizes, and would come on top of it. What the thread's last batch has left it takes up again.
+// Gives memory back that the encoder or another job has left for its next tensors: those of the decoder have
+// other sizes, and would come on top of it. What the thread's last batch has left it takes up again.
 class BatchMemory {
  public:
   BatchMemory() {

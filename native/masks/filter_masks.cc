@@ -16,15 +16,15 @@
 namespace sam3_tracker {
 namespace {
 
-/// Pixels within which transformers takes a box's side for the crop's.
+// Pixels within which transformers takes a box's side for the crop's.
 constexpr int64_t kEdgeTolerance = 20;
-/// Elements of the full-size float temporary that FilterMasksWithAten allows itself (256 MiB).
+// Elements of the full-size float temporary that FilterMasksWithAten allows itself (256 MiB).
 constexpr int64_t kChunkElements = int64_t{1} << 26;
 
 int64_t CropWidth(const MaskFilterOptions& options) { return options.crop_box[2] - options.crop_box[0]; }
 int64_t CropHeight(const MaskFilterOptions& options) { return options.crop_box[3] - options.crop_box[1]; }
 
-/// _is_box_near_crop_edge: whether a crop's edge cuts the mask, other than where the picture ends.
+// _is_box_near_crop_edge: whether a crop's edge cuts the mask, other than where the picture ends.
 bool IsCut(const PixelBox& box, const MaskFilterOptions& options) {
   for (size_t side = 0; side < box.size(); ++side) {
     if (std::abs(box[side] - options.crop_box[side]) <= kEdgeTolerance &&
@@ -44,7 +44,7 @@ MaskThresholds ThresholdsOf(const MaskFilterOptions& options, at::ScalarType dty
           RoundTo(dtype, options.mask_threshold - options.stability_score_offset)};
 }
 
-/// Takes the masks that passed the predicted IoU in, and keeps those that pass the rest.
+// Takes the masks that passed the predicted IoU in, and keeps those that pass the rest.
 class Collector {
  public:
   explicit Collector(const MaskFilterOptions& options) : options_(options) {}
@@ -67,13 +67,13 @@ class Collector {
   std::vector<FilteredMask> kept_;
 };
 
-/// Masks (masks, 1, h, w) that pass the predicted IoU, with what the caller needs to know of them. On the
-/// device.
+// Masks (masks, 1, h, w) that pass the predicted IoU, with what the caller needs to know of them. On the
+// device.
 struct Candidates {
   at::Tensor masks;
-  /// (masks), int64: positions in the batch.
+  // (masks), int64: positions in the batch.
   at::Tensor indices;
-  /// (masks), float32.
+  // (masks), float32.
   at::Tensor scores;
 };
 
@@ -90,22 +90,22 @@ Candidates SelectByScore(const ScoredMasks& predicted, const MaskFilterOptions& 
   return candidates;
 }
 
-/// What the holes and sprinkles of a mask become does not depend on its size in the picture.
+// What the holes and sprinkles of a mask become does not depend on its size in the picture.
 at::Tensor Clean(const at::Tensor& masks, const MaskFilterOptions& options) {
   return CleanComponents(
       masks, {options.mask_threshold, false, options.max_hole_area, options.max_sprinkle_area, false});
 }
 
-/// Masks (masks, 1, h, w) at the size of the crop, in their own dtype.
+// Masks (masks, 1, h, w) at the size of the crop, in their own dtype.
 at::Tensor StretchToCrop(const at::Tensor& masks, const MaskFilterOptions& options) {
   return at::upsample_bilinear2d(masks, {{CropHeight(options), CropWidth(options)}}, /*align_corners=*/false);
 }
 
-/// Where in column-major order bool masks (masks, height, width) change, the first from outside.
+// Where in column-major order bool masks (masks, height, width) change, the first from outside.
 struct Changes {
-  /// (changes), mask by mask.
+  // (changes), mask by mask.
   at::Tensor positions;
-  /// (masks).
+  // (masks).
   at::Tensor counts;
 };
 
@@ -117,7 +117,7 @@ Changes FindChanges(const at::Tensor& inside) {
   return {changed.nonzero().select(1, 1), changed.sum(1)};
 }
 
-/// A crop's changes, in the crop's own column-major positions, as the picture's runs.
+// A crop's changes, in the crop's own column-major positions, as the picture's runs.
 RunLengths PlaceChanges(const int64_t* changes, int64_t count, const MaskFilterOptions& options) {
   const int64_t height = CropHeight(options);
   const int64_t end_of_crop = height * CropWidth(options);
@@ -143,8 +143,8 @@ RunLengths PlaceChanges(const int64_t* changes, int64_t count, const MaskFilterO
   return writer.Finish(options.picture_height * options.picture_width);
 }
 
-/// What one chunk of candidates sends to the host, as int64: for each mask its index, the bits of its score,
-/// its two areas and the number of its changes; then all changes.
+// What one chunk of candidates sends to the host, as int64: for each mask its index, the bits of its score,
+// its two areas and the number of its changes; then all changes.
 constexpr int64_t kHeaderColumns = 5;
 
 at::Tensor PackChunk(const Candidates& chunk, const MaskFilterOptions& options) {

@@ -16,10 +16,10 @@
 namespace sam3_tracker {
 namespace {
 
-/// Meta's SAM2 predictor moves filled and removed components this far from the threshold.
+// Meta's SAM2 predictor moves filled and removed components this far from the threshold.
 constexpr double kComponentMargin = 10.0;
-/// Elements of the float temporary that PostProcessMasksWithAten allows itself on the way to booleans (256
-/// MiB).
+// Elements of the float temporary that PostProcessMasksWithAten allows itself on the way to booleans (256
+// MiB).
 constexpr int64_t kAtenChunkElements = int64_t{1} << 26;
 
 at::Tensor StretchWithAten(const at::Tensor& masks, int64_t height, int64_t width, bool non_overlapping) {
@@ -32,8 +32,8 @@ at::Tensor StretchWithAten(const at::Tensor& masks, int64_t height, int64_t widt
   return at::where(at::eq(winner, objects), stretched, at::clamp_max(stretched, kSuppressedLogit));
 }
 
-/// Whether ATen stretches these masks by its channels-last kernel, whose sums are ordered otherwise. Such
-/// outputs are small or come from strided input, so they are left to it.
+// Whether ATen stretches these masks by its channels-last kernel, whose sums are ordered otherwise. Such
+// outputs are small or come from strided input, so they are left to it.
 bool AtenUsesChannelsLast(const at::Tensor& masks, int64_t height, int64_t width) {
   return (masks.is_contiguous(at::MemoryFormat::ChannelsLast) && masks.size(1) > 3) ||
          IsSmallOutput(height, width);
@@ -62,7 +62,7 @@ bool HasComponentsToClean(const at::Tensor& masks, const PostProcessOptions& opt
   return masks.numel() > 0;
 }
 
-/// What to rewrite in masks of a dtype, in its precision.
+// What to rewrite in masks of a dtype, in its precision.
 template <typename T>
 ComponentLimits<T> LimitsFor(at::ScalarType dtype, const PostProcessOptions& options) {
   const auto rounded = [&](double value) { return static_cast<T>(RoundTo(dtype, value)); };

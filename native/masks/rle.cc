@@ -29,7 +29,7 @@ RunComponents ComponentsOf(const RunLengths& runs, int64_t height) {
   return components;
 }
 
-/// The runs with those components turned over that `turns` names by a run of theirs.
+// The runs with those components turned over that `turns` names by a run of theirs.
 template <typename Predicate>
 RunLengths Rewrite(RunComponents& components, int64_t height, int64_t width, const Predicate& turns) {
   RunWriter writer;
@@ -40,7 +40,7 @@ RunLengths Rewrite(RunComponents& components, int64_t height, int64_t width, con
   return writer.Finish(height * width);
 }
 
-/// Turns over the components of one kind that are smaller than `min_area`.
+// Turns over the components of one kind that are smaller than `min_area`.
 bool TurnSmall(RunLengths* runs, int64_t height, int64_t width, int64_t min_area, bool foreground) {
   RunComponents components = ComponentsOf(*runs, height);
   constexpr size_t kNone = std::numeric_limits<size_t>::max();

@@ -13,18 +13,18 @@ namespace sam3_tracker {
 
 using RunLengths = std::vector<uint32_t>;
 
-/// xyxy in pixels, first and last column and row inside.
+// xyxy in pixels, first and last column and row inside.
 using PixelBox = std::array<int64_t, 4>;
 
-/// Writes the runs of one mask from where it changes. Positions are column-major and ascend.
+// Writes the runs of one mask from where it changes. Positions are column-major and ascend.
 class RunWriter {
  public:
-  /// From `position` on, pixels are inside or not.
+  // From `position` on, pixels are inside or not.
   void Set(bool inside, int64_t position) {
     if (inside != inside_) Change(position);
   }
 
-  /// `count` pixels from `position` on, 1 inside and 0 outside. Looks at eight at a time.
+  // `count` pixels from `position` on, 1 inside and 0 outside. Looks at eight at a time.
   void SetPixels(const uint8_t* pixels, int64_t count, int64_t position) {
     int64_t i = 0;
     if constexpr (std::endian::native == std::endian::little) {
@@ -39,7 +39,7 @@ class RunWriter {
     for (; i < count; ++i) Set(pixels[i] != 0, position + i);
   }
 
-  /// The runs of a mask of `pixels` pixels.
+  // The runs of a mask of `pixels` pixels.
   RunLengths Finish(int64_t pixels) {
     runs_.push_back(static_cast<uint32_t>(pixels - last_));
     return std::move(runs_);
@@ -57,12 +57,12 @@ class RunWriter {
   bool inside_ = false;
 };
 
-/// The box around the pixels inside, [0, 0, 0, 0] where there are none.
+// The box around the pixels inside, [0, 0, 0, 0] where there are none.
 PixelBox BoxOfRuns(const RunLengths& runs, int64_t height);
 
-/// Fills holes and removes islands of less than `min_area` pixels, as SAM's remove_small_regions does, one
-/// after the other: 8-connected; where every island is smaller, the largest stays. Returns whether anything
-/// changed.
+// Fills holes and removes islands of less than `min_area` pixels, as SAM's remove_small_regions does, one
+// after the other: 8-connected; where every island is smaller, the largest stays. Returns whether anything
+// changed.
 bool RemoveSmallRegions(RunLengths* runs, int64_t height, int64_t width, int64_t min_area);
 
 }  // namespace sam3_tracker

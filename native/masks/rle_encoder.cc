@@ -12,7 +12,7 @@
 namespace sam3_tracker {
 namespace {
 
-/// Output pixels [begin, end) of one axis that read the same two input pixels.
+// Output pixels [begin, end) of one axis that read the same two input pixels.
 struct Span {
   int32_t lower;
   int32_t upper;
@@ -31,14 +31,14 @@ std::vector<Span> SpansOf(const LinearWeights<T>& weights, int64_t size) {
   return spans;
 }
 
-/// Bits of a pixel: above which of the three thresholds it is.
+// Bits of a pixel: above which of the three thresholds it is.
 constexpr int kMask = 1;
 constexpr int kStrict = 2;
 constexpr int kLenient = 4;
-/// Pixels of a segment that differ, or may.
+// Pixels of a segment that differ, or may.
 constexpr int kMixed = -1;
 
-/// Pixels [begin, end) of a column that read rows [first_row, last_row], and their bits or kMixed.
+// Pixels [begin, end) of a column that read rows [first_row, last_row], and their bits or kMixed.
 struct Segment {
   int bits;
   int64_t begin;
@@ -47,7 +47,7 @@ struct Segment {
   int32_t last_row;
 };
 
-/// What the masks of one call share.
+// What the masks of one call share.
 template <typename T>
 struct EncodePlan {
   int64_t mask_height;
@@ -62,9 +62,9 @@ struct EncodePlan {
   std::vector<Span> row_spans;
   std::vector<Span> column_spans;
   const RowKernels<T>& kernels;
-  /// How far, relative to the largest corner, rounding may carry a stretched value beyond its cell's corners.
+  // How far, relative to the largest corner, rounding may carry a stretched value beyond its cell's corners.
   T slack;
-  /// ATen copies masks that are of the wanted size already; weights of 0 would make NaN of infinities.
+  // ATen copies masks that are of the wanted size already; weights of 0 would make NaN of infinities.
   bool is_copy;
 
   int Bits(T value) const {
@@ -98,8 +98,8 @@ EncodePlan<T> MakePlan(const at::Tensor& masks, at::ScalarType dtype, const Mask
   return plan;
 }
 
-/// Encodes one mask after another, down the columns. The picture's columns run along the rows of the
-/// transposed mask, where the kernels find them contiguous.
+// Encodes one mask after another, down the columns. The picture's columns run along the rows of the
+// transposed mask, where the kernels find them contiguous.
 template <typename T>
 class ColumnEncoder {
  public:
@@ -129,7 +129,7 @@ class ColumnEncoder {
   }
 
  private:
-  /// Cuts the columns of a span into segments whose pixels are alike, and mixed ones.
+  // Cuts the columns of a span into segments whose pixels are alike, and mixed ones.
   void FindSegments(const Span& span) {
     const T* left = transposed_.data() + span.lower * plan_.mask_height;
     const T* right = transposed_.data() + span.upper * plan_.mask_height;

@@ -11,38 +11,38 @@
 
 namespace sam3_tracker {
 
-/// Where a mask lies in its picture, in pixels of the picture.
+// Where a mask lies in its picture, in pixels of the picture.
 struct MaskPlacement {
   int64_t picture_height;
   int64_t picture_width;
   int64_t left;
   int64_t top;
-  /// Of the mask once stretched.
+  // Of the mask once stretched.
   int64_t height;
   int64_t width;
 };
 
-/// Logits above which pixels are counted, in the precision of the masks' dtype.
+// Logits above which pixels are counted, in the precision of the masks' dtype.
 struct MaskThresholds {
-  /// What is inside.
+  // What is inside.
   double mask;
-  /// mask_threshold + stability_score_offset, mask_threshold - stability_score_offset.
+  // mask_threshold + stability_score_offset, mask_threshold - stability_score_offset.
   double strict;
   double lenient;
 };
 
 struct EncodedMask {
-  /// Of the whole picture.
+  // Of the whole picture.
   RunLengths runs;
-  /// Pixels above the strict and the lenient threshold.
+  // Pixels above the strict and the lenient threshold.
   int64_t strict_area;
   int64_t lenient_area;
 };
 
-/// Stretches masks (masks, h, w), contiguous float32 or float64 on the CPU, and encodes what is above the
-/// threshold. The pixels are those of aten::upsample_bilinear2d followed by a comparison: each value that is
-/// computed is the same bits, and none is computed where the four corners of its cell say already on which
-/// side of all thresholds it lies. `dtype` is the dtype in which the logits came, as in StretchMasks.
+// Stretches masks (masks, h, w), contiguous float32 or float64 on the CPU, and encodes what is above the
+// threshold. The pixels are those of aten::upsample_bilinear2d followed by a comparison: each value that is
+// computed is the same bits, and none is computed where the four corners of its cell say already on which
+// side of all thresholds it lies. `dtype` is the dtype in which the logits came, as in StretchMasks.
 std::vector<EncodedMask> EncodeMasks(const at::Tensor& masks, at::ScalarType dtype,
                                      const MaskPlacement& placement, const MaskThresholds& thresholds);
 

@@ -20,8 +20,8 @@
 namespace sam3_tracker {
 namespace {
 
-/// a * b + c, rounded once where `kFused`: compilers contract ATen's kernels wherever the instruction set has
-/// it.
+// a * b + c, rounded once where `kFused`: compilers contract ATen's kernels wherever the instruction set has
+// it.
 template <bool kFused, typename T>
 SAM3_TRACKER_INLINE T MultiplyAdd(T a, T b, T c) {
   if constexpr (kFused) {

@@ -8,7 +8,7 @@
 
 namespace sam3_tracker {
 
-/// Pixels [begin, end) of one line (a row, or a column) that are all foreground or all background.
+// Pixels [begin, end) of one line (a row, or a column) that are all foreground or all background.
 struct Run {
   int64_t line;
   int64_t begin;
@@ -16,19 +16,19 @@ struct Run {
   bool foreground;
 };
 
-/// The 8-connected components of runs that are added line by line, in order within a line. Runs of foreground
-/// join runs of foreground, runs of background those of background.
+// The 8-connected components of runs that are added line by line, in order within a line. Runs of foreground
+// join runs of foreground, runs of background those of background.
 class RunComponents {
  public:
-  /// Adds a run of the current line.
+  // Adds a run of the current line.
   void Add(const Run& run);
-  /// Ends the current line: its runs join those of the line before that they touch along a side or a corner.
+  // Ends the current line: its runs join those of the line before that they touch along a side or a corner.
   void EndLine();
 
   const std::vector<Run>& runs() const { return runs_; }
-  /// Pixels of the component that a run belongs to.
+  // Pixels of the component that a run belongs to.
   int64_t Area(size_t run) { return areas_[Root(run)]; }
-  /// A number that the runs of one component share.
+  // A number that the runs of one component share.
   size_t Root(size_t run);
 
  private:

@@ -14,11 +14,11 @@
 namespace sam3_tracker {
 namespace {
 
-/// Output pixels that make it worth while to wake another thread.
+// Output pixels that make it worth while to wake another thread.
 constexpr int64_t kGrainPixels = int64_t{1} << 15;
 
-/// Masks on their way to the size of the picture: (planes, height, width) to (planes, output_height,
-/// output_width).
+// Masks on their way to the size of the picture: (planes, height, width) to (planes, output_height,
+// output_width).
 template <typename T>
 struct Stretch {
   const T* masks;
@@ -28,14 +28,14 @@ struct Stretch {
   int64_t output_width;
   LinearWeights<T> rows;
   LinearWeights<T> columns;
-  /// The dtype whose precision stretched logits are rounded to before anything is decided on them.
+  // The dtype whose precision stretched logits are rounded to before anything is decided on them.
   at::ScalarType dtype;
   T threshold;
   const RowKernels<T>& kernels;
 };
 
-/// Gives the output rows of planes, one at a time, and keeps the two horizontally stretched input rows that
-/// neighbouring output rows share.
+// Gives the output rows of planes, one at a time, and keeps the two horizontally stretched input rows that
+// neighbouring output rows share.
 template <typename T>
 class RowSampler {
  public:
@@ -59,7 +59,7 @@ class RowSampler {
   }
 
  private:
-  /// Two rows that are blended are the same or neighbours, so a row's parity says which buffer is its.
+  // Two rows that are blended are the same or neighbours, so a row's parity says which buffer is its.
   const T* Row(int64_t plane, int64_t row) {
     const int64_t key = plane * stretch_.height + row;
     const size_t slot = static_cast<size_t>(row % 2);
@@ -85,7 +85,7 @@ void WriteRow(const T* logits, T threshold, int64_t count, Output* output) {
   }
 }
 
-/// Each plane by itself.
+// Each plane by itself.
 template <typename T, typename Output>
 void StretchPlanes(const Stretch<T>& stretch, int64_t planes, Output* output) {
   const int64_t grain = std::max<int64_t>(1, kGrainPixels / stretch.output_width);
@@ -111,8 +111,8 @@ void StretchPlanes(const Stretch<T>& stretch, int64_t planes, Output* output) {
   });
 }
 
-/// The same row of every object: finds each pixel's winner and clamps the others, as
-/// _apply_non_overlapping_constraints does.
+// The same row of every object: finds each pixel's winner and clamps the others, as
+// _apply_non_overlapping_constraints does.
 template <typename T>
 class OverlapRow {
  public:
@@ -150,7 +150,7 @@ class OverlapRow {
   std::vector<int32_t> winner_;
 };
 
-/// Objects against each other, for each of the `masks` of an object.
+// Objects against each other, for each of the `masks` of an object.
 template <typename T, typename Output>
 void StretchWithoutOverlap(const Stretch<T>& stretch, int64_t objects, int64_t masks, Output* output) {
   const int64_t width = stretch.output_width;

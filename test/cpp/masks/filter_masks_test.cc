@@ -68,7 +68,7 @@ void CheckAgainstTwin(const ScoredMasks& predicted, const MaskFilterOptions& opt
   Check(same, text.str());
 }
 
-/// Blobs: what masks look like, with wide areas on one side of every threshold.
+// Blobs: what masks look like, with wide areas on one side of every threshold.
 at::Tensor SmoothMasks(int64_t points, int64_t masks, int64_t size) {
   const at::Tensor coarse = at::randn({points, masks, 5, 5}) * 12;
   return at::upsample_bicubic2d(coarse, {{size, size}}, false).unsqueeze(0);
@@ -114,7 +114,7 @@ void TestAgainstTwin() {
   Check(kept_masks > 300, "the rounds keep masks: " + std::to_string(kept_masks));
 }
 
-/// The mask's pixels by the plainest way, in column-major order.
+// The mask's pixels by the plainest way, in column-major order.
 std::vector<bool> PixelsOf(const RunLengths& runs) {
   std::vector<bool> pixels;
   for (size_t i = 0; i < runs.size(); ++i) pixels.insert(pixels.end(), runs[i], i % 2 == 1);
@@ -167,7 +167,7 @@ void TestEdges() {
         "a mask at the edge of what is looked at stays");
 }
 
-/// SAM's remove_small_regions by flood fill.
+// SAM's remove_small_regions by flood fill.
 std::vector<bool> RemoveByFloodFill(std::vector<bool> pixels, int64_t height, int64_t width, int64_t min_area,
                                     bool islands) {
   std::vector<bool> working = pixels;
