@@ -14,7 +14,6 @@
 #include "checkpoint/safetensors_writer.h"
 #include "runtime/caching_allocator.h"
 #include "runtime/error.h"
-#include "runtime/memory.h"
 
 namespace sam3_tracker {
 namespace {

@@ -1,5 +1,12 @@
 #include "runtime/caching_allocator.h"
 
+// Any standard header says whether the C library is glibc.
+#include <cstdlib>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #if defined(__unix__) || defined(__APPLE__)
 
 #include <c10/core/Allocator.h>
@@ -220,3 +227,13 @@ TensorCacheInfo GetTensorCacheInfo() { return {0, 0}; }
 }  // namespace sam3_tracker
 
 #endif
+
+namespace sam3_tracker {
+
+void ReturnFreeMemory() {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
+
+}  // namespace sam3_tracker
