@@ -75,7 +75,7 @@ interface ModelOfBatch {
   readonly attn_implementation: string;
 }
 
-/** Runs a job that looks at a flag while it runs, and rejects with the signal's reason where that ended it. */
+/** Runs a job that looks at a flag while it counts, and rejects with the signal's reason where that ended it. */
 async function cancellable<T>(
   signal: AbortSignal | null | undefined,
   start: (flag: NativeCancelFlag | null) => Promise<T>,
@@ -125,8 +125,8 @@ export async function generateMaskBatch(
   );
   const masksOfPoint = batch.multimask_output ? model.config.mask_decoder_config.num_multimask_outputs : 1;
   return {
-    masks: found.masks.map(({ index, score, stabilityScore, box, runs }) => ({
-      mask: new RLEMask(batch.picture_size, runs),
+    masks: found.masks.map(({ index, score, stabilityScore, box, counts }) => ({
+      mask: new RLEMask(batch.picture_size, counts),
       score,
       stability_score: stabilityScore,
       box,

@@ -168,8 +168,8 @@ export interface NativeFilteredMask {
   stabilityScore: number;
   /** xyxy, first and last column and row inside. */
   box: [number, number, number, number];
-  /** Column-major run lengths of the whole picture, outside and inside by turns. */
-  runs: Uint32Array;
+  /** RLE of the whole image: column-major lengths of runs, outside and inside by turns. */
+  counts: Uint32Array;
 }
 
 /** What `generateMasks` gives; the times are of the decoder, the filters, and the pass that stretches and encodes. */
@@ -277,13 +277,13 @@ export interface NativeBinding {
   cancel(flag: NativeCancelFlag): void;
   /** torchvision's nms: positions of the boxes (xyxy) that stay, best score first. */
   suppressOverlaps(options: { boxes: number[][]; scores: number[]; iouThreshold: number }): Promise<number[]>;
-  /** SAM's remove_small_regions on run lengths of pictures of one size: holes and islands below minArea pixels. */
+  /** SAM's remove_small_regions on the RLE of masks of one size: holes and islands below minArea pixels. */
   removeSmallRegions(options: {
     masks: Uint32Array[];
     /** [height, width] in pixels. */
     size: [number, number];
     minArea: number;
-  }): Promise<{ runs: Uint32Array; box: [number, number, number, number]; changed: boolean }[]>;
+  }): Promise<{ counts: Uint32Array; box: [number, number, number, number]; changed: boolean }[]>;
   runtimeInfo(): NativeRuntimeInfo;
   /** Threads of one operation on the CPU; 1 or more. */
   setThreads(count: number): void;

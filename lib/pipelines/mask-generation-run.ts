@@ -226,8 +226,8 @@ export async function removeSmallRegions(
     native.removeSmallRegions({ masks: masks.map(({ mask }) => mask.counts), size, minArea }),
   );
   const cleaned = await abortable(job, signal);
-  return cleaned.map(({ runs, box, changed }, index) => ({
-    mask: changed ? { ...masks[index], mask: new RLEMask(size, runs), box } : masks[index],
+  return cleaned.map(({ counts, box, changed }, index) => ({
+    mask: changed ? { ...masks[index], mask: new RLEMask(size, counts), box } : masks[index],
     changed,
   }));
 }

@@ -30,17 +30,17 @@ Napi::Array ConvertBox(Napi::Env env, const PixelBox& box) {
   return array;
 }
 
-Napi::Value ConvertRuns(Napi::Env env, const RunLengths& runs) {
-  Napi::Uint32Array array = Napi::Uint32Array::New(env, runs.size());
-  if (!runs.empty()) std::memcpy(array.Data(), runs.data(), runs.size() * sizeof(uint32_t));
+Napi::Value ConvertRle(Napi::Env env, const RleCounts& counts) {
+  Napi::Uint32Array array = Napi::Uint32Array::New(env, counts.size());
+  if (!counts.empty()) std::memcpy(array.Data(), counts.data(), counts.size() * sizeof(uint32_t));
   return array;
 }
 
-RunLengths ReadRuns(const Napi::Value& value, const std::string& name) {
+RleCounts ReadRle(const Napi::Value& value, const std::string& name) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array)
     throw Napi::TypeError::New(value.Env(), "Expected a Uint32Array for " + name + ".");
   const auto array = value.As<Napi::Uint32Array>();
-  return RunLengths(array.Data(), array.Data() + array.ElementLength());
+  return RleCounts(array.Data(), array.Data() + array.ElementLength());
 }
 
 using CancelFlag = std::shared_ptr<std::atomic<bool>>;
@@ -74,7 +74,7 @@ class BatchMemory {
 thread_local size_t BatchMemory::kept_by_last_ = 0;
 
 struct CleanedMask {
-  RunLengths runs;
+  RleCounts counts;
   PixelBox box;
   bool changed;
 };
@@ -134,7 +134,7 @@ Napi::Value ConvertMaskBatch(Napi::Env env, const MaskBatch& batch) {
     object.Set("score", mask.score);
     object.Set("stabilityScore", mask.stability_score);
     object.Set("box", ConvertBox(env, mask.box));
-    object.Set("runs", ConvertRuns(env, mask.runs));
+    object.Set("counts", ConvertRle(env, mask.counts));
     masks.Set(static_cast<uint32_t>(i), object);
   }
   Napi::Object result = Napi::Object::New(env);
@@ -194,18 +194,18 @@ Napi::Value RemoveSmallRegionsJob(const Napi::CallbackInfo& info) {
   return Guarded(env, [&] {
     const Napi::Object options = AsObject(info[0], "options");
     const Napi::Array list = AsArray(options.Get("masks"), "masks");
-    std::vector<RunLengths> masks;
+    std::vector<RleCounts> masks;
     masks.reserve(list.Length());
-    for (uint32_t i = 0; i < list.Length(); ++i) masks.push_back(ReadRuns(list.Get(i), "masks"));
+    for (uint32_t i = 0; i < list.Length(); ++i) masks.push_back(ReadRle(list.Get(i), "masks"));
     return RunJob(
         env, AddonData::Get(env).tensor_executor(),
         [masks = std::move(masks), size = AsSize(options.Get("size"), "size"),
          min_area = AsInt64(options.Get("minArea"), "minArea")] {
           std::vector<CleanedMask> cleaned;
-          for (RunLengths runs : masks) {
-            const bool changed = RemoveSmallRegions(&runs, size[0], size[1], min_area);
-            const PixelBox box = BoxOfRuns(runs, size[0]);
-            cleaned.push_back({std::move(runs), box, changed});
+          for (RleCounts counts : masks) {
+            const bool changed = RemoveSmallRegions(&counts, size[0], size[1], min_area);
+            const PixelBox box = RleToBox(counts, size[0]);
+            cleaned.push_back({std::move(counts), box, changed});
           }
           return cleaned;
         },
@@ -213,7 +213,7 @@ Napi::Value RemoveSmallRegionsJob(const Napi::CallbackInfo& info) {
           Napi::Array array = Napi::Array::New(job_env, cleaned.size());
           for (size_t i = 0; i < cleaned.size(); ++i) {
             Napi::Object object = Napi::Object::New(job_env);
-            object.Set("runs", ConvertRuns(job_env, cleaned[i].runs));
+            object.Set("counts", ConvertRle(job_env, cleaned[i].counts));
             object.Set("box", ConvertBox(job_env, cleaned[i].box));
             object.Set("changed", cleaned[i].changed);
             array.Set(static_cast<uint32_t>(i), object);

@@ -46,7 +46,7 @@ void SetCancelFlag(const Napi::CallbackInfo& info);
 
 // suppressOverlaps(options): Promise of the positions of the boxes that stay.
 Napi::Value SuppressOverlapsJob(const Napi::CallbackInfo& info);
-// removeSmallRegions(options): Promise of runs and boxes afterwards, and of which masks changed.
+// removeSmallRegions(options): Promise of RLE and boxes afterwards, and of which masks changed.
 Napi::Value RemoveSmallRegionsJob(const Napi::CallbackInfo& info);
 
 }  // namespace sam3_tracker

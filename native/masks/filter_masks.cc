@@ -53,11 +53,11 @@ class Collector {
     const float stability = StabilityScore(mask.strict_area, mask.lenient_area);
     const auto threshold = static_cast<float>(options_.stability_score_thresh);
     if (options_.stability_score_thresh > 0 && !(stability > threshold)) return;
-    PixelBox box = BoxOfRuns(mask.runs, options_.picture_height);
-    if (mask.runs.size() < 2)
+    PixelBox box = RleToBox(mask.counts, options_.picture_height);
+    if (mask.counts.size() < 2)
       box = {options_.crop_box[0], options_.crop_box[1], options_.crop_box[0], options_.crop_box[1]};
     if (IsCut(box, options_)) return;
-    kept_.push_back({index, score, stability, box, std::move(mask.runs)});
+    kept_.push_back({index, score, stability, box, std::move(mask.counts)});
   }
 
   std::vector<FilteredMask> Finish() { return std::move(kept_); }
@@ -117,14 +117,14 @@ Changes FindChanges(const at::Tensor& inside) {
   return {changed.nonzero().select(1, 1), changed.sum(1)};
 }
 
-// A crop's changes, in the crop's own column-major positions, as the picture's runs.
-RunLengths PlaceChanges(const int64_t* changes, int64_t count, const MaskFilterOptions& options) {
+// A crop's changes, in the crop's own column-major positions, as the RLE of the image.
+RleCounts PlaceChanges(const int64_t* changes, int64_t count, const MaskFilterOptions& options) {
   const int64_t height = CropHeight(options);
   const int64_t end_of_crop = height * CropWidth(options);
   const auto column_begin = [&](int64_t column) {
     return (options.crop_box[0] + column) * options.picture_height + options.crop_box[1];
   };
-  RunWriter writer;
+  RleWriter writer;
   for (int64_t i = 0; i < count; i += 2) {
     int64_t begin = changes[i];
     const int64_t end = i + 1 < count ? changes[i + 1] : end_of_crop;

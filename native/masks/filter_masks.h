@@ -45,7 +45,7 @@ struct FilteredMask {
   float stability_score;
   // First and last column and row inside; the crop's corner twice for an empty mask, as in transformers.
   PixelBox box;
-  RunLengths runs;
+  RleCounts counts;
 };
 
 // Where the time went. On a GPU work is queued: what waits first waits for all before it.

@@ -10,8 +10,8 @@
 
 #include "masks/connected_components.h"
 #include "masks/connected_components_aten.h"
-#include "masks/upsample.h"
 #include "masks/row_kernels.h"
+#include "masks/upsample.h"
 
 namespace sam3_tracker {
 namespace {

@@ -116,7 +116,7 @@ class ColumnEncoder {
     for (int64_t y = 0; y < plan_.mask_height; ++y)
       for (int64_t x = 0; x < plan_.mask_width; ++x)
         transposed_[x * plan_.mask_height + y] = mask[y * plan_.mask_width + x];
-    writer_ = RunWriter();
+    writer_ = RleWriter();
     strict_area_ = 0;
     lenient_area_ = 0;
     const MaskPlacement& at = plan_.placement;
@@ -218,7 +218,7 @@ class ColumnEncoder {
   std::vector<T> column_;
   std::vector<uint8_t> inside_;
   std::vector<Segment> segments_;
-  RunWriter writer_;
+  RleWriter writer_;
   int64_t strict_area_ = 0;
   int64_t lenient_area_ = 0;
 };

@@ -1,4 +1,4 @@
-// Mask logits to runs at the size of the picture, without a full-size mask on the way.
+// Mask logits to RLE at the size of the image, without a full-size mask on the way.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -33,7 +33,7 @@ struct MaskThresholds {
 
 struct EncodedMask {
   // Of the whole picture.
-  RunLengths runs;
+  RleCounts counts;
   // Pixels above the strict and the lenient threshold.
   int64_t strict_area;
   int64_t lenient_area;

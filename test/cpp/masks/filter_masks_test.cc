@@ -27,7 +27,7 @@ using sam3_tracker::FloodFillAreas;
 using sam3_tracker::MaskFilterOptions;
 using sam3_tracker::NonMaximumSuppression;
 using sam3_tracker::PixelBox;
-using sam3_tracker::RunLengths;
+using sam3_tracker::RleCounts;
 using sam3_tracker::ScoredMasks;
 
 int failures = 0;
@@ -59,7 +59,7 @@ void CheckAgainstTwin(const ScoredMasks& predicted, const MaskFilterOptions& opt
   for (size_t i = 0; same && i < got.size(); ++i) {
     same = got[i].index == expected[i].index && got[i].score == expected[i].score &&
            SameFloat(got[i].stability_score, expected[i].stability_score) && got[i].box == expected[i].box &&
-           got[i].runs == expected[i].runs;
+           got[i].counts == expected[i].counts;
   }
   std::ostringstream text;
   text << what << ": " << predicted.masks.scalar_type() << ' ' << predicted.masks.sizes() << " to "
@@ -115,14 +115,14 @@ void TestAgainstTwin() {
 }
 
 // The mask's pixels by the plainest way, in column-major order.
-std::vector<bool> PixelsOf(const RunLengths& runs) {
+std::vector<bool> PixelsOf(const RleCounts& counts) {
   std::vector<bool> pixels;
-  for (size_t i = 0; i < runs.size(); ++i) pixels.insert(pixels.end(), runs[i], i % 2 == 1);
+  for (size_t i = 0; i < counts.size(); ++i) pixels.insert(pixels.end(), counts[i], i % 2 == 1);
   return pixels;
 }
 
-RunLengths RunsOf(const std::vector<bool>& pixels) {
-  sam3_tracker::RunWriter writer;
+RleCounts RleOf(const std::vector<bool>& pixels) {
+  sam3_tracker::RleWriter writer;
   for (size_t i = 0; i < pixels.size(); ++i) writer.Set(pixels[i], static_cast<int64_t>(i));
   return writer.Finish(static_cast<int64_t>(pixels.size()));
 }
@@ -142,8 +142,8 @@ void TestPixels() {
     expected.slice(0, 30, 150).slice(1, 10, 160).copy_(stretched[mask.index].gt(0));
     const at::Tensor columns = expected.t().contiguous();
     std::vector<bool> pixels(columns.const_data_ptr<bool>(), columns.const_data_ptr<bool>() + height * width);
-    Check(PixelsOf(mask.runs) == pixels, "the pixels of mask " + std::to_string(mask.index));
-    Check(mask.runs == RunsOf(pixels), "the runs of mask " + std::to_string(mask.index));
+    Check(PixelsOf(mask.counts) == pixels, "the pixels of mask " + std::to_string(mask.index));
+    Check(mask.counts == RleOf(pixels), "the RLE of mask " + std::to_string(mask.index));
     const at::Tensor where = expected.nonzero();
     const at::Tensor low = std::get<0>(where.min(0));
     const at::Tensor high = std::get<0>(where.max(0));
@@ -191,9 +191,9 @@ void TestSmallRegions() {
     std::vector<bool> pixels(static_cast<size_t>(height * width));
     for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = at::rand({1}).item<double>() < share;
     const int64_t min_area = Random(1, 15);
-    RunLengths runs = RunsOf(pixels);
-    const RunLengths before = runs;
-    const bool changed = sam3_tracker::RemoveSmallRegions(&runs, height, width, min_area);
+    RleCounts counts = RleOf(pixels);
+    const RleCounts before = counts;
+    const bool changed = sam3_tracker::RemoveSmallRegions(&counts, height, width, min_area);
     std::vector<bool> expected = RemoveByFloodFill(pixels, height, width, min_area, false);
     const std::vector<int64_t> islands = FloodFillAreas(expected, width, height);
     int64_t largest = 0;
@@ -204,11 +204,11 @@ void TestSmallRegions() {
     expected = RemoveByFloodFill(expected, height, width, min_area, true);
     const std::string what = "round " + std::to_string(round);
     if (all_small) {
-      const std::vector<bool> left = PixelsOf(runs);
+      const std::vector<bool> left = PixelsOf(counts);
       Check(std::count(left.begin(), left.end(), true) == largest, "the largest island stays: " + what);
     } else {
-      Check(PixelsOf(runs) == expected, "small regions as flood fill finds them: " + what);
-      Check(changed == (runs != before), "a change is told: " + what);
+      Check(PixelsOf(counts) == expected, "small regions as flood fill finds them: " + what);
+      Check(changed == (counts != before), "a change is told: " + what);
     }
   }
 }
