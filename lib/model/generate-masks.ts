@@ -75,7 +75,7 @@ interface ModelOfBatch {
   readonly attn_implementation: string;
 }
 
-/** Runs a job that looks at a flag while it counts, and rejects with the signal's reason where that ended it. */
+/** Runs a job that looks at a flag while it runs, and rejects with the signal's reason where that ended it. */
 async function cancellable<T>(
   signal: AbortSignal | null | undefined,
   start: (flag: NativeCancelFlag | null) => Promise<T>,

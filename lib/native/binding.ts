@@ -77,7 +77,7 @@ export interface NativePrompts {
   inputMasks: NativeTensor | null;
 }
 
-/** The pictures to whose sizes mask logits are stretched, and how. */
+/** The sizes to which mask logits are upsampled, and how. */
 export interface NativePictureOptions {
   /** [height, width] of each picture in pixels. */
   sizes: [number, number][];
@@ -172,7 +172,7 @@ export interface NativeFilteredMask {
   counts: Uint32Array;
 }
 
-/** What `generateMasks` gives; the times are of the decoder, the filters, and the pass that stretches and encodes. */
+/** What `generateMasks` gives; the times are of the decoder, the filters, and the pass that upsamples and encodes. */
 export interface NativeMaskBatch {
   masks: NativeFilteredMask[];
   decodeSeconds: number;
@@ -243,7 +243,7 @@ export interface NativePreprocessOptions {
   device: string;
 }
 
-/** What stretches mask logits to the size of pictures. */
+/** Mask logits and the sizes to upsample them to. */
 export interface NativePostProcessOptions {
   /** One tensor an image, (objects, masks, height, width). */
   masks: NativeTensor[];

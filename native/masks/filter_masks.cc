@@ -97,7 +97,7 @@ at::Tensor Clean(const at::Tensor& masks, const MaskFilterOptions& options) {
 }
 
 // Masks (masks, 1, h, w) at the size of the crop, in their own dtype.
-at::Tensor StretchToCrop(const at::Tensor& masks, const MaskFilterOptions& options) {
+at::Tensor UpsampleToCrop(const at::Tensor& masks, const MaskFilterOptions& options) {
   return at::upsample_bilinear2d(masks, {{CropHeight(options), CropWidth(options)}}, /*align_corners=*/false);
 }
 
@@ -150,7 +150,7 @@ constexpr int64_t kHeaderColumns = 5;
 at::Tensor PackChunk(const Candidates& chunk, const MaskFilterOptions& options) {
   const at::ScalarType dtype = chunk.masks.scalar_type();
   const MaskThresholds thresholds = ThresholdsOf(options, dtype);
-  const at::Tensor logits = StretchToCrop(chunk.masks, options).squeeze(1);
+  const at::Tensor logits = UpsampleToCrop(chunk.masks, options).squeeze(1);
   at::Tensor strict = logits.gt(thresholds.strict).sum({1, 2});
   at::Tensor lenient = logits.gt(thresholds.lenient).sum({1, 2});
   at::Tensor inside = logits.gt(thresholds.mask);
@@ -193,7 +193,7 @@ std::vector<FilteredMask> FilterMasks(const ScoredMasks& predicted, const MaskFi
   if (candidates.indices.numel() == 0) return {};
   const at::ScalarType dtype = candidates.masks.scalar_type();
   at::Tensor masks = Clean(candidates.masks, options);
-  if (IsSmallOutput(CropHeight(options), CropWidth(options))) masks = StretchToCrop(masks, options);
+  if (IsSmallOutput(CropHeight(options), CropWidth(options))) masks = UpsampleToCrop(masks, options);
   masks = masks.squeeze(1).to(dtype == at::kDouble ? at::kDouble : at::kFloat).contiguous();
   std::vector<EncodedMask> encoded =
       EncodeMasks(masks, dtype,

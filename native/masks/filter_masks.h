@@ -52,11 +52,11 @@ struct FilteredMask {
 struct MaskFilterSeconds {
   // Predicted IoU, stability, crop edges.
   double filter;
-  // Holes and sprinkles, and the pass that stretches, counts and encodes.
+  // Holes and sprinkles, and the pass that upsamples, counts and encodes.
   double upsample;
 };
 
-// Drops masks of a low predicted IoU before anything is stretched, stretches and encodes the rest, and drops
+// Drops masks of a low predicted IoU before anything is upsampled, upsamples and encodes the rest, and drops
 // unstable ones and those that a crop's edge cuts. `predicted` is of one image: (1, points, masks, h, w)
 // logits and (1, points, masks) scores. On the CPU mask by mask (EncodeMasks); on other devices by
 // FilterMasksWithAten. Adds to `seconds`. Throws c10::Error.

@@ -12,7 +12,7 @@ namespace sam3_tracker {
 struct PostProcessOptions {
   // On logits.
   double mask_threshold;
-  // True gives booleans (logit > mask_threshold), false the stretched logits in the masks' own dtype.
+  // True gives booleans (logit > mask_threshold), false the upsampled logits in the masks' own dtype.
   bool binarize;
   // Background components of at most this many low-resolution pixels are filled; 0 leaves them.
   double max_hole_area;
@@ -22,14 +22,14 @@ struct PostProcessOptions {
   bool non_overlapping;
 };
 
-// Stretches mask logits (objects, masks, h, w), any floating dtype, any device, to (objects, masks, height,
+// Upsamples mask logits (objects, masks, h, w), any floating dtype, any device, to (objects, masks, height,
 // width): transformers' Sam3ImageProcessor.post_process_masks for one picture, with holes and sprinkles
 // treated as Meta's SAM2 predictor does. On the CPU no full-size float copy is made on the way to booleans,
 // and the bits are those of PostProcessMasksWithAten. The input is left as it is. Throws c10::Error.
 at::Tensor PostProcessMasks(const at::Tensor& masks, int64_t height, int64_t width,
                             const PostProcessOptions& options);
 
-// Pictures to whose sizes masks are stretched.
+// Pictures to whose sizes masks are upsampled.
 struct PictureOptions {
   // [height, width] of each picture in pixels.
   std::vector<std::array<int64_t, 2>> sizes;
@@ -52,7 +52,7 @@ at::Tensor CleanComponents(const at::Tensor& masks, const PostProcessOptions& op
 // The same in aten calls, bit for bit: for other devices, without a copy to the host.
 at::Tensor CleanComponentsWithAten(const at::Tensor& masks, const PostProcessOptions& options);
 
-// Whether ATen stretches masks to this size by its channels-last kernel, whose sums are ordered otherwise
+// Whether ATen upsamples masks to this size by its channels-last kernel, whose sums are ordered otherwise
 // than those of the row kernels.
 bool IsSmallOutput(int64_t height, int64_t width);
 

@@ -62,7 +62,7 @@ struct EncodePlan {
   std::vector<Span> row_spans;
   std::vector<Span> column_spans;
   const RowKernels<T>& kernels;
-  // How far, relative to the largest corner, rounding may carry a stretched value beyond its cell's corners.
+  // How far, relative to the largest corner, rounding may carry a upsampled value beyond its cell's corners.
   T slack;
   // ATen copies masks that are of the wanted size already; weights of 0 would make NaN of infinities.
   bool is_copy;
@@ -187,7 +187,7 @@ class ColumnEncoder {
     }
     plan_.kernels.blend(left, right, plan_.columns.lower_weight[x], plan_.columns.upper_weight[x],
                         segment.last_row - segment.first_row + 1, blended_.data() + segment.first_row);
-    plan_.kernels.stretch(blended_.data(), plan_.rows, segment.begin, segment.end, column_.data());
+    plan_.kernels.upsample(blended_.data(), plan_.rows, segment.begin, segment.end, column_.data());
     RoundInPlace(plan_.dtype, column_.data() + segment.begin, segment.end - segment.begin);
     CountMixed(base, segment);
   }

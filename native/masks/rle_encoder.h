@@ -17,7 +17,7 @@ struct MaskPlacement {
   int64_t picture_width;
   int64_t left;
   int64_t top;
-  // Of the mask once stretched.
+  // Of the mask once upsampled.
   int64_t height;
   int64_t width;
 };
@@ -39,10 +39,10 @@ struct EncodedMask {
   int64_t lenient_area;
 };
 
-// Stretches masks (masks, h, w), contiguous float32 or float64 on the CPU, and encodes what is above the
+// Upsamples masks (masks, h, w), contiguous float32 or float64 on the CPU, and encodes what is above the
 // threshold. The pixels are those of aten::upsample_bilinear2d followed by a comparison: each value that is
 // computed is the same bits, and none is computed where the four corners of its cell say already on which
-// side of all thresholds it lies. `dtype` is the dtype in which the logits came, as in StretchMasks.
+// side of all thresholds it lies. `dtype` is the dtype in which the logits came, as in UpsampleMasks.
 std::vector<EncodedMask> EncodeMasks(const at::Tensor& masks, at::ScalarType dtype,
                                      const MaskPlacement& placement, const MaskThresholds& thresholds);
 

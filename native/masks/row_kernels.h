@@ -23,10 +23,10 @@ struct LinearWeights {
 // are the same bits.
 template <typename T>
 struct RowKernels {
-  // Weights of one axis of `input_size` pixels stretched to `output_size`.
+  // Weights of one axis of `input_size` pixels upsampled to `output_size`.
   LinearWeights<T> (*linear_weights)(int64_t input_size, int64_t output_size);
-  // Stretches one row: output[i] for i in [begin, end), read from `row` as `weights` say.
-  void (*stretch)(const T* row, const LinearWeights<T>& weights, int64_t begin, int64_t end, T* output);
+  // Upsamples one row: output[i] for i in [begin, end), read from `row` as `weights` say.
+  void (*upsample)(const T* row, const LinearWeights<T>& weights, int64_t begin, int64_t end, T* output);
   // output[i] = top[i] * top_weight + bottom[i] * bottom_weight.
   void (*blend)(const T* top, const T* bottom, T top_weight, T bottom_weight, int64_t count, T* output);
   // output[i] = (top[i] * top_weight + bottom[i] * bottom_weight) > threshold.
@@ -41,7 +41,7 @@ const RowKernels<T>& GetRowKernels();
 extern template const RowKernels<float>& GetRowKernels<float>();
 extern template const RowKernels<double>& GetRowKernels<double>();
 
-// float16 and bfloat16: their masks are stretched in float32 and rounded where ATen rounds.
+// float16 and bfloat16: their masks are upsampled in float32 and rounded where ATen rounds.
 bool IsReducedPrecision(at::ScalarType dtype);
 
 // The value that `dtype` holds for `value`, as torch takes a Python number beside a tensor of that dtype.

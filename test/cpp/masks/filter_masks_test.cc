@@ -82,7 +82,7 @@ void TestAgainstTwin() {
     const int64_t masks = Random(1, 4);
     at::Tensor logits = round % 3 == 0 ? at::randn({1, points, masks, Random(1, 50), Random(1, 50)}) * 4
                                        : SmoothMasks(points, masks, Random(2, 96));
-    // Logits on a coarse grid: many stretched values lie on a threshold itself.
+    // Logits on a coarse grid: many upsampled values lie on a threshold itself.
     if (round % 5 == 0) logits = at::round(logits * 2) / 4;
     if (round % 11 == 0) logits.index_put_({logits.abs() < 0.1}, std::numeric_limits<float>::quiet_NaN());
     if (round % 13 == 0) logits.index_put_({logits > 6}, std::numeric_limits<float>::infinity());
@@ -136,10 +136,10 @@ void TestPixels() {
   const at::Tensor logits = SmoothMasks(3, 2, 40);
   const std::vector<FilteredMask> masks = FilterMasks({logits, at::ones({1, 3, 2})}, options, seconds);
   Check(masks.size() == 6, "all masks pass");
-  const at::Tensor stretched = at::upsample_bilinear2d(logits.flatten(1, 2), {{120, 150}}, false).squeeze(0);
+  const at::Tensor upsampled = at::upsample_bilinear2d(logits.flatten(1, 2), {{120, 150}}, false).squeeze(0);
   for (const FilteredMask& mask : masks) {
     at::Tensor expected = at::zeros({height, width}, at::kBool);
-    expected.slice(0, 30, 150).slice(1, 10, 160).copy_(stretched[mask.index].gt(0));
+    expected.slice(0, 30, 150).slice(1, 10, 160).copy_(upsampled[mask.index].gt(0));
     const at::Tensor columns = expected.t().contiguous();
     std::vector<bool> pixels(columns.const_data_ptr<bool>(), columns.const_data_ptr<bool>() + height * width);
     Check(PixelsOf(mask.counts) == pixels, "the pixels of mask " + std::to_string(mask.index));
