@@ -1,4 +1,4 @@
-// The native surface: everything that lib/native.ts can call.
+// The native surface: everything that lib/native/binding.ts can call.
 #include <napi.h>
 
 #include "addon/environment.h"
@@ -13,7 +13,7 @@ namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   PrepareRuntime();
-  auto data = std::make_unique<AddonData>(env);
+  auto data = std::make_unique<Environment>(env);
   const Napi::Function tensor = TensorObject::Define(env);
   data->tensor_constructor = Napi::Persistent(tensor);
   data->tracker_model_constructor = Napi::Persistent(TrackerModelObject::Define(env));

@@ -1,5 +1,5 @@
-// Reads the filled options objects that lib/native.ts describes: a missing or wrong field is a bug of the
-// wrapper and throws a TypeError with the field's name, never a default.
+// Reads the filled options objects that lib/native/binding.ts describes: a missing or wrong field is a bug of
+// the wrapper and throws a TypeError with the field's name, never a default.
 #pragma once
 
 #include <ATen/core/Tensor.h>

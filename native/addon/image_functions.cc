@@ -123,7 +123,7 @@ Napi::Value PreprocessImagesJob(const Napi::CallbackInfo& info) {
     std::vector<ImageInput> images;
     for (uint32_t i = 0; i < list.Length(); ++i) images.push_back(ReadImage(AsObject(list.Get(i), "images")));
     return RunJob(
-        env, AddonData::Get(env).preprocess_executor(),
+        env, Environment::Get(env).preprocess_executor(),
         [images = std::move(images), read = ReadPreprocessOptions(options)] {
           return PreprocessImages(images, read);
         },
@@ -151,7 +151,7 @@ Napi::Value PostProcessMasksJob(const Napi::CallbackInfo& info) {
     const Napi::Object options = AsObject(info[0], "options");
     std::vector<at::Tensor> masks = AsTensorList(options.Get("masks"), "masks");
     return RunJob(
-        env, AddonData::Get(env).tensor_executor(),
+        env, Environment::Get(env).tensor_executor(),
         [masks = std::move(masks),
          pictures = ReadPictureOptions(AsObject(options.Get("pictures"), "pictures"))] {
           return PostProcessMasks(masks, pictures);
@@ -166,7 +166,7 @@ Napi::Value ReadWeightInfoJob(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
     return RunJob(
-        env, AddonData::Get(env).tensor_executor(),
+        env, Environment::Get(env).tensor_executor(),
         [paths = AsStringList(info[0], "files")] {
           std::vector<std::shared_ptr<SafetensorsFile>> files;
           for (const std::string& path : paths) files.push_back(SafetensorsFile::Open(path));

@@ -7,13 +7,13 @@
 
 namespace sam3_tracker {
 
-// preprocessImages(options): Promise of a list of tensors (see image_ops.h).
+// preprocessImages(options): Promise of a list of tensors (see preprocess.h).
 Napi::Value PreprocessImagesJob(const Napi::CallbackInfo& info);
 
 // Reads NativePictureOptions.
 PictureOptions ReadPictureOptions(const Napi::Object& options);
 
-// postProcessMasks(options): Promise of one tensor an image (see mask_ops.h).
+// postProcessMasks(options): Promise of one tensor an image (see post_process.h).
 Napi::Value PostProcessMasksJob(const Napi::CallbackInfo& info);
 
 // readWeightInfo(files): Promise of the entries of safetensors headers.

@@ -175,7 +175,7 @@ Napi::Value SuppressOverlapsJob(const Napi::CallbackInfo& info) {
                        static_cast<float>(box[3])});
     }
     return RunJob(
-        env, AddonData::Get(env).tensor_executor(),
+        env, Environment::Get(env).tensor_executor(),
         [boxes = std::move(boxes), scores = std::vector<float>(scores.begin(), scores.end()),
          threshold = AsDouble(options.Get("iouThreshold"), "iouThreshold")] {
           return NonMaximumSuppression(boxes, scores, threshold);
@@ -198,7 +198,7 @@ Napi::Value RemoveSmallRegionsJob(const Napi::CallbackInfo& info) {
     masks.reserve(list.Length());
     for (uint32_t i = 0; i < list.Length(); ++i) masks.push_back(ReadRle(list.Get(i), "masks"));
     return RunJob(
-        env, AddonData::Get(env).tensor_executor(),
+        env, Environment::Get(env).tensor_executor(),
         [masks = std::move(masks), size = AsSize(options.Get("size"), "size"),
          min_area = AsInt64(options.Get("minArea"), "minArea")] {
           std::vector<CleanedMask> cleaned;

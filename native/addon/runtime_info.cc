@@ -23,7 +23,7 @@ void PrepareRuntime() {
   // The profiling executor compiles a graph again on its second and third run, for fusions that aten's own
   // kernels make needless; without it the first run is as fast as any other.
   std::call_once(once, [] {
-    InstallCpuAllocator();
+    InstallCachingAllocator();
     torch::jit::getProfilingMode() = false;
     torch::jit::setTensorExprFuserEnabled(false);
   });

@@ -56,7 +56,7 @@ Napi::Function TensorObject::Define(Napi::Env env) {
 
 Napi::Value TensorObject::Wrap(Napi::Env env, const at::Tensor& tensor) {
   // Called without arguments the constructor makes an empty handle, which is filled here.
-  const Napi::Object object = AddonData::Get(env).tensor_constructor.New({});
+  const Napi::Object object = Environment::Get(env).tensor_constructor.New({});
   Napi::ObjectWrap<TensorObject>::Unwrap(object)->Hold(tensor);
   return object;
 }
@@ -92,13 +92,13 @@ TensorObject::~TensorObject() { Release(); }
 
 void TensorObject::Hold(const at::Tensor& tensor) {
   tensor_ = tensor;
-  declared_memory_ = AddonData::Get(Env()).declared_memory();
-  declared_memory_->Add(Env(), tensor_);
+  external_memory_ = Environment::Get(Env()).external_memory();
+  external_memory_->Add(Env(), tensor_);
 }
 
 void TensorObject::Release() {
   if (!tensor_.defined()) return;
-  declared_memory_->Remove(Env(), tensor_);
+  external_memory_->Remove(Env(), tensor_);
   tensor_ = at::Tensor();
 }
 
@@ -209,7 +209,7 @@ Napi::Value TensorObject::To(const Napi::CallbackInfo& info) {
     const c10::Device device = ParseDevice(AsString(options.Get("device"), "device"));
     const c10::ScalarType dtype = DTypeFromName(AsString(options.Get("dtype"), "dtype")).scalar_type;
     return RunJob(
-        env, AddonData::Get(env).tensor_executor(),
+        env, Environment::Get(env).tensor_executor(),
         [tensor = Get(env), device, dtype] { return tensor.to(device, dtype); },
         [](Napi::Env job_env, at::Tensor&& result) { return Wrap(job_env, result); });
   });
@@ -223,7 +223,7 @@ Napi::Value TensorObject::ArgMax(const Napi::CallbackInfo& info) {
     if (!options.Get("dim").IsNull()) dim = AsInt64(options.Get("dim"), "dim");
     const bool keepdim = AsBool(options.Get("keepdim"), "keepdim");
     return RunJob(
-        env, AddonData::Get(env).tensor_executor(),
+        env, Environment::Get(env).tensor_executor(),
         [tensor = Get(env), dim, keepdim] { return at::argmax(tensor, dim, keepdim); },
         [](Napi::Env job_env, at::Tensor&& result) { return Wrap(job_env, result); });
   });

@@ -94,7 +94,7 @@ Napi::Function TrackerModelObject::Define(Napi::Env env) {
 Napi::Value TrackerModelObject::Load(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const std::shared_ptr<Executor> executor = AddonData::Get(env).NewInferenceExecutor();
+    const std::shared_ptr<Executor> executor = Environment::Get(env).NewInferenceExecutor();
     return RunJob(
         env, *executor,
         [options = ReadLoadOptions(AsObject(info[0], "options"))] {
@@ -108,12 +108,12 @@ Napi::Value TrackerModelObject::Load(const Napi::CallbackInfo& info) {
 
 Napi::Value TrackerModelObject::Wrap(Napi::Env env, std::shared_ptr<TrackerModel> model,
                                      std::shared_ptr<Executor> executor) {
-  const Napi::Object object = AddonData::Get(env).tracker_model_constructor.New({});
+  const Napi::Object object = Environment::Get(env).tracker_model_constructor.New({});
   auto* self = Napi::ObjectWrap<TrackerModelObject>::Unwrap(object);
-  self->declared_bytes_ = model->owned_bytes();
+  self->external_bytes_ = model->owned_bytes();
   self->model_ = std::move(model);
   self->executor_ = std::move(executor);
-  Napi::MemoryManagement::AdjustExternalMemory(env, self->declared_bytes_);
+  Napi::MemoryManagement::AdjustExternalMemory(env, self->external_bytes_);
   return object;
 }
 
@@ -127,8 +127,8 @@ TrackerModelObject::~TrackerModelObject() { Release(); }
 void TrackerModelObject::Release() {
   model_.reset();
   executor_.reset();
-  if (declared_bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(Env(), -declared_bytes_);
-  declared_bytes_ = 0;
+  if (external_bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(Env(), -external_bytes_);
+  external_bytes_ = 0;
 }
 
 const TrackerModel& TrackerModelObject::Get(Napi::Env env) const {

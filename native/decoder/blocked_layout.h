@@ -1,4 +1,4 @@
-// Tensors in the layouts that the decoder's kernels read: see decoder_kernels.h.
+// Tensors in the layouts that the decoder's kernels read: see kernels.h.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -99,22 +99,21 @@ void CombineSums(const std::vector<AttentionSums>& parts, int64_t rows, int64_t 
 
 }  // namespace
 
-FusedDecoder::FusedDecoder(ScriptComponent* component, const DecoderKernels* kernels,
-                           const at::Tensor& positions)
-    : component_(component),
+FusedBackend::FusedBackend(ScriptModule* module, const DecoderKernels* kernels, const at::Tensor& positions)
+    : module_(module),
       kernels_(kernels),
       positions_(positions),
       channels_(positions.size(1)),
       height_(positions.size(2)),
       width_(positions.size(3)) {
-  const std::vector<at::Tensor> projected = component->Run("prepare_positions", {positions}).toTensorVector();
+  const std::vector<at::Tensor> projected = module->Run("prepare_positions", {positions}).toTensorVector();
   heads_ = projected.at(0).size(1);
   head_dim_ = projected[0].size(2);
   for (const at::Tensor& each : projected) {
     CheckShape(each, {1, heads_, head_dim_, height_ * width_}, "projected positions");
     projected_positions_.push_back(Tiles(each.flatten(1, 2)).squeeze(0));
   }
-  const std::vector<at::Tensor> weights = component->Run("image_weights", {}).toTensorVector();
+  const std::vector<at::Tensor> weights = module->Run("image_weights", {}).toTensorVector();
   const size_t blocks = projected.size() / 2;
   if (projected.size() % 2 == 0 || channels_ % 8 != 0) {
     throw Sam3Error(ErrorCode::kConfigMismatch,
@@ -134,9 +133,8 @@ FusedDecoder::FusedDecoder(ScriptComponent* component, const DecoderKernels* ker
   weight2_ = Packed(weights[norms_end + 1]);
 }
 
-std::vector<at::Tensor> FusedDecoder::PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) {
-  const std::vector<at::Tensor> rows =
-      component_->Run("prepare_features", {feat_s0, feat_s1}).toTensorVector();
+std::vector<at::Tensor> FusedBackend::PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) {
+  const std::vector<at::Tensor> rows = module_->Run("prepare_features", {feat_s0, feat_s1}).toTensorVector();
   const int64_t images = feat_s0.size(0);
   CheckShape(rows.at(0), {images, height_, width_, 4, channels_ / 2}, "prepared features");
   CheckShape(rows.at(1), {images, height_, width_, channels_}, "prepared features");
@@ -144,9 +142,9 @@ std::vector<at::Tensor> FusedDecoder::PrepareFeatures(const at::Tensor& feat_s0,
           Tiles(rows[0].flatten(3).flatten(1, 2).transpose(1, 2))};
 }
 
-std::vector<at::Tensor> FusedDecoder::PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) {
+std::vector<at::Tensor> FusedBackend::PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) {
   const std::vector<at::Tensor> image =
-      component_->Run("prepare_image", {embeddings, positions_, no_mask}).toTensorVector();
+      module_->Run("prepare_image", {embeddings, positions_, no_mask}).toTensorVector();
   const int64_t images = embeddings.size(0);
   CheckShape(image.at(0), {images, height_ * width_, channels_}, "a prepared image");
   std::vector<at::Tensor> tiles{Tiles(image[0].transpose(1, 2))};
@@ -157,7 +155,7 @@ std::vector<at::Tensor> FusedDecoder::PrepareImages(const at::Tensor& embeddings
   return tiles;
 }
 
-DecodedObjects FusedDecoder::Decode(const ObjectsOfImage& objects) {
+DecodedObjects FusedBackend::Decode(const ObjectsOfImage& objects) {
   const int64_t count = objects.sparse.size(1);
   const int64_t threads = at::get_num_threads();
   const int64_t together = (kObjectsTogether + threads - 1) / threads * threads;
@@ -195,10 +193,10 @@ DecodedObjects FusedDecoder::Decode(const ObjectsOfImage& objects) {
   return decoded;
 }
 
-DecodedObjects FusedDecoder::DecodeTogether(const at::Tensor& sparse, const std::vector<at::Tensor>& image,
+DecodedObjects FusedBackend::DecodeTogether(const at::Tensor& sparse, const std::vector<at::Tensor>& image,
                                             const std::vector<at::Tensor>& features) {
   const bool is_projected = image.size() > 1;
-  const std::vector<at::Tensor> begun = component_->Run("begin", {sparse}).toTensorVector();
+  const std::vector<at::Tensor> begun = module_->Run("begin", {sparse}).toTensorVector();
   const at::Tensor& tokens = begun.at(0);
   at::Tensor queries = begun.at(1);
   // Both parts of a question, of which the projections of a shared image take the place of the second.
@@ -216,7 +214,7 @@ DecodedObjects FusedDecoder::DecodeTogether(const at::Tensor& sparse, const std:
   const auto blocks = static_cast<int64_t>(norms_.size()) - 1;
   for (int64_t block = 0; block < blocks; ++block) {
     const std::vector<at::Tensor> step =
-        component_->Run("go_on", {block, tokens, queries, means}).toTensorVector();
+        module_->Run("go_on", {block, tokens, queries, means}).toTensorVector();
     queries = step.at(0);
     const bool is_shared = block == 0 && is_projected;
     CheckShape(step.at(3), step.at(2).sizes(), "what tokens add to the image");
@@ -227,14 +225,14 @@ DecodedObjects FusedDecoder::DecodeTogether(const at::Tensor& sparse, const std:
         WalkImage(keys, &new_keys, &update, question_of(step, 4, true), projected_positions_[2 * block + 2]);
     keys = new_keys;
   }
-  const c10::IValue finished = component_->Run("finish", {queries, means});
+  const c10::IValue finished = module_->Run("finish", {queries, means});
   const auto& results = finished.toTupleRef().elements();
   const at::Tensor& mask_weights = results.at(0).toTensor();
   CheckShape(mask_weights, {1, sparse.size(1), mask_weights.size(2), channels_ / 8}, "mask weights");
   return {{UpscaleMasks(keys, features, mask_weights), results.at(1).toTensor()}, results.at(2).toTensor()};
 }
 
-at::Tensor FusedDecoder::WalkImage(const at::Tensor& keys, at::Tensor* new_keys, const Update* update,
+at::Tensor FusedBackend::WalkImage(const at::Tensor& keys, at::Tensor* new_keys, const Update* update,
                                    const Question& question, const at::Tensor& positions) const {
   const int64_t objects = question.projected.size(0);
   const int64_t rows = question.projected.size(1);
@@ -292,7 +290,7 @@ at::Tensor FusedDecoder::WalkImage(const at::Tensor& keys, at::Tensor* new_keys,
   return means;
 }
 
-at::Tensor FusedDecoder::UpscaleMasks(const at::Tensor& keys, const std::vector<at::Tensor>& features,
+at::Tensor FusedBackend::UpscaleMasks(const at::Tensor& keys, const std::vector<at::Tensor>& features,
                                       const at::Tensor& mask_weights) const {
   const int64_t objects = keys.size(0);
   const int64_t tiles = keys.size(1);

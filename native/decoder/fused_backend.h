@@ -1,4 +1,4 @@
-// The image decoder with kernels of our own for everything that is done at each position of the image.
+// The decoder with kernels of our own for everything that is done at each position of the image.
 #pragma once
 
 #include "checkpoint/script_module.h"
@@ -10,10 +10,10 @@ namespace sam3_tracker {
 // Runs the graph's methods begin_with_image, begin_without_image, go_on and finish for the tokens, and
 // between them the kernels. A few objects go through the graph together; at the image they are shared out
 // among the threads, and parts of the image where there are fewer objects than threads.
-class FusedDecoder : public ImageDecoder {
+class FusedBackend : public DecoderBackend {
  public:
-  // As GraphDecoder.
-  FusedDecoder(ScriptComponent* component, const DecoderKernels* kernels, const at::Tensor& positions);
+  // As GraphBackend.
+  FusedBackend(ScriptModule* module, const DecoderKernels* kernels, const at::Tensor& positions);
 
   // Tiles of both, feat_s1's first.
   std::vector<at::Tensor> PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) override;
@@ -53,7 +53,7 @@ class FusedDecoder : public ImageDecoder {
   at::Tensor UpscaleMasks(const at::Tensor& keys, const std::vector<at::Tensor>& features,
                           const at::Tensor& mask_weights) const;
 
-  ScriptComponent* component_;
+  ScriptModule* module_;
   const DecoderKernels* kernels_;
   at::Tensor positions_;
   // Tiles of what prepare_positions gives.

@@ -101,9 +101,9 @@ EncodePlan<T> MakePlan(const at::Tensor& masks, at::ScalarType dtype, const Mask
 // Encodes one mask after another, down the columns. The picture's columns run along the rows of the
 // transposed mask, where the kernels find them contiguous.
 template <typename T>
-class ColumnEncoder {
+class RleEncoder {
  public:
-  explicit ColumnEncoder(const EncodePlan<T>& plan)
+  explicit RleEncoder(const EncodePlan<T>& plan)
       : plan_(plan),
         transposed_(plan.mask_height * plan.mask_width),
         low_(plan.mask_height),
@@ -232,7 +232,7 @@ std::vector<EncodedMask> EncodeMasks(const at::Tensor& masks, at::ScalarType dty
     const EncodePlan<scalar_t> plan = MakePlan<scalar_t>(masks, dtype, placement, thresholds);
     const scalar_t* data = masks.const_data_ptr<scalar_t>();
     at::parallel_for(0, masks.size(0), 1, [&](int64_t begin, int64_t end) {
-      ColumnEncoder<scalar_t> encoder(plan);
+      RleEncoder<scalar_t> encoder(plan);
       for (int64_t i = begin; i < end; ++i)
         encoded[i] = encoder.Encode(data + i * plan.mask_height * plan.mask_width);
     });

@@ -9,7 +9,7 @@ namespace sam3_tracker {
 
 // Puts the allocator in for libtorch's CPU tensors, once a process. Without effect where the system has no
 // mmap.
-void InstallCpuAllocator();
+void InstallCachingAllocator();
 
 // While one of these lives, tensors of at least 1 MiB that its thread makes come from kept blocks where one
 // fits. A freed block is kept while all blocks together are at most an eighth above the most that was ever in

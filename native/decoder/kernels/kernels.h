@@ -1,6 +1,6 @@
 // Kernels of our own for the mask decoder in float32 on the CPU: what an object's tokens and the image's
 // positions do with each other, and the masks that come of it, tile by tile, so that nothing between two
-// matrix products leaves the cache. FusedDecoder calls them; their aten twin is the decoder's method
+// matrix products leaves the cache. FusedBackend calls them; their aten twin is the decoder's method
 // decode_prepared.
 #pragma once
 

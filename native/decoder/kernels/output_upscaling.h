@@ -1,4 +1,4 @@
-// The kernel upscale_masks of decoder_kernels.h, for the files that are compiled for one kind of processor.
+// The kernel upscale_masks of kernels.h, for the files that are compiled for one kind of processor.
 #pragma once
 
 #include "decoder/kernels/gemm.h"

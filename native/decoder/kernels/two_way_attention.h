@@ -1,4 +1,4 @@
-// The kernel walk_image of decoder_kernels.h, for the files that are compiled for one kind of processor.
+// The kernel walk_image of kernels.h, for the files that are compiled for one kind of processor.
 #pragma once
 
 #include "decoder/kernels/gemm.h"

@@ -1,5 +1,5 @@
 // The decoder with kernels of its own beside the graph's alone: how objects, mask prompts and threads are
-// shared out. Usage: fused_decoder_test <model directory>
+// shared out. Usage: fused_backend_test <model directory>
 #include "decoder/fused_backend.h"
 
 #include <ATen/ATen.h>
@@ -39,7 +39,7 @@ struct Image {
   at::Tensor no_mask = at::randn({1, 64, 24, 24});
 };
 
-DecodedObjects DecodeBy(ImageDecoder* decoder, const Image& image, const at::Tensor& sparse,
+DecodedObjects DecodeBy(DecoderBackend* decoder, const Image& image, const at::Tensor& sparse,
                         const std::optional<at::Tensor>& mask) {
   ObjectsOfImage objects{
       decoder->PrepareFeatures(image.feat_s0, image.feat_s1), {}, image.embedding, mask, sparse};
@@ -47,7 +47,7 @@ DecodedObjects DecodeBy(ImageDecoder* decoder, const Image& image, const at::Ten
   return decoder->Decode(objects);
 }
 
-void Compare(FusedDecoder* fused, GraphDecoder* graph, int64_t objects, int64_t masks) {
+void Compare(FusedBackend* fused, GraphBackend* graph, int64_t objects, int64_t masks) {
   const Image image;
   const at::Tensor sparse = at::randn({1, objects, 3, 64});
   const std::optional<at::Tensor> mask =
@@ -66,7 +66,7 @@ void Compare(FusedDecoder* fused, GraphDecoder* graph, int64_t objects, int64_t 
   }
 }
 
-void RefusesOtherShapes(FusedDecoder* fused) {
+void RefusesOtherShapes(FusedBackend* fused) {
   const Image image;
   ObjectsOfImage objects{fused->PrepareFeatures(image.feat_s0, image.feat_s1),
                          {},
@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const DecoderKernels* kernels = FindDecoderKernels();
   if (!kernels) {
-    std::printf("fused_decoder: there are no kernels for this processor\n");
+    std::printf("fused_backend: there are no kernels for this processor\n");
     return 0;
   }
   const c10::InferenceMode inference_mode;
@@ -95,17 +95,17 @@ int main(int argc, char** argv) {
   const std::string directory = argv[1];
   WeightStore store({directory + "/model.safetensors"}, c10::Device(c10::kCPU), c10::kFloat);
   BindingProblems problems;
-  ScriptComponent component(directory + "/torchscript/mask_decoder.pt", &store, &problems);
+  ScriptModule module(directory + "/torchscript/mask_decoder.pt", &store, &problems);
   problems.Throw();
   const at::Tensor positions = at::randn({1, 64, 24, 24});
-  FusedDecoder fused(&component, kernels, positions);
-  GraphDecoder graph(&component, positions);
+  FusedBackend fused(&module, kernels, positions);
+  GraphBackend graph(&module, positions);
   for (const int64_t objects : {1, 3, 4, 5, 9}) {
     Compare(&fused, &graph, objects, 0);
     Compare(&fused, &graph, objects, 1);
     if (objects > 1) Compare(&fused, &graph, objects, objects);
   }
   RefusesOtherShapes(&fused);
-  if (failures == 0) std::printf("fused_decoder: all of %d cases agree\n", cases);
+  if (failures == 0) std::printf("fused_backend: all of %d cases agree\n", cases);
   return failures == 0 ? 0 : 1;
 }

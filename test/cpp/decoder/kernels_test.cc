@@ -150,7 +150,7 @@ void TestWalk(const DecoderKernels& kernels, const Shape& shape, UpdateKind kind
     walk.norm_bias = bias.const_data_ptr<float>();
     walk.norm_epsilon = 1e-5F;
   }
-  // In two parts, which are brought together here as FusedDecoder does.
+  // In two parts, which are brought together here as FusedBackend does.
   const int64_t middle = (tiles.size(0) + 1) / 2;
   std::vector<Buffers> parts;
   for (const auto& [begin, end] : {std::pair(int64_t{0}, middle), std::pair(middle, tiles.size(0))}) {

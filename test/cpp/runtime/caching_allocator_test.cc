@@ -158,7 +158,7 @@ void TestIdleExecutor() {
 }  // namespace
 
 int main() {
-  sam3_tracker::InstallCpuAllocator();
+  sam3_tracker::InstallCachingAllocator();
   TestReuse();
   TestOutsideOfScope();
   TestFreedAfterRelease();
