@@ -35,8 +35,8 @@ class Environment {
 
   const std::shared_ptr<ExternalMemory>& external_memory() { return external_memory_; }
 
-  // Preprocessing of pictures has a thread of its own so that it does not hold up clicks; tensor work (masks
-  // to the picture's size, moves between devices) has another, so that it does not wait for an encoder.
+  // Preprocessing of images has a thread of its own so that it does not hold up clicks; tensor work (masks
+  // to the image's size, moves between devices) has another, so that it does not wait for an encoder.
   Executor& preprocess_executor() { return *preprocess_executor_; }
   Executor& tensor_executor() { return *tensor_executor_; }
 

@@ -9,7 +9,7 @@
 namespace sam3_tracker {
 namespace {
 
-// Four pictures in the size of facebook/sam3.
+// Four images in the size of facebook/sam3.
 constexpr int64_t kCachedBytes = int64_t{128} << 20;
 
 std::vector<at::Tensor> OneImage(const std::vector<at::Tensor>& parts, int64_t image) {

@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kChunkPixels = int64_t{1} << 22;
 // Steps until the device is asked for the first time whether labels still spread.
 constexpr int64_t kFirstQuestion = 64;
-// Whole numbers up to here are exact in float32, the cheapest dtype that max_pool2d takes everywhere.
+// Integers up to here are exact in float32, the cheapest dtype that max_pool2d takes everywhere.
 constexpr int64_t kMostFloatLabels = int64_t{1} << 24;
 
 // Labels after they have spread to the eight neighbours within their component; 0 stays outside.

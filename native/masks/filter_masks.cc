@@ -24,7 +24,7 @@ constexpr int64_t kChunkElements = int64_t{1} << 26;
 int64_t CropWidth(const MaskFilterOptions& options) { return options.crop_box[2] - options.crop_box[0]; }
 int64_t CropHeight(const MaskFilterOptions& options) { return options.crop_box[3] - options.crop_box[1]; }
 
-// _is_box_near_crop_edge: whether a crop's edge cuts the mask, other than where the picture ends.
+// _is_box_near_crop_edge: whether a crop's edge cuts the mask, other than where the image ends.
 bool IsCut(const PixelBox& box, const MaskFilterOptions& options) {
   for (size_t side = 0; side < box.size(); ++side) {
     if (std::abs(box[side] - options.crop_box[side]) <= kEdgeTolerance &&
@@ -53,7 +53,7 @@ class Collector {
     const float stability = StabilityScore(mask.strict_area, mask.lenient_area);
     const auto threshold = static_cast<float>(options_.stability_score_thresh);
     if (options_.stability_score_thresh > 0 && !(stability > threshold)) return;
-    PixelBox box = RleToBox(mask.counts, options_.picture_height);
+    PixelBox box = RleToBox(mask.counts, options_.image_height);
     if (mask.counts.size() < 2)
       box = {options_.crop_box[0], options_.crop_box[1], options_.crop_box[0], options_.crop_box[1]};
     if (IsCut(box, options_)) return;
@@ -90,7 +90,7 @@ Candidates SelectByScore(const ScoredMasks& predicted, const MaskFilterOptions& 
   return candidates;
 }
 
-// What the holes and sprinkles of a mask become does not depend on its size in the picture.
+// What the holes and sprinkles of a mask become does not depend on its size in the image.
 at::Tensor Clean(const at::Tensor& masks, const MaskFilterOptions& options) {
   return CleanComponents(
       masks, {options.mask_threshold, false, options.max_hole_area, options.max_sprinkle_area, false});
@@ -122,7 +122,7 @@ RleCounts PlaceChanges(const int64_t* changes, int64_t count, const MaskFilterOp
   const int64_t height = CropHeight(options);
   const int64_t end_of_crop = height * CropWidth(options);
   const auto column_begin = [&](int64_t column) {
-    return (options.crop_box[0] + column) * options.picture_height + options.crop_box[1];
+    return (options.crop_box[0] + column) * options.image_height + options.crop_box[1];
   };
   RleWriter writer;
   for (int64_t i = 0; i < count; i += 2) {
@@ -133,14 +133,14 @@ RleCounts PlaceChanges(const int64_t* changes, int64_t count, const MaskFilterOp
       const int64_t stop = std::min(end, (column + 1) * height);
       const int64_t base = column_begin(column) - column * height;
       writer.Set(true, base + begin);
-      // Where the crop is as high as the picture, a run may go on in the next column.
-      const bool goes_on = stop < end && height == options.picture_height;
-      if (!goes_on && base + stop < options.picture_height * options.picture_width)
+      // Where the crop is as high as the image, a run may go on in the next column.
+      const bool goes_on = stop < end && height == options.image_height;
+      if (!goes_on && base + stop < options.image_height * options.image_width)
         writer.Set(false, base + stop);
       begin = stop;
     }
   }
-  return writer.Finish(options.picture_height * options.picture_width);
+  return writer.Finish(options.image_height * options.image_width);
 }
 
 // What one chunk of candidates sends to the host, as int64: for each mask its index, the bits of its score,
@@ -197,7 +197,7 @@ std::vector<FilteredMask> FilterMasks(const ScoredMasks& predicted, const MaskFi
   masks = masks.squeeze(1).to(dtype == at::kDouble ? at::kDouble : at::kFloat).contiguous();
   std::vector<EncodedMask> encoded =
       EncodeMasks(masks, dtype,
-                  {options.picture_height, options.picture_width, options.crop_box[0], options.crop_box[1],
+                  {options.image_height, options.image_width, options.crop_box[0], options.crop_box[1],
                    CropHeight(options), CropWidth(options)},
                   ThresholdsOf(options, dtype));
   seconds.upsample += watch.Lap();

@@ -12,7 +12,7 @@
 
 namespace sam3_tracker {
 
-// Every field is set by the caller. Boxes are xyxy in pixels of the picture, right and bottom excluded.
+// Every field is set by the caller. Boxes are xyxy in pixels of the image, right and bottom excluded.
 struct MaskFilterOptions {
   // Masks pass whose predicted IoU is above it; 0 or less lets all pass.
   double pred_iou_thresh;
@@ -25,16 +25,16 @@ struct MaskFilterOptions {
   // In low-resolution pixels, before anything is measured: see PostProcessOptions.
   double max_hole_area;
   double max_sprinkle_area;
-  // What the masks are of: a part of the picture.
+  // What the masks are of: a part of the image.
   PixelBox crop_box;
-  // Where a mask that touches the crop's edge is whole nevertheless: the picture, or the part that is looked
+  // Where a mask that touches the crop's edge is whole nevertheless: the image, or the part that is looked
   // at.
   PixelBox bounds;
-  int64_t picture_height;
-  int64_t picture_width;
+  int64_t image_height;
+  int64_t image_width;
 };
 
-// A mask that passed, in the picture.
+// A mask that passed, in the image.
 struct FilteredMask {
   // Position in the batch: point * masks of a point + mask.
   int64_t index;

@@ -145,11 +145,11 @@ at::Tensor PostProcessMasks(const at::Tensor& masks, int64_t height, int64_t wid
 }
 
 std::vector<at::Tensor> PostProcessMasks(const std::vector<at::Tensor>& masks,
-                                         const PictureOptions& options) {
-  TORCH_CHECK(masks.size() == options.sizes.size(), "Expected as many sizes as pictures with masks.");
+                                         const BatchPostProcessOptions& options) {
+  TORCH_CHECK(masks.size() == options.original_sizes.size(), "Expected as many sizes as images with masks.");
   std::vector<at::Tensor> results;
   for (size_t i = 0; i < masks.size(); ++i) {
-    const auto [height, width] = options.sizes[i];
+    const auto [height, width] = options.original_sizes[i];
     results.push_back(PostProcessMasks(masks[i], height, width, options.post_process));
   }
   return results;

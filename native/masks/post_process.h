@@ -8,7 +8,7 @@
 
 namespace sam3_tracker {
 
-// What is done to predicted masks on their way to the size of the picture. Every field is set by the caller.
+// What is done to predicted masks on their way to the size of the image. Every field is set by the caller.
 struct PostProcessOptions {
   // On logits.
   double mask_threshold;
@@ -23,23 +23,24 @@ struct PostProcessOptions {
 };
 
 // Upsamples mask logits (objects, masks, h, w), any floating dtype, any device, to (objects, masks, height,
-// width): transformers' Sam3ImageProcessor.post_process_masks for one picture, with holes and sprinkles
+// width): transformers' Sam3ImageProcessor.post_process_masks for one image, with holes and sprinkles
 // treated as Meta's SAM2 predictor does. On the CPU no full-size float copy is made on the way to booleans,
 // and the bits are those of PostProcessMasksWithAten. The input is left as it is. Throws c10::Error.
 at::Tensor PostProcessMasks(const at::Tensor& masks, int64_t height, int64_t width,
                             const PostProcessOptions& options);
 
-// Pictures to whose sizes masks are upsampled.
-struct PictureOptions {
-  // [height, width] of each picture in pixels.
-  std::vector<std::array<int64_t, 2>> sizes;
+// What is done to the masks of several images.
+struct BatchPostProcessOptions {
+  // [height, width] of each image in pixels.
+  std::vector<std::array<int64_t, 2>> original_sizes;
   PostProcessOptions post_process;
 };
 
-// PostProcessMasks for the masks of each picture: one (objects, masks, h, w) a picture.
-std::vector<at::Tensor> PostProcessMasks(const std::vector<at::Tensor>& masks, const PictureOptions& options);
+// PostProcessMasks for the masks of each image: one (objects, masks, h, w) an image.
+std::vector<at::Tensor> PostProcessMasks(const std::vector<at::Tensor>& masks,
+                                         const BatchPostProcessOptions& options);
 
-// PostProcessMasks of one picture in plain aten calls: for other devices, and what the tests hold it
+// PostProcessMasks of one image in plain aten calls: for other devices, and what the tests hold it
 // against.
 at::Tensor PostProcessMasksWithAten(const at::Tensor& masks, int64_t height, int64_t width,
                                     const PostProcessOptions& options);

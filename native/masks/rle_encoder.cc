@@ -98,7 +98,7 @@ EncodePlan<T> MakePlan(const at::Tensor& masks, at::ScalarType dtype, const Mask
   return plan;
 }
 
-// Encodes one mask after another, down the columns. The picture's columns run along the rows of the
+// Encodes one mask after another, down the columns. The image's columns run along the rows of the
 // transposed mask, where the kernels find them contiguous.
 template <typename T>
 class RleEncoder {
@@ -124,8 +124,8 @@ class RleEncoder {
       FindSegments(span);
       for (int64_t x = span.begin; x < span.end; ++x) EncodeColumn(span, x);
     }
-    if (at.left + at.width < at.picture_width) writer_.Set(false, (at.left + at.width) * at.picture_height);
-    return {writer_.Finish(at.picture_height * at.picture_width), strict_area_, lenient_area_};
+    if (at.left + at.width < at.image_width) writer_.Set(false, (at.left + at.width) * at.image_height);
+    return {writer_.Finish(at.image_height * at.image_width), strict_area_, lenient_area_};
   }
 
  private:
@@ -163,7 +163,7 @@ class RleEncoder {
 
   void EncodeColumn(const Span& span, int64_t x) {
     const MaskPlacement& at = plan_.placement;
-    const int64_t base = (at.left + x) * at.picture_height + at.top;
+    const int64_t base = (at.left + x) * at.image_height + at.top;
     for (const Segment& segment : segments_) {
       if (segment.bits == kMixed) {
         EncodeMixed(span, x, base, segment);
@@ -174,7 +174,7 @@ class RleEncoder {
       if (segment.bits & kLenient) lenient_area_ += pixels;
       writer_.Set((segment.bits & kMask) != 0, base + segment.begin);
     }
-    if (at.height < at.picture_height) writer_.Set(false, base + at.height);
+    if (at.height < at.image_height) writer_.Set(false, base + at.height);
   }
 
   void EncodeMixed(const Span& span, int64_t x, int64_t base, const Segment& segment) {
@@ -195,7 +195,7 @@ class RleEncoder {
   void CountMixed(int64_t base, const Segment& segment) {
     const T* pixels = column_.data() + segment.begin;
     const int64_t count = segment.end - segment.begin;
-    // Counters of 32 bits, which the height of a picture never fills, go twice as fast as those of 64.
+    // Counters of 32 bits, which the height of an image never fills, go twice as fast as those of 64.
     int32_t strict = 0;
     int32_t lenient = 0;
     for (int64_t i = 0; i < count; ++i) {
@@ -213,7 +213,7 @@ class RleEncoder {
   // Lowest and highest of the two corners of each row.
   std::vector<T> low_;
   std::vector<T> high_;
-  // One column, of the mask's height and of the picture's.
+  // One column, of the mask's height and of the image's.
   std::vector<T> blended_;
   std::vector<T> column_;
   std::vector<uint8_t> inside_;

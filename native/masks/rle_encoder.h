@@ -11,10 +11,10 @@
 
 namespace sam3_tracker {
 
-// Where a mask lies in its picture, in pixels of the picture.
+// Where a mask lies in its image, in pixels of the image.
 struct MaskPlacement {
-  int64_t picture_height;
-  int64_t picture_width;
+  int64_t image_height;
+  int64_t image_width;
   int64_t left;
   int64_t top;
   // Of the mask once upsampled.
@@ -32,7 +32,7 @@ struct MaskThresholds {
 };
 
 struct EncodedMask {
-  // Of the whole picture.
+  // Of the whole image.
   RleCounts counts;
   // Pixels above the strict and the lenient threshold.
   int64_t strict_area;

@@ -17,7 +17,7 @@ namespace {
 // Output pixels that make it worth while to wake another thread.
 constexpr int64_t kGrainPixels = int64_t{1} << 15;
 
-// Masks on their way to the size of the picture: (planes, height, width) to (planes, output_height,
+// Masks on their way to the size of the image: (planes, height, width) to (planes, output_height,
 // output_width).
 template <typename T>
 struct UpsamplePlan {

@@ -223,7 +223,8 @@ ForwardResult TrackerModel::Forward(const ForwardInput& input) {
   } else {
     Decode(input, prompts, &result);
   }
-  if (input.pictures) result.masks = PostProcessMasks(result.selected.masks.unbind(), *input.pictures);
+  if (input.post_process)
+    result.masks = PostProcessMasks(result.selected.masks.unbind(), *input.post_process);
   return result;
 }
 

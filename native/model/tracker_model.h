@@ -67,14 +67,14 @@ struct ForwardInput {
   std::optional<at::Tensor> attention_similarity;
   std::optional<at::Tensor> target_embedding;
   AttentionOptions attention;
-  // Masks in the size of the pictures are wanted, too.
-  std::optional<PictureOptions> pictures;
+  // Masks in the original size are wanted, too.
+  std::optional<BatchPostProcessOptions> post_process;
 };
 
 struct ForwardResult {
   ScoredMasks selected;
   at::Tensor object_score_logits;  // (images, objects, 1)
-  // Where they were asked for: (objects, masks, height, width) a picture.
+  // Where they were asked for: (objects, masks, height, width) an image.
   std::optional<std::vector<at::Tensor>> masks;
   std::vector<at::Tensor> image_embeddings;
   std::optional<std::vector<at::Tensor>> vision_hidden_states;
@@ -124,7 +124,7 @@ class TrackerModel {
                int64_t point_embeddings, Components components);
 
   at::Tensor OnDevice(const at::Tensor& tensor) const { return tensor.to(device_); }
-  // Whole numbers become floating ones, as in the reference, which adds half a pixel to them.
+  // Integers become floating ones, as in the reference, which adds half a pixel to them.
   at::Tensor Coordinates(const at::Tensor& tensor) const {
     return tensor.is_floating_point() ? OnDevice(tensor) : tensor.to(device_, at::kFloat);
   }

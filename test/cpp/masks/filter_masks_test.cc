@@ -63,7 +63,7 @@ void CheckAgainstTwin(const ScoredMasks& predicted, const MaskFilterOptions& opt
   }
   std::ostringstream text;
   text << what << ": " << predicted.masks.scalar_type() << ' ' << predicted.masks.sizes() << " to "
-       << options.picture_height << 'x' << options.picture_width << ", " << got.size() << " and "
+       << options.image_height << 'x' << options.image_width << ", " << got.size() << " and "
        << expected.size() << " masks";
   Check(same, text.str());
 }
@@ -154,12 +154,12 @@ void TestPixels() {
 }
 
 void TestEdges() {
-  // A mask in the middle of the left half: cut by the left edge of the right crop, whole in the picture.
+  // A mask in the middle of the left half: cut by the left edge of the right crop, whole in the image.
   at::Tensor logits = at::full({1, 1, 1, 10, 10}, -5.0);
   logits.slice(3, 4, 6).slice(4, 0, 5).fill_(5.0);
   MaskFilterOptions options = KeepAll(200, 400);
   const at::Tensor scores = at::ones({1, 1, 1});
-  Check(FilterMasks({logits, scores}, options, seconds).size() == 1, "a mask at the picture's edge stays");
+  Check(FilterMasks({logits, scores}, options, seconds).size() == 1, "a mask at the image's edge stays");
   options.crop_box = {200, 0, 400, 200};
   Check(FilterMasks({logits, scores}, options, seconds).empty(), "a mask at a crop's edge goes");
   options.bounds = options.crop_box;
@@ -172,7 +172,7 @@ std::vector<bool> RemoveByFloodFill(std::vector<bool> pixels, int64_t height, in
                                     bool islands) {
   std::vector<bool> working = pixels;
   if (!islands) working.flip();
-  // Column-major: the picture's columns are the flood fill's rows.
+  // Column-major: the image's columns are the flood fill's rows.
   const std::vector<int64_t> areas = FloodFillAreas(working, width, height);
   int64_t largest = 0;
   for (const int64_t area : areas) largest = std::max(largest, area);
