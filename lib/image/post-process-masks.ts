@@ -2,7 +2,7 @@
 import type { DType, TensorData } from '../core/dtype';
 import { describe, wrongType, wrongValue } from '../core/errors';
 import { callNative, native } from '../native/binding';
-import type { NativePictureOptions } from '../native/binding';
+import type { NativePostProcessOptions } from '../native/binding';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
 import { checkBoolean, checkNumber, checkOptions, checkSize, isPlainObject } from '../core/validate';
@@ -57,25 +57,18 @@ const IGNORED_NAME = 'reshaped_input_sizes';
  * @param args what follows the sizes in a call of post_process_masks.
  * @param count how many pictures there are.
  */
-export function readPictureOptions(
+export function readPostProcessOptions(
   original_sizes: SizesInput,
   args: readonly unknown[],
   count: number,
-): NativePictureOptions | Promise<NativePictureOptions> {
+): NativePostProcessOptions | Promise<NativePostProcessOptions> {
   const options = readOptions(args);
-  const withSizes = (sizes: ImageSize[]): NativePictureOptions => {
+  const withSizes = (sizes: ImageSize[]): NativePostProcessOptions => {
     if (count !== sizes.length)
       throw new RangeError(
         `Expected one of original_sizes for each of the ${count} images of masks but received ${sizes.length}.`,
       );
-    return {
-      sizes,
-      maskThreshold: options.mask_threshold,
-      binarize: options.binarize,
-      maxHoleArea: options.max_hole_area,
-      maxSprinkleArea: options.max_sprinkle_area,
-      nonOverlapping: options.apply_non_overlapping_constraints,
-    };
+    return { original_sizes: sizes, ...options };
   };
   // After inputs.to('cuda') the sizes lie there as well.
   if (original_sizes instanceof Tensor && original_sizes.device !== 'cpu')
@@ -170,18 +163,18 @@ export async function postProcessMasks(
   const isBatch = masks instanceof Tensor;
   if (!isBatch && !Array.isArray(masks)) throw wrongType('a Tensor or a list of Tensors', 'masks', masks);
   const count = isBatch ? (masks.dims[0] ?? 0) : masks.length;
-  const read = readPictureOptions(original_sizes, args, count);
+  const read = readPostProcessOptions(original_sizes, args, count);
   // Not awaited where it need not be: until the first wait nobody can dispose of the masks.
-  const pictures = read instanceof Promise ? await read : read;
+  const options = read instanceof Promise ? await read : read;
   const own: Tensor[] = [];
   try {
-    const handles = pictures.sizes.map((_, index) => {
+    const handles = options.original_sizes.map((_, index) => {
       const mask: unknown = isBatch ? masks.slice(index) : (masks as readonly unknown[])[index];
       const { tensor, isOwn } = readMask(mask, index);
       if (isOwn || isBatch) own.push(tensor);
       return tensor.handle;
     });
-    const results = await callNative(() => native.postProcessMasks({ masks: handles, pictures }));
+    const results = await callNative(() => native.postProcessMasks({ masks: handles, ...options }));
     return results.map((handle) => new Tensor(handle));
   } finally {
     for (const tensor of own) tensor.dispose();

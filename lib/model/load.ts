@@ -84,17 +84,17 @@ function attentionOf(wanted: unknown, config: Sam3TrackerConfig): AttentionImple
 function loadOptions(
   config: Sam3TrackerConfig,
   graphs: GraphFiles,
-  rest: Pick<NativeLoadOptions, 'weightFiles' | 'randomWeights' | 'device' | 'dtype'>,
+  rest: Pick<NativeLoadOptions, 'weight_files' | 'random_weights' | 'device' | 'dtype'>,
 ): NativeLoadOptions {
-  const decoder = config.mask_decoder_config;
+  const { mask_decoder_config: decoder, prompt_encoder_config } = config;
   return {
-    visionEncoder: graphs.vision_encoder,
-    promptEncoder: graphs.prompt_encoder,
-    maskDecoder: graphs.mask_decoder,
-    multimaskViaStability: decoder.dynamic_multimask_via_stability,
-    stabilityDelta: decoder.dynamic_multimask_stability_delta,
-    stabilityThreshold: decoder.dynamic_multimask_stability_thresh,
-    pointEmbeddings: config.prompt_encoder_config.num_point_embeddings,
+    vision_encoder: graphs.vision_encoder,
+    prompt_encoder: graphs.prompt_encoder,
+    mask_decoder: graphs.mask_decoder,
+    dynamic_multimask_via_stability: decoder.dynamic_multimask_via_stability,
+    dynamic_multimask_stability_delta: decoder.dynamic_multimask_stability_delta,
+    dynamic_multimask_stability_thresh: decoder.dynamic_multimask_stability_thresh,
+    num_point_embeddings: prompt_encoder_config.num_point_embeddings,
     ...rest,
   };
 }
@@ -111,8 +111,8 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
   const shapes = graph_parameters(graphs);
   const weights = initial_weights(config, shapes);
   const load = loadOptions(config, graphs, {
-    weightFiles: [],
-    randomWeights: { seed, weights },
+    weight_files: [],
+    random_weights: { seed, weights },
     device,
     dtype,
   });
@@ -152,7 +152,7 @@ export async function loadModelSource(
   const { dtype, handle } = await files.read(async () => {
     const found =
       wantedDtype === 'auto' ? await automaticDtype(config, { graphs, weights }, device) : wantedDtype;
-    const rest = { weightFiles: weights, randomWeights: null, device, dtype: found };
+    const rest = { weight_files: weights, random_weights: null, device, dtype: found };
     const load = loadOptions(config, graphs, rest);
     return { dtype: found, handle: await callNative(() => native.loadTrackerModel(load)) };
   });

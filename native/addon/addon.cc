@@ -24,6 +24,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("readWeightInfo", Napi::Function::New<&ReadWeightInfoJob>(env, "readWeightInfo"));
   exports.Set("preprocessImages", Napi::Function::New<&PreprocessImagesJob>(env, "preprocessImages"));
   exports.Set("postProcessMasks", Napi::Function::New<&PostProcessMasksJob>(env, "postProcessMasks"));
+  exports.Set("batchMemory", Napi::Function::New<&GetBatchMemory>(env, "batchMemory"));
   exports.Set("makeCancelFlag", Napi::Function::New<&MakeCancelFlag>(env, "makeCancelFlag"));
   exports.Set("cancel", Napi::Function::New<&SetCancelFlag>(env, "cancel"));
   exports.Set("suppressOverlaps", Napi::Function::New<&SuppressOverlapsJob>(env, "suppressOverlaps"));

@@ -1,0 +1,58 @@
+/** What native code says of fields that are missing or wrong: each by its one name. */
+import assert from 'node:assert/strict';
+import { native } from '../../../lib/native/binding';
+
+type Call = (options: never) => unknown;
+
+const batch = {
+  device: 'cpu',
+  dtype: 'float32',
+  eager_attention: false,
+  backbone_feature_sizes: [[96, 96], [48, 48], [24, 24]], // prettier-ignore
+  hidden_size: 64,
+  num_multimask_outputs: 3,
+  max_memory: 1e9,
+};
+
+const image = { data: new Uint8Array(12), size: [2, 2], channels: 3, layout: 'HWC', convert_rgb: false };
+const preprocess = {
+  ...{ images: [image], resize: null, center_crop: null, scale: null, mean: null, std: null, pad: null },
+  ...{ output_layout: 'CHW', output_dtype: null, device: 'cpu' },
+};
+
+describe('fields of native options', () => {
+  for (const [call, options, message] of [
+    [native.batchMemory, null, 'Expected an object for options.'],
+    [native.batchMemory, {}, 'Expected a string for device.'],
+    [native.batchMemory, { ...batch, hidden_size: '64' }, 'Expected a number for hidden_size.'],
+    [native.batchMemory, { ...batch, hidden_size: 64.5 }, 'Expected an integer for hidden_size.'],
+    [native.batchMemory, { ...batch, hidden_size: 2 ** 60 }, 'Expected an integer for hidden_size.'],
+    [native.batchMemory, { ...batch, eager_attention: 1 }, 'Expected a boolean for eager_attention.'],
+    [
+      native.batchMemory,
+      { ...batch, backbone_feature_sizes: [[96]] },
+      'Expected [height, width] for backbone_feature_sizes.',
+    ],
+    [native.postProcessMasks, { masks: [{}] }, 'Expected a Tensor for masks.'],
+    [native.suppressOverlaps, { scores: [1], boxes: [[1, 2, 3]] }, 'Expected [x1, y1, x2, y2] for boxes.'],
+    [native.removeSmallRegions, { masks: [[1]] }, 'Expected a Uint32Array for masks.'],
+    [native.preprocessImages, { ...preprocess, center_crop: 3 }, 'Expected an array for center_crop.'],
+    [native.preprocessImages, { ...preprocess, scale: undefined }, 'Expected a number for scale.'],
+    [native.preprocessImages, { ...preprocess, images: [1] }, 'Expected an object for images.'],
+    [
+      native.preprocessImages,
+      { ...preprocess, images: [{ ...image, convert_rgb: null }] },
+      'Expected a boolean for convert_rgb.',
+    ],
+    [native.loadTrackerModel, {}, 'Expected a string for vision_encoder.'],
+  ] as [Call, object | null, string][])
+    it(`are named: ${message}`, () => {
+      assert.throws(() => call(options as never), { name: 'TypeError', message });
+    });
+
+  it('are read', async () => {
+    assert.deepEqual(native.batchMemory(batch as never), { least: 1769472, points: Infinity });
+    const [pixels] = await native.preprocessImages(preprocess as never);
+    assert.deepEqual(pixels.dims, [1, 3, 2, 2]);
+  });
+});
