@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "../support/tensor_checks.h"
 #include "checkpoint/weight_store.h"
 #include "decoder/graph_backend.h"
 #include "runtime/error.h"
@@ -17,15 +18,6 @@
 namespace {
 
 using namespace sam3_tracker;
-
-int failures = 0;
-int cases = 0;
-
-void Check(bool ok, const std::string& what) {
-  if (ok) return;
-  ++failures;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-}
 
 double Difference(const at::Tensor& ours, const at::Tensor& expected) {
   return (ours - expected).abs().max().item<double>() / expected.abs().max().item<double>();
@@ -59,7 +51,6 @@ void Compare(FusedBackend* fused, GraphBackend* graph, int64_t objects, int64_t 
     const DecodedObjects found = DecodeBy(fused, image, sparse, mask);
     const std::string name = std::to_string(objects) + " objects, " + std::to_string(masks) + " masks, " +
                              std::to_string(threads) + " threads: ";
-    ++cases;
     Check(Difference(found.all.masks, expected.all.masks) < 1e-5, name + "masks");
     Check(Difference(found.all.iou_scores, expected.all.iou_scores) < 1e-5, name + "scores");
     Check(Difference(found.object_score_logits, expected.object_score_logits) < 1e-5, name + "object scores");
@@ -106,6 +97,5 @@ int main(int argc, char** argv) {
     if (objects > 1) Compare(&fused, &graph, objects, objects);
   }
   RefusesOtherShapes(&fused);
-  if (failures == 0) std::printf("fused_backend: all of %d cases agree\n", cases);
-  return failures == 0 ? 0 : 1;
+  return ReportChecks();
 }

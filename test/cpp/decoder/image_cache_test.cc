@@ -3,28 +3,22 @@
 
 #include <ATen/Functions.h>
 
-#include <cstdio>
 #include <exception>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "../support/tensor_checks.h"
 #include "runtime/writable_memory.h"
 
 namespace {
 
 using sam3_tracker::CachedImages;
+using sam3_tracker::Check;
 using sam3_tracker::ImageCache;
+using sam3_tracker::ReportChecks;
 
 constexpr int64_t kRoomForAll = int64_t{1} << 30;
-
-int failures = 0;
-
-void Check(bool ok, const std::string& what) {
-  if (ok) return;
-  ++failures;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-}
 
 std::vector<at::Tensor> Embeddings() {
   // Larger than one part of the hash, and no multiple of it.
@@ -134,5 +128,5 @@ int main() {
   } catch (const std::exception& error) {
     Check(false, error.what());
   }
-  return failures == 0 ? 0 : 1;
+  return ReportChecks();
 }

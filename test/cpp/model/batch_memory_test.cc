@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/error.h"
 #include "../support/tensor_checks.h"
+#include "runtime/error.h"
 
 namespace {
 

@@ -13,8 +13,9 @@
 #include <string>
 #include <thread>
 
-#include "model/batch_memory.h"
+#include "../support/bundled_model.h"
 #include "../support/tensor_checks.h"
+#include "model/batch_memory.h"
 
 namespace {
 
@@ -23,19 +24,6 @@ using namespace sam3_tracker;
 constexpr int64_t kSide = 192;
 // With multimask_output.
 constexpr int64_t kMasksOfPoint = 3;
-
-LoadOptions OptionsFor(const std::string& directory) {
-  const std::string graphs = directory + "/torchscript/";
-  return {.vision_encoder = graphs + "vision_encoder.pt",
-          .prompt_encoder = graphs + "prompt_encoder.pt",
-          .mask_decoder = graphs + "mask_decoder.pt",
-          .weight_files = {directory + "/model.safetensors"},
-          .random_weights = std::nullopt,
-          .device = c10::Device(c10::kCPU),
-          .dtype = c10::kFloat,
-          .stability = {.enabled = true, .delta = 0.05, .threshold = 0.98},
-          .point_embeddings = 4};
-}
 
 MaskFilterOptions KeepAll() {
   const PixelBox all{0, 0, kSide, kSide};
@@ -133,7 +121,8 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const c10::InferenceMode inference_mode;
   at::manual_seed(5);
-  TrackerModel model(OptionsFor(argv[1]));
+  const std::string directory = argv[1];
+  TrackerModel model(BundledModelOptions(directory, c10::kFloat, directory + "/model.safetensors"));
   const std::vector<at::Tensor> embeddings =
       model.GetImageEmbeddings(at::randn({1, 3, kSide, kSide}), /*eager=*/false);
   SharesEqualPointsAtOnce(model, embeddings);
