@@ -235,7 +235,7 @@ DecodedObjects FusedBackend::Decode(const ObjectsOfImage& objects) {
 DecodedObjects FusedBackend::DecodeTogether(const at::Tensor& sparse, const std::vector<at::Tensor>& image,
                                             const std::vector<at::Tensor>& features) {
   const bool is_projected = image.size() > 1;
-  const std::vector<at::Tensor> begun = module_->Run("begin", {sparse}).toTensorVector();
+  const std::vector<at::Tensor> begun = module_->Run("start_tokens", {sparse}).toTensorVector();
   const at::Tensor& tokens = begun.at(0);
   at::Tensor queries = begun.at(1);
   // The projections of a shared image take the place of the folded part.
@@ -254,7 +254,7 @@ DecodedObjects FusedBackend::DecodeTogether(const at::Tensor& sparse, const std:
   const auto blocks = static_cast<int64_t>(norms_.size()) - 1;
   for (int64_t block = 0; block < blocks; ++block) {
     const std::vector<at::Tensor> step =
-        module_->Run("go_on", {block, tokens, queries, means}).toTensorVector();
+        module_->Run("update_tokens", {block, tokens, queries, means}).toTensorVector();
     queries = step.at(0);
     const bool is_shared = block == 0 && is_projected;
     CheckShape(step.at(3), step.at(2).sizes(), "what tokens add to the image");
@@ -267,7 +267,7 @@ DecodedObjects FusedBackend::DecodeTogether(const at::Tensor& sparse, const std:
                             projected_positions_[2 * block + 2]);
     keys = new_keys;
   }
-  const c10::IValue finished = module_->Run("finish", {queries, means});
+  const c10::IValue finished = module_->Run("finish_tokens", {queries, means});
   const auto& results = finished.toTupleRef().elements();
   const at::Tensor& mask_weights = results.at(0).toTensor();
   CheckShape(mask_weights, {1, sparse.size(1), mask_weights.size(2), channels_ / 8}, "mask weights");

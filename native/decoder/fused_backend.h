@@ -7,7 +7,7 @@
 
 namespace sam3_tracker {
 
-// Runs the graph's methods begin, go_on and finish, and between them the
+// Runs the graph's methods start_tokens, update_tokens and finish_tokens, and between them the
 // kernels. A few objects go through the graph together; at the image they are shared out
 // among the threads, and parts of the image where there are fewer objects than threads.
 class FusedBackend : public DecoderBackend {
