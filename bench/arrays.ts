@@ -4,7 +4,7 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { randomNumbers } from '../test/support/random';
 
-/** A raw file, row-major. A picture is uint8, (height, width, 3). */
+/** A raw file, row-major. An image is uint8, (height, width, 3). */
 export interface ArrayFile {
   file: string;
   dtype: 'float32' | 'int64' | 'uint8' | 'bool';

@@ -34,11 +34,11 @@ export interface Repetitions {
   other: number;
 }
 
-/** [height, width] in pixels of the picture. */
-export const PICTURE_SIZE: [number, number] = [1200, 1800];
+/** [height, width] in pixels of the image. */
+export const IMAGE_SIZE: [number, number] = [1200, 1800];
 
-/** [height, width] of the pictures that a click's mask is made for: 2, 8 and 50 megapixels. */
-const MASK_SIZES: [number, number][] = [PICTURE_SIZE, [2304, 3456], [6144, 8192]];
+/** [height, width] of the images that a click's mask is made for: 2, 8 and 50 megapixels. */
+const MASK_SIZES: [number, number][] = [IMAGE_SIZE, [2304, 3456], [6144, 8192]];
 
 const SEEDS = { pixels: 11, embeddings: 12, masks: 20, prompts: 30 };
 
@@ -48,13 +48,13 @@ async function imageSize(directory: string): Promise<[number, number]> {
   return Array.isArray(image_size) ? (image_size as [number, number]) : [image_size, image_size];
 }
 
-/** (1, 3, height, width), as a picture preprocessed. */
+/** (1, 3, height, width), as an image preprocessed. */
 export async function makePixels(directory: string, scratch: string): Promise<ArrayFile> {
   const [height, width] = await imageSize(directory);
   return randomArray(scratch, 'pixel_values', [1, 3, height, width], SEEDS.pixels);
 }
 
-/** Image embeddings of one picture, as the encoder gives them. */
+/** Image embeddings of one image, as the encoder gives them. */
 function makeEmbeddings(config: Sam3TrackerConfig, scratch: string): Promise<ArrayFile[]> {
   const { hidden_size } = config.mask_decoder_config;
   const sizes = config.vision_config.backbone_feature_sizes;
@@ -90,7 +90,7 @@ async function makeBoxes(
   count: number,
 ): Promise<Record<'input_boxes', ArrayFile>> {
   const next = randomNumbers(SEEDS.prompts);
-  // The first corner lies in the upper left quarter of the picture, the second in the lower right one.
+  // The first corner lies in the upper left quarter of the image, the second in the lower right one.
   const boxes = Float32Array.from(
     { length: 4 * count },
     (_, index) => ([width, height][index % 2] / 2) * (next() + (index % 4 < 2 ? 0 : 1)),
@@ -107,16 +107,16 @@ export async function makeClick(directory: string, scratch: string): Promise<Rec
   };
 }
 
-/** A picture, and the logits of three masks of it. */
-export async function makePicture(
+/** An image, and the logits of three masks of it. */
+export async function makeImage(
   directory: string,
   scratch: string,
-): Promise<{ picture: ArrayFile; pred_masks: ArrayFile }> {
+): Promise<{ image: ArrayFile; pred_masks: ArrayFile }> {
   const config = await Sam3TrackerConfig.from_pretrained(directory);
   const [height, width] = config.vision_config.backbone_feature_sizes[0];
   const photo = path.join(ROOT, 'examples', 'images', 'coffee.png');
   return {
-    picture: await photoArray(scratch, 'picture', photo, PICTURE_SIZE),
+    image: await photoArray(scratch, 'image', photo, IMAGE_SIZE),
     pred_masks: await randomArray(scratch, 'pred_masks', [1, 1, 3, height, width], SEEDS.masks, [-10, 10]),
   };
 }
@@ -149,7 +149,7 @@ export async function makeCases(
   const config = await Sam3TrackerConfig.from_pretrained(directory);
   const [size, pixel_values] = [await imageSize(directory), await makePixels(directory, scratch)];
   const image_embeddings = await makeEmbeddings(config, scratch);
-  const { picture, pred_masks } = await makePicture(directory, scratch);
+  const { image, pred_masks } = await makeImage(directory, scratch);
   const point = await makePoints(size, scratch, 1);
   const mask = await randomArray(
     scratch,
@@ -172,13 +172,13 @@ export async function makeCases(
   const repeated = { runs: other, warmUp: true, onnxruntime: false };
   return [
     {
-      name: `preprocess ${PICTURE_SIZE[1]}x${PICTURE_SIZE[0]}`,
+      name: `preprocess ${IMAGE_SIZE[1]}x${IMAGE_SIZE[0]}`,
       call: 'preprocess',
-      args: { picture },
+      args: { image },
       ...repeated,
     },
     {
-      name: 'encode one picture',
+      name: 'encode one image',
       call: 'encode',
       args: { pixel_values },
       runs: encode,
@@ -186,8 +186,8 @@ export async function makeCases(
       onnxruntime: true,
     },
     ...Object.entries(single).map(([name, prompts]) => click(`${name} to logits`, prompts)),
-    // What depends on the picture alone is done in its first click.
-    click('one point on a new picture to logits', {
+    // What depends on the image alone is done in its first click.
+    click('one point on a new image to logits', {
       image_embeddings: image_embeddings.map((array) => ({ ...array, fresh: true })),
       ...point,
     }),
@@ -196,9 +196,9 @@ export async function makeCases(
     click('64 points to logits', await makePoints(size, scratch, 64), Math.ceil(other / 7)),
     ...makeMaskCases(image_embeddings, single, other),
     {
-      name: `post-process 3 masks to ${PICTURE_SIZE[1]}x${PICTURE_SIZE[0]}`,
+      name: `post-process 3 masks to ${IMAGE_SIZE[1]}x${IMAGE_SIZE[0]}`,
       call: 'post_process',
-      args: { pred_masks, original_sizes: [PICTURE_SIZE] },
+      args: { pred_masks, original_sizes: [IMAGE_SIZE] },
       ...repeated,
     },
   ];

@@ -7,7 +7,7 @@ import { RawImage } from '../lib/image/raw-image';
 import { LIMITS } from '../test/parity/compare';
 import { findPython } from '../test/support/python';
 import { differenceOf, type ArrayFile } from './arrays';
-import { PICTURE_SIZE } from './cases';
+import { IMAGE_SIZE } from './cases';
 import { peakMemoryCheck, type Agreement } from './comparison';
 import type { Answer } from './everything_worker';
 import type { BenchOptions } from './options';
@@ -42,7 +42,7 @@ const OPTIONS = {
 
 /** Peaks in bytes. */
 interface Peaks {
-  /** Until the picture is encoded. */
+  /** Until the image is encoded. */
   encode: number;
   /** From then on. */
   after: number;
@@ -117,7 +117,7 @@ const peakOf = (side: Measured): number => Math.max(side.extra('encode'), side.e
 
 const secondsWithoutEncoder = ({ seconds }: Run): number => seconds.all - (seconds.encode ?? 0);
 
-/** Everything but encoder and decoder: reading the picture, filter, upsampling, suppression, and what no stage holds. */
+/** Everything but encoder and decoder: reading the image, filter, upsampling, suppression, and what no stage holds. */
 const ownSeconds = ({ seconds }: Run): number => seconds.all - (seconds.encode ?? 0) - (seconds.decode ?? 0);
 
 /** What no stage holds. */
@@ -180,11 +180,11 @@ async function compareMasks(sides: readonly [Peer, Peer], file: string, scratch:
   };
 }
 
-/** A photo of PICTURE_SIZE as a file. */
+/** A photo of IMAGE_SIZE as a file. */
 async function writePhoto(scratch: string): Promise<string> {
   const file = path.join(scratch, 'photo.png');
   const photo = await RawImage.read(path.join(ROOT, 'examples', 'images', 'coffee.png'));
-  await photo.rgb().toSharp().resize(PICTURE_SIZE[1], PICTURE_SIZE[0], { fit: 'fill' }).toFile(file);
+  await photo.rgb().toSharp().resize(IMAGE_SIZE[1], IMAGE_SIZE[0], { fit: 'fill' }).toFile(file);
   return file;
 }
 
@@ -246,7 +246,7 @@ function resultOf(own: Measured, other: Measured, points: number, compared: Agre
     peakMemory: { ours: peak, transformers: peakOther, onnxruntime: null },
   };
   return {
-    title: `Segment everything: ${points} points, 64 a batch, ${PICTURE_SIZE[1]}x${PICTURE_SIZE[0]}`,
+    title: `Segment everything: ${points} points, 64 a batch, ${IMAGE_SIZE[1]}x${IMAGE_SIZE[0]}`,
     cases: [timed],
     checks: [
       { name: 'the results agree', passed: agree, found: difference },

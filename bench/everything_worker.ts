@@ -7,7 +7,7 @@ import { writeArray, type ArrayFile } from './arrays';
 import { serve } from './serve';
 
 let generator: MaskGenerationPipeline | null = null;
-/** Of the last picture, where they were to be kept. */
+/** Of the last image, where they were to be kept. */
 let kept: Mask[] = [];
 
 /** Sets the threads and loads the model. */
@@ -29,7 +29,7 @@ export interface Answer {
   encodePeak: number | null;
 }
 
-/** Segments everything in a picture; `keep` for `mask` to write its masks, after the measurement. */
+/** Segments everything in an image; `keep` for `mask` to write its masks, after the measurement. */
 async function everything(args: {
   file: string;
   options: MaskGenerationOptions<'binary'>;
@@ -62,7 +62,7 @@ async function everything(args: {
   return { seconds: { ...seconds, all }, scores, encodePeak };
 }
 
-/** Writes a mask of the picture that was kept to `save`. */
+/** Writes a mask of the image that was kept to `save`. */
 const mask = ({ index, save }: { index: number; save: string }): Promise<ArrayFile> =>
   writeArray(save, 'mask', 'bool', kept[index].data, kept[index].dims);
 

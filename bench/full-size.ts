@@ -33,8 +33,8 @@ const BARS: Bar[] = [
   { case: '64 points to logits', peer: 'onnxruntime', limit: 0.35 },
   { case: 'one point to a mask of 2 megapixels in one job', peer: 'transformers', limit: 0.35 },
   { case: 'one point to a mask of 50 megapixels in one job', peer: 'transformers', limit: 0.2 },
-  { case: 'encode one picture', peer: 'transformers', limit: 1 },
-  { case: 'encode one picture', peer: 'onnxruntime', limit: 1 },
+  { case: 'encode one image', peer: 'transformers', limit: 1 },
+  { case: 'encode one image', peer: 'onnxruntime', limit: 1 },
   { case: LOAD, peer: 'transformers', limit: 1 },
   { case: LOAD, peer: 'onnxruntime', limit: 1 },
 ];

@@ -14,7 +14,7 @@ import { busyCores, describeMachine } from './machine';
 import { memory } from './memory';
 import type { BenchOptions } from './options';
 import type { Description } from './peer';
-import { pictures } from './pictures';
+import { images } from './images';
 import { caseJson, partText, shown, toMarkdown, type PartResult } from './report';
 import { rle } from './rle';
 import { withSides } from './sides';
@@ -22,7 +22,7 @@ import { small } from './small';
 
 const PARTS: Record<string, (options: BenchOptions) => Promise<PartResult>> = {
   small,
-  pictures,
+  images,
   rle,
   'event-loop': eventLoop,
   memory,
@@ -33,7 +33,7 @@ const PARTS: Record<string, (options: BenchOptions) => Promise<PartResult>> = {
 };
 
 /** What `--quick` runs where no part is named. */
-const QUICK_PARTS = ['small', 'pictures', 'event-loop', 'memory'];
+const QUICK_PARTS = ['small', 'images', 'event-loop', 'memory'];
 
 /** What it leaves out. */
 const LONG_PARTS = Object.keys(PARTS).filter((part) => !QUICK_PARTS.includes(part));
@@ -46,8 +46,7 @@ const QUIET_CORES = 0.2;
 
 function positiveInteger(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError('It must be a whole number above 0.');
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It must be a integer above 0.');
   return value;
 }
 
@@ -147,7 +146,7 @@ const command = new Command('bench')
   .option('--quick', 'fewer repetitions and points', false)
   .option(
     '--runs <n>',
-    'repetitions of loads, of encodes in full size, of segment everything; of each call in small, pictures, rle and gpu',
+    'repetitions of loads, of encodes in full size, of segment everything; of each call in small, images, rle and gpu',
     positiveInteger,
   )
   .option(

@@ -1,7 +1,7 @@
 """Exports a model directory to ONNX, for the ONNX Runtime side of the benchmark.
 
 Usage: make_onnx.py MODEL DIRECTORY. Writes vision_encoder.onnx and one prompt encoder with mask decoder for each kind
-of prompt, as transformers.js has them, for one picture and any number of objects; what is there and still right is
+of prompt, as transformers.js has them, for one image and any number of objects; what is there and still right is
 kept. Taken from transformers' own modules, in float32.
 """
 

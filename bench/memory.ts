@@ -1,6 +1,6 @@
-/** Whether memory stays flat: 200 loads and disposals, 10,000 clicks, 1,000 pictures, on the small model. */
+/** Whether memory stays flat: 200 loads and disposals, 10,000 clicks, 1,000 images, on the small model. */
 import path from 'node:path';
-import { makeClick, makePicture } from './cases';
+import { makeClick, makeImage } from './cases';
 import type { Sample } from './memory_worker';
 import type { BenchOptions } from './options';
 import { Peer, ROOT } from './peer';
@@ -66,20 +66,16 @@ export async function memory({ quick, threads, scratch, progress }: BenchOptions
   const directory = SMALL_MODEL;
   const loads = { count: quick ? 40 : 200, samples: 40 };
   const clicks = { count: quick ? 1000 : 10_000, samples: 40 };
-  const pictures = { count: quick ? 200 : 1000, samples: 40 };
+  const images = { count: quick ? 200 : 1000, samples: 40 };
   const everything = { count: 50, samples: 25 };
   const photos = PHOTOS.map((name) => path.join(ROOT, 'examples', 'images', name));
-  const files = await makePicture(SMALL_MODEL, scratch);
+  const files = await makeImage(SMALL_MODEL, scratch);
   const subjects: [string, string, Record<string, unknown>][] = [
     [`${loads.count} loads and disposals`, 'loads', { ...loads, directory, click: null }],
     [`${loads.count} loads, each with a click`, 'loads', { ...loads, directory, click }],
     [`${clicks.count} clicks, outputs disposed`, 'clicks', { ...clicks, directory, click, dispose: true }],
     [`${clicks.count} clicks, outputs left to gc`, 'clicks', { ...clicks, directory, click, dispose: false }],
-    [
-      `${pictures.count} pictures preprocessed, their masks made`,
-      'pictures',
-      { ...pictures, directory, ...files },
-    ],
+    [`${images.count} images preprocessed, their masks made`, 'images', { ...images, directory, ...files }],
     [
       `everything segmented in ${everything.count} photos of 12 sizes`,
       'everything',

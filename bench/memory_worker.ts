@@ -72,13 +72,13 @@ async function clicks(
   return found;
 }
 
-/** A picture preprocessed, and masks of its size made, again and again. */
-async function pictures(
-  args: Repeat & { directory: string; picture: ArrayFile; pred_masks: ArrayFile },
+/** An image preprocessed, and masks of its size made, again and again. */
+async function images(
+  args: Repeat & { directory: string; image: ArrayFile; pred_masks: ArrayFile },
 ): Promise<Sample[]> {
   const processor = await Sam3TrackerProcessor.from_pretrained(args.directory);
-  const [height, width] = args.picture.dims;
-  const images = new RawImage((await readArray(args.picture)) as Uint8Array, width, height, 3);
+  const [height, width] = args.image.dims;
+  const images = new RawImage((await readArray(args.image)) as Uint8Array, width, height, 3);
   const pred_masks = await tensorOf(args.pred_masks);
   return repeat(args, async () => {
     const inputs = await processor({ images });
@@ -87,7 +87,7 @@ async function pictures(
   });
 }
 
-/** Of the photos' own size; with four photos each is met once in twelve pictures, the first quarter of fifty. */
+/** Of the photos' own size; with four photos each is met once in twelve images, the first quarter of fifty. */
 const SCALES = [1, 2, 0.6];
 
 /** Photos in turn, each at every scale. */
@@ -150,4 +150,4 @@ function disposeOutputs({
   for (const tensor of [pred_masks, iou_scores, object_score_logits]) tensor.dispose();
 }
 
-void serve({ loads, clicks, pictures, everything });
+void serve({ loads, clicks, images, everything });

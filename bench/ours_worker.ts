@@ -16,7 +16,7 @@ interface Loaded {
   /** null after load_processor. */
   model: Sam3TrackerModel | null;
   processor: Sam3TrackerProcessor;
-  /** Where pictures become tensors, and tensors but prompts lie. */
+  /** Where images become tensors, and tensors but prompts lie. */
   device: BenchDevice;
 }
 
@@ -73,8 +73,8 @@ const CALLS: Record<string, (inputs: never) => Promise<Outputs>> = {
   post_process,
 };
 
-async function preprocess({ picture }: { picture: RawImage }): Promise<Outputs> {
-  const { pixel_values } = await currentProcessor()({ images: picture, device: loaded?.device });
+async function preprocess({ image }: { image: RawImage }): Promise<Outputs> {
+  const { pixel_values } = await currentProcessor()({ images: image, device: loaded?.device });
   return { pixel_values };
 }
 
@@ -164,7 +164,7 @@ async function gaps(args: { seconds: number; pixel_values: ArrayFile | null }): 
   });
 }
 
-/** Arguments with Tensors, and a RawImage for a picture, where they name files. */
+/** Arguments with Tensors, and a RawImage for an image, where they name files. */
 async function resolveArrays(value: unknown): Promise<unknown> {
   if (Array.isArray(value)) return Promise.all(value.map(resolveArrays));
   if (typeof value !== 'object' || value === null) return value;

@@ -2,7 +2,7 @@
 import sharp from 'sharp';
 import { randomNumbers } from '../test/support/random';
 import { writeArray, type ArrayFile } from './arrays';
-import { PICTURE_SIZE } from './cases';
+import { IMAGE_SIZE } from './cases';
 import type { BenchOptions } from './options';
 import { Peer } from './peer';
 import { shown, type Check, type PartResult } from './report';
@@ -15,7 +15,7 @@ interface Answer<T> {
   result: T;
 }
 
-/** How masks are made: noise of so many cells along each side, stretched smoothly to the picture. */
+/** How masks are made: noise of so many cells along each side, stretched smoothly to the image. */
 interface Kind {
   name: string;
   count: number;
@@ -32,7 +32,7 @@ const KINDS: Kind[] = [
 /** Masks (masks, height, width): about half of each is inside. */
 async function makeMasks({ count, cells }: Kind, scratch: string): Promise<ArrayFile> {
   const random = randomNumbers(SEED);
-  const [height, width] = PICTURE_SIZE;
+  const [height, width] = IMAGE_SIZE;
   const data = new Uint8Array(count * height * width);
   for (let index = 0; index < count; index++) {
     const columns = cells ?? width;
@@ -127,7 +127,7 @@ export async function rle({ quick, runs, scratch, progress }: BenchOptions): Pro
       found: apart.length ? `not of: ${apart.join(', ')}` : `of all ${KINDS.length} kinds of masks`,
     };
     return {
-      title: `COCO's run-length encodings, ${PICTURE_SIZE[1]}x${PICTURE_SIZE[0]}`,
+      title: `COCO's run-length encodings, ${IMAGE_SIZE[1]}x${IMAGE_SIZE[0]}`,
       cases: [],
       checks: [agreement],
       tables: [{ title: 'Masks to compressed text and back', rows }],

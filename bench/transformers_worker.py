@@ -119,7 +119,7 @@ def load_everything(directory: str) -> None:
 
 @reference.register
 def everything(file: str, options: dict, keep: bool) -> dict:
-    """Segments everything in a picture; `keep` for `mask` to write its masks, after the measurement.
+    """Segments everything in an image; `keep` for `mask` to write its masks, after the measurement.
 
     Returns the seconds of each stage, the scores, and the peak memory up to the end of the encoder, after which it
     begins anew.
@@ -165,7 +165,7 @@ def everything(file: str, options: dict, keep: bool) -> dict:
 
 @reference.register
 def mask(index: int, save: str) -> dict:
-    """Writes a mask of the picture that was kept to the directory `save`."""
+    """Writes a mask of the image that was kept to the directory `save`."""
     return _write({"mask": torch.as_tensor(_loaded["masks"][index])}, Path(save))["mask"]
 
 
@@ -201,10 +201,10 @@ def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     return torch.tensor(keep, dtype=torch.long)
 
 
-def preprocess(picture: Image.Image) -> dict[str, Tensor]:
-    """A decoded picture to pixel_values."""
+def preprocess(image: Image.Image) -> dict[str, Tensor]:
+    """A decoded image to pixel_values."""
     device = _loaded["model"].device if "model" in _loaded else "cpu"
-    return {"pixel_values": _loaded["processor"](images=picture, return_tensors="pt", device=device).pixel_values}
+    return {"pixel_values": _loaded["processor"](images=image, return_tensors="pt", device=device).pixel_values}
 
 
 def encode(pixel_values: Tensor) -> dict[str, Tensor]:
@@ -214,7 +214,7 @@ def encode(pixel_values: Tensor) -> dict[str, Tensor]:
 
 
 def click(original_sizes: list | None = None, **inputs: Any) -> dict[str, Tensor]:
-    """Prompts on given image embeddings to logits, and to masks of the picture where its size is given."""
+    """Prompts on given image embeddings to logits, and to masks of the image where its size is given."""
     output = _loaded["model"](**inputs)
     scores = {"iou_scores": output.iou_scores, "object_score_logits": output.object_score_logits}
     if original_sizes is None:
@@ -223,7 +223,7 @@ def click(original_sizes: list | None = None, **inputs: Any) -> dict[str, Tensor
 
 
 def post_process(pred_masks: Tensor, original_sizes: list) -> dict[str, Tensor]:
-    """Low-resolution logits to boolean masks of the pictures."""
+    """Low-resolution logits to boolean masks of the images."""
     masks = _loaded["processor"].post_process_masks(pred_masks, original_sizes)
     return {f"masks.{index}": mask for index, mask in enumerate(masks)}
 
@@ -262,7 +262,7 @@ def _fresh_array(file: str, dtype: str, dims: tuple[int, ...]) -> Tensor:
 def _array(file: str, dtype: str, dims: tuple[int, ...]) -> Tensor | Image.Image:
     data = bytearray(Path(file).read_bytes())
     if dtype == "uint8":
-        # Users have a decoded picture, not a tensor.
+        # Users have a decoded image, not a tensor.
         return Image.frombytes("RGB", (dims[1], dims[0]), bytes(data))
     tensor = torch.frombuffer(data, dtype=getattr(torch, dtype)).reshape(dims)
     model = _loaded.get("model")

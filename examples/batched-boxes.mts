@@ -1,6 +1,6 @@
-/** Several pictures with several boxes each: `npx tsx examples/batched-boxes.mts`. */
+/** Several images with several boxes each: `npx tsx examples/batched-boxes.mts`. */
 import { mkdir } from 'node:fs/promises';
-import { drawOverlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
+import { draw_overlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
 
 const model = await Sam3TrackerModel.from_pretrained('sam3-tracker-tiny');
 const processor = await Sam3TrackerProcessor.from_pretrained('sam3-tracker-tiny');
@@ -28,6 +28,6 @@ console.log('Scores:', JSON.stringify((await outputs.iou_scores.cpu()).tolist())
 const out = process.argv[2] ?? 'out';
 await mkdir(out, { recursive: true });
 for (const [index, masks] of all_masks.entries()) {
-  const overlay = await drawOverlay(images[index], masks, { boxes: input_boxes[index] });
+  const overlay = await draw_overlay(images[index], masks, { boxes: input_boxes[index] });
   await overlay.save(`${out}/batched-boxes-${index}.png`);
 }

@@ -1,6 +1,6 @@
-/** Different numbers of objects in several pictures: `npx tsx examples/batched-objects.mts`. */
+/** Different numbers of objects in several images: `npx tsx examples/batched-objects.mts`. */
 import { mkdir } from 'node:fs/promises';
-import { drawOverlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
+import { draw_overlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
 
 const model = await Sam3TrackerModel.from_pretrained('sam3-tracker-tiny');
 const processor = await Sam3TrackerProcessor.from_pretrained('sam3-tracker-tiny');
@@ -25,7 +25,7 @@ const inputs = await processor({ images, input_points, input_labels });
 const outputs = await model({ ...inputs, multimask_output: false });
 
 const all_masks = await processor.post_process_masks(await outputs.pred_masks.cpu(), inputs.original_sizes);
-// The batch is padded to two objects a picture: the cat has a second mask, which nobody asked for.
+// The batch is padded to two objects an image: the cat has a second mask, which nobody asked for.
 for (const masks of all_masks) console.log(`Masks with shape [${masks.dims.join(', ')}]`);
 console.log('Scores:', JSON.stringify((await outputs.iou_scores.cpu()).tolist()));
 
@@ -33,6 +33,6 @@ const out = process.argv[2] ?? 'out';
 await mkdir(out, { recursive: true });
 for (const [index, masks] of all_masks.entries()) {
   const asked = masks.slice([0, input_points[index].length]);
-  const overlay = await drawOverlay(images[index], asked, { points: input_points[index].flat() });
+  const overlay = await draw_overlay(images[index], asked, { points: input_points[index].flat() });
   await overlay.save(`${out}/batched-objects-${index}.png`);
 }

@@ -1,6 +1,6 @@
-/** Several pictures, objects and points: `npx tsx examples/batched-points.mts`. */
+/** Several images, objects and points: `npx tsx examples/batched-points.mts`. */
 import { mkdir } from 'node:fs/promises';
-import { drawOverlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
+import { draw_overlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
 
 const model = await Sam3TrackerModel.from_pretrained('sam3-tracker-tiny');
 const processor = await Sam3TrackerProcessor.from_pretrained('sam3-tracker-tiny');
@@ -31,6 +31,6 @@ console.log('Scores:', JSON.stringify((await outputs.iou_scores.cpu()).tolist())
 const out = process.argv[2] ?? 'out';
 await mkdir(out, { recursive: true });
 for (const [index, masks] of all_masks.entries()) {
-  const overlay = await drawOverlay(images[index], masks, { points: input_points[index].flat() });
+  const overlay = await draw_overlay(images[index], masks, { points: input_points[index].flat() });
   await overlay.save(`${out}/batched-points-${index}.png`);
 }

@@ -1,6 +1,6 @@
 /** A bounding box: `npx tsx examples/bounding-box.mts`. */
 import { mkdir } from 'node:fs/promises';
-import { drawOverlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
+import { draw_overlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
 
 const model = await Sam3TrackerModel.from_pretrained('sam3-tracker-tiny');
 const processor = await Sam3TrackerProcessor.from_pretrained('sam3-tracker-tiny');
@@ -19,7 +19,7 @@ const iou_scores = await outputs.iou_scores.cpu();
 console.log('Scores:', JSON.stringify(iou_scores.tolist()));
 
 const best = Number((await iou_scores.argmax()).item());
-const overlay = await drawOverlay(image, masks.slice(0, best), { boxes: input_boxes[0] });
+const overlay = await draw_overlay(image, masks.slice(0, best), { boxes: input_boxes[0] });
 const out = process.argv[2] ?? 'out';
 await mkdir(out, { recursive: true });
 await overlay.save(`${out}/bounding-box.png`);

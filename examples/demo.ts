@@ -7,7 +7,7 @@
  */
 import path from 'node:path';
 import { describeResult, writeResult } from '../lib/cli/results';
-import { maskPlanes, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from '../lib/index';
+import { mask_planes, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from '../lib/index';
 
 const MODEL = 'sam3-tracker-tiny';
 const PHOTO = path.join(__dirname, 'images', 'coffee.png');
@@ -47,7 +47,7 @@ async function main(): Promise<void> {
   const [masks] = await processor.post_process_masks(outputs.pred_masks, inputs.original_sizes);
   lap('post-process');
 
-  const [mask] = maskPlanes(await masks.cpu());
+  const [mask] = mask_planes(await masks.cpu());
   const score = Number((await outputs.iou_scores.cpu()).item());
   const objectScore = Number((await outputs.object_score_logits.cpu()).item());
   const prompt = { points: [CLICK], labels: [1], box: null };

@@ -1,6 +1,6 @@
 /** Segment everything, transformers' `pipeline("mask-generation")`: `npx tsx examples/mask-generation.mts`. */
 import { mkdir } from 'node:fs/promises';
-import { drawOverlay, pipeline, RawImage } from 'sam3-tracker';
+import { draw_overlay, pipeline, RawImage } from 'sam3-tracker';
 
 const generator = await pipeline('mask-generation', 'sam3-tracker-tiny');
 
@@ -9,7 +9,7 @@ const { masks, scores } = await generator(image, { points_per_batch: 64, points_
 console.log(`Generated ${masks.length} masks`);
 console.log('Scores:', JSON.stringify(scores.map((score) => Number(score.toFixed(3)))));
 
-const overlay = await drawOverlay(image, masks);
+const overlay = await draw_overlay(image, masks);
 const out = process.argv[2] ?? 'out';
 await mkdir(out, { recursive: true });
 await overlay.save(`${out}/mask-generation.png`);

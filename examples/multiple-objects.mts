@@ -1,13 +1,13 @@
-/** Several objects in one picture: `npx tsx examples/multiple-objects.mts`. */
+/** Several objects in one image: `npx tsx examples/multiple-objects.mts`. */
 import { mkdir } from 'node:fs/promises';
-import { drawOverlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
+import { draw_overlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
 
 const model = await Sam3TrackerModel.from_pretrained('sam3-tracker-tiny');
 const processor = await Sam3TrackerProcessor.from_pretrained('sam3-tracker-tiny');
 
 const image = await RawImage.read(new URL('images/coffee.png', import.meta.url));
 
-const input_points = [[[[235, 215]], [[290, 160]]]]; // one picture, two objects (the saucer, the cup) with one point each
+const input_points = [[[[235, 215]], [[290, 160]]]]; // one image, two objects (the saucer, the cup) with one point each
 const input_labels = [[[1], [1]]];
 
 const inputs = await processor({ images: image, input_points, input_labels });
@@ -18,7 +18,7 @@ const [masks] = await processor.post_process_masks(await outputs.pred_masks.cpu(
 console.log(`Generated masks for ${masks.dims[0]} objects, shape [${masks.dims.join(', ')}]`);
 console.log('Scores:', JSON.stringify((await outputs.iou_scores.cpu()).tolist()));
 
-const overlay = await drawOverlay(image, masks, { points: input_points[0].flat() });
+const overlay = await draw_overlay(image, masks, { points: input_points[0].flat() });
 const out = process.argv[2] ?? 'out';
 await mkdir(out, { recursive: true });
 await overlay.save(`${out}/multiple-objects.png`);

@@ -1,6 +1,6 @@
 /** A previous mask as input, with an added point: `npx tsx examples/previous-mask.mts`. */
 import { mkdir } from 'node:fs/promises';
-import { drawOverlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
+import { draw_overlay, RawImage, Sam3TrackerModel, Sam3TrackerProcessor } from 'sam3-tracker';
 
 const model = await Sam3TrackerModel.from_pretrained('sam3-tracker-tiny');
 const processor = await Sam3TrackerProcessor.from_pretrained('sam3-tracker-tiny');
@@ -19,7 +19,7 @@ const outputs = await model(first_inputs);
 const best = Number((await (await outputs.iou_scores.argmax()).cpu()).item());
 const mask_input = outputs.pred_masks.slice(null, null, best);
 
-// Further points with the mask; the picture is not encoded again.
+// Further points with the mask; the image is not encoded again.
 // prettier-ignore
 const input_points = [[[[235, 215], [150, 110]]]];
 const input_labels = [[[1, 1]]];
@@ -38,7 +38,7 @@ const [masks] = await processor.post_process_masks(
 console.log(`Refined ${masks.dims[1]} mask with shape [${masks.dims.join(', ')}]`);
 console.log('Scores:', JSON.stringify((await refined_outputs.iou_scores.cpu()).tolist()));
 
-const overlay = await drawOverlay(image, masks, { points: input_points[0][0] });
+const overlay = await draw_overlay(image, masks, { points: input_points[0][0] });
 const out = process.argv[2] ?? 'out';
 await mkdir(out, { recursive: true });
 await overlay.save(`${out}/previous-mask.png`);

@@ -56,6 +56,7 @@ export type { RawImageData, RawImageInput, RawImageReadOptions } from './image/r
 export { RLEMask, coco_decode_rle, coco_encode_rle } from './masks/rle';
 export {
   maskPlanes,
+  mask_planes,
   mask_area,
   mask_iou,
   mask_merge,
@@ -86,7 +87,7 @@ export type {
   MaskGenerationSeconds,
   MaskOutputMode,
 } from './pipelines/mask-generation-options';
-export { drawOverlay } from './masks/overlay';
+export { drawOverlay, draw_overlay } from './masks/overlay';
 export type { Color, OverlayOptions } from './masks/overlay';
 export type { DownloadProgress, HubOptions } from './hub/settings';
 export { Sam3TrackerError } from './core/errors';

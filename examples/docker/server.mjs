@@ -1,5 +1,5 @@
 /**
- * A server for the Dockerfiles: POST a picture to /?x=235&y=215 and get the mask of what is there, as PNG. The model is
+ * A server for the Dockerfiles: POST an image to /?x=235&y=215 and get the mask of what is there, as PNG. The model is
  * loaded once; requests wait for one another on its thread, and the event loop stays free.
  */
 import { createServer } from 'node:http';

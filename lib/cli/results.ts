@@ -5,7 +5,7 @@ import { RawImage } from '../image/raw-image';
 import { coco_encode_rle } from '../masks/rle';
 import { mask_area, mask_to_box, mask_to_rle } from '../masks/masks';
 import { type Box, type CocoRLE, type Mask } from '../masks/types';
-import { drawOverlay } from '../masks/overlay';
+import { draw_overlay } from '../masks/overlay';
 import type { SegmentedObject } from './commands/segment';
 
 /** One mask in the JSON. */
@@ -129,7 +129,7 @@ export async function writeResult(
       record.objects[object].masks[index].file = names[object][index];
     }
   const best = objects.map(({ masks }) => masks.reduce((a, b) => (b.score > a.score ? b : a)).mask);
-  const overlay = await drawOverlay(image, best, {
+  const overlay = await draw_overlay(image, best, {
     points: objects.flatMap(({ prompt }) => prompt.points),
     labels: objects.flatMap(({ prompt }) => prompt.labels),
     boxes: objects.flatMap(({ prompt }) => (prompt.box ? [prompt.box] : [])),

@@ -5,7 +5,7 @@ import { mask_to_polygons, type Polygon } from './polygons';
 import { RLEMask, coco_encode_rle } from './rle';
 import type { ImageSize } from '../core/types';
 
-/** One picture of a data set. */
+/** One image of a data set. */
 export interface CocoImage {
   /** What annotations call it by; from 1. */
   id: number;
@@ -17,11 +17,11 @@ export interface CocoImage {
   height: number;
 }
 
-/** One object in a picture. */
+/** One object in an image. */
 export interface CocoAnnotation {
   /** Of this annotation; from 1. */
   id: number;
-  /** The picture's id. */
+  /** The image's id. */
   image_id: number;
   /** The category's id. */
   category_id: number;
@@ -47,7 +47,7 @@ export interface CocoCategory {
 
 /** A COCO annotation file, parsed. */
 export interface CocoDataset {
-  /** The pictures. */
+  /** The images. */
   images: CocoImage[];
   /** The objects in all of them. */
   annotations: CocoAnnotation[];
@@ -61,17 +61,17 @@ export type CocoSegmentation = 'coco_rle' | 'polygons';
 /** The one category of masks without a name, as SA-1B's. */
 export const OBJECT_CATEGORY: CocoCategory = { id: 1, name: 'object' };
 
-/** A data set that is put together picture by picture; `JSON.stringify` of it is the file. */
+/** A data set that is put together image by image; `JSON.stringify` of it is the file. */
 export class CocoDatasetBuilder implements CocoDataset {
-  /** Pictures in the order in which they were added. */
+  /** Images in the order in which they were added. */
   readonly images: CocoImage[] = [];
-  /** Objects of all pictures. */
+  /** Objects of all images. */
   readonly annotations: CocoAnnotation[] = [];
   /** One category: an object of whatever kind. */
   readonly categories: CocoCategory[] = [{ ...OBJECT_CATEGORY }];
 
   /**
-   * Adds a picture.
+   * Adds an image.
    *
    * @param file_name as the file shall name it.
    * @param size [height, width] in pixels.
@@ -85,10 +85,10 @@ export class CocoDatasetBuilder implements CocoDataset {
   }
 
   /**
-   * Adds an object to a picture.
+   * Adds an object to an image.
    *
    * @param image_id what addImage gave.
-   * @param mask of the picture's size: a mask (H, W) or an encoding.
+   * @param mask of the image's size: a mask (H, W) or an encoding.
    * @param options what to say of it.
    * @param options.score predicted IoU.
    * @param options.segmentation 'coco_rle' (default) or 'polygons'.

@@ -1,4 +1,4 @@
-/** Functions on binary masks (H, W) and their encodings; boxes are xyxy in pixels of the picture. */
+/** Functions on binary masks (H, W) and their encodings; boxes are xyxy in pixels of the image. */
 import { wrongType, wrongValue } from '../core/errors';
 import {
   checkMask,
@@ -9,7 +9,7 @@ import {
   type MaskLike,
   type RLE,
 } from './types';
-import { RLEMask, checkRle, decodeRuns, insideRuns, type Runs } from './rle';
+import { RLEMask, checkRle, decodeRle, insideRuns, type RleLike } from './rle';
 import type { ImageSize } from '../core/types';
 import { checkBoolean, checkOptions, isPlainObject } from '../core/validate';
 
@@ -20,7 +20,7 @@ import { checkBoolean, checkOptions, isPlainObject } from '../core/validate';
  * @returns one (H, W) mask each, sharing the memory of `masks` where that is a Uint8Array.
  * @throws TypeError for another kind; RangeError for fewer than two dimensions or data of another length.
  */
-export function maskPlanes(masks: MaskLike): Mask[] {
+export function mask_planes(masks: MaskLike): Mask[] {
   const data = checkMaskData(masks, 'masks');
   const [height, width] = masks.dims.slice(-2);
   if (masks.dims.length < 2) throw wrongValue('at least two dimensions', 'masks.dims', masks.dims);
@@ -32,6 +32,13 @@ export function maskPlanes(masks: MaskLike): Mask[] {
     dims: [height, width],
   }));
 }
+
+/**
+ * The old spelling of mask_planes.
+ *
+ * @deprecated goes with the next version.
+ */
+export const maskPlanes = mask_planes;
 
 /**
  * Row-major positions, from the second row on, of pixels that differ from the one above; ascending, and followed by room.
@@ -122,16 +129,16 @@ export function mask_to_rle(mask: MaskLike): RLE {
  * @throws TypeError for another kind; RangeError for counts that are negative or do not fill the size.
  */
 export function rle_to_mask(rle: RLE | CocoRLE): Mask {
-  const runs = checkRle(rle, 'rle');
-  return { type: 'bool', data: decodeRuns(runs), dims: runs.size };
+  const checked = checkRle(rle, 'rle');
+  return { type: 'bool', data: decodeRle(checked), dims: checked.size };
 }
 
 function isEncoding(mask: MaskLike | RLE | CocoRLE): mask is RLE | CocoRLE {
   return isPlainObject(mask) && 'counts' in mask;
 }
 
-/** The runs of a mask or an encoding, without a copy where it holds some. */
-export function runsOf(mask: MaskLike | RLE | CocoRLE, name: string): Runs {
+/** The encoding of a mask, without a copy where it holds one. */
+export function rleOf(mask: MaskLike | RLE | CocoRLE, name: string): RleLike {
   if (mask instanceof RLEMask) return mask;
   if (isEncoding(mask)) return checkRle(mask, name);
   checkMask(mask, name);
@@ -145,7 +152,7 @@ export function runsOf(mask: MaskLike | RLE | CocoRLE, name: string): Runs {
  */
 export function mask_area(mask: MaskLike | RLE | CocoRLE): number {
   if (mask instanceof RLEMask) return mask.area;
-  if (isEncoding(mask)) return areaOf(runsOf(mask, 'mask'));
+  if (isEncoding(mask)) return areaOf(rleOf(mask, 'mask'));
   let area = 0;
   for (const value of checkMask(mask, 'mask').data) area += value === 0 ? 0 : 1;
   return area;
@@ -159,7 +166,7 @@ export function mask_area(mask: MaskLike | RLE | CocoRLE): number {
  * @throws TypeError and RangeError as mask_to_rle and rle_to_mask.
  */
 export function mask_to_box(mask: MaskLike | RLE | CocoRLE): Box {
-  const rle = runsOf(mask, 'mask');
+  const rle = rleOf(mask, 'mask');
   const [height] = rle.size;
   const box: Box = [Infinity, Infinity, -Infinity, -Infinity];
   for (const [start, end] of insideRuns(rle)) {
@@ -181,7 +188,7 @@ export function mask_to_box(mask: MaskLike | RLE | CocoRLE): Box {
  * @throws TypeError and RangeError as mask_to_rle and rle_to_mask; RangeError for two sizes.
  */
 export function mask_iou(a: MaskLike | RLE | CocoRLE, b: MaskLike | RLE | CocoRLE): number {
-  const [first, second] = [runsOf(a, 'a'), runsOf(b, 'b')];
+  const [first, second] = [rleOf(a, 'a'), rleOf(b, 'b')];
   checkSameSize(first, second, 'a', 'b');
   const others = [...insideRuns(second)];
   let intersection = 0;
@@ -195,14 +202,14 @@ export function mask_iou(a: MaskLike | RLE | CocoRLE, b: MaskLike | RLE | CocoRL
   return union === 0 ? 0 : intersection / union;
 }
 
-function areaOf(runs: Runs): number {
-  if (runs instanceof RLEMask) return runs.area;
+function areaOf(rle: RleLike): number {
+  if (rle instanceof RLEMask) return rle.area;
   let area = 0;
-  for (const [start, end] of insideRuns(runs)) area += end - start;
+  for (const [start, end] of insideRuns(rle)) area += end - start;
   return area;
 }
 
-function checkSameSize(first: Runs, second: Runs, firstName: string, secondName: string): void {
+function checkSameSize(first: RleLike, second: RleLike, firstName: string, secondName: string): void {
   if (first.size[0] !== second.size[0] || first.size[1] !== second.size[1])
     throw wrongValue(
       `the size of ${firstName} (${first.size.join(' x ')})`,
@@ -227,11 +234,11 @@ export function mask_merge(
   const wanted = checkBoolean(intersect, 'intersect') ? masks.length : 1;
   if (!Array.isArray(masks)) throw wrongType('a list of masks', 'masks', masks);
   if (masks.length === 0) throw wrongValue('at least one mask', 'masks', masks);
-  const runs = masks.map((mask, index) => runsOf(mask as MaskLike, `masks[${index}]`));
+  const rles = masks.map((mask, index) => rleOf(mask as MaskLike, `masks[${index}]`));
   // At each place where some mask begins or ends, how many are inside from there on.
   const steps: [position: number, step: number][] = [];
-  runs.forEach((one, index) => {
-    checkSameSize(runs[0], one, 'masks[0]', `masks[${index}]`);
+  rles.forEach((one, index) => {
+    checkSameSize(rles[0], one, 'masks[0]', `masks[${index}]`);
     for (const [start, end] of insideRuns(one)) steps.push([start, 1], [end, -1]);
   });
   steps.sort(([a], [b]) => a - b);
@@ -247,8 +254,8 @@ export function mask_merge(
     last = position;
     isInside = !isInside;
   }
-  const [height, width] = runs[0].size;
-  // A mask that ends with the picture has no run of pixels outside behind it.
+  const [height, width] = rles[0].size;
+  // A mask that ends with the image has no run of pixels outside behind it.
   if (last < height * width || counts.length === 0) counts.push(height * width - last);
   return { size: [height, width], counts };
 }

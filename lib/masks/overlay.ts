@@ -1,8 +1,8 @@
-/** Pictures of results: masks tinted and outlined over the image, with the prompts that asked for them. */
+/** Results as images: masks tinted and outlined over the image, with the prompts that asked for them. */
 import { setImmediate } from 'node:timers/promises';
 import { wrongType, wrongValue } from '../core/errors';
 import { RLEMask } from './rle';
-import { mask_area, maskPlanes } from './masks';
+import { mask_area, mask_planes } from './masks';
 import { type Mask, type MaskLike } from './types';
 import { RawImage } from '../image/raw-image';
 import { checkInteger, checkNumber, checkOptions } from '../core/validate';
@@ -10,7 +10,7 @@ import { checkInteger, checkNumber, checkOptions } from '../core/validate';
 /** A colour, each channel 0 to 255. */
 export type Color = readonly [red: number, green: number, blue: number];
 
-/** Options of drawOverlay. */
+/** Options of draw_overlay. */
 export interface OverlayOptions {
   /** Colours of the masks in their order, used over and over. Default: eight that differ well. */
   colors?: readonly Color[];
@@ -59,7 +59,7 @@ function checkRows(value: unknown, length: number, what: string, name: string): 
 
 function checkOverlayOptions(options: OverlayOptions | undefined, image: RawImage): Overlay {
   const names = ['colors', 'opacity', 'contourWidth', 'points', 'labels', 'boxes'];
-  const given = checkOptions(options, names, 'drawOverlay');
+  const given = checkOptions(options, names, 'draw_overlay');
   const points = checkRows(given.points ?? [], 2, '[x, y]', 'points');
   const labels: unknown = given.labels ?? points.map(() => 1);
   if (!Array.isArray(labels)) throw wrongType('a list of numbers', 'labels', labels);
@@ -81,7 +81,7 @@ function checkOverlayOptions(options: OverlayOptions | undefined, image: RawImag
   };
 }
 
-/** The pixels of a mask that lie at least `radius` pixels from its edge (and the picture's), along both axes. */
+/** The pixels of a mask that lie at least `radius` pixels from its edge (and the image's), along both axes. */
 function innerPixels({ data, dims: [height, width] }: Mask, radius: number): Uint8Array {
   const rows = new Uint8Array(data.length);
   for (let y = 0; y < height; y++) {
@@ -136,16 +136,16 @@ function drawPrompts({ points, labels, boxes }: Overlay, width: number, height: 
 }
 
 /**
- * Draws masks over a picture, tinted and outlined, larger ones first, and then the prompts.
+ * Draws masks over an image, tinted and outlined, larger ones first, and then the prompts.
  *
- * @param image the picture; stays as it is.
- * @param masks (..., H, W) with H and W of the picture, bool or uint8, as post_process_masks gives them; or a list of
+ * @param image the image; stays as it is.
+ * @param masks (..., H, W) with H and W of the image, bool or uint8, as post_process_masks gives them; or a list of
  *   such. Every (H, W) plane is one mask.
- * @returns a new picture of three channels.
+ * @returns a new image of three channels.
  * @throws TypeError for arguments of another kind or unknown options; RangeError for masks of another size than the
- *   picture, and for numbers out of range.
+ *   image, and for numbers out of range.
  */
-export async function drawOverlay(
+export async function draw_overlay(
   image: RawImage,
   masks: MaskLike | readonly MaskLike[],
   options?: OverlayOptions,
@@ -153,13 +153,13 @@ export async function drawOverlay(
   if (!(image instanceof RawImage)) throw wrongType('a RawImage', 'image', image);
   const overlay = checkOverlayOptions(options, image);
   const { width, height } = image;
-  // Masks that are held as runs stay so until they are painted.
+  // An RLEMask is unpacked when it is painted, not before.
   const planes = (Array.isArray(masks) ? (masks as MaskLike[]) : [masks as MaskLike]).flatMap((mask) =>
-    mask instanceof RLEMask ? [mask] : maskPlanes(mask),
+    mask instanceof RLEMask ? [mask] : mask_planes(mask),
   );
   const painted = planes.map((mask, index) => {
     if (mask.dims[0] !== height || mask.dims[1] !== width)
-      throw wrongValue(`masks of the picture's size (${height} x ${width})`, 'masks', mask.dims);
+      throw wrongValue(`masks of the image's size (${height} x ${width})`, 'masks', mask.dims);
     return { mask, area: mask_area(mask), color: overlay.colors[index % overlay.colors.length] };
   });
   painted.sort((a, b) => b.area - a.area);
@@ -180,3 +180,10 @@ export async function drawOverlay(
     .toBuffer({ resolveWithObject: true });
   return new RawImage(data, width, height, 3);
 }
+
+/**
+ * The old spelling of draw_overlay.
+ *
+ * @deprecated goes with the next version.
+ */
+export const drawOverlay = draw_overlay;

@@ -1,9 +1,9 @@
 /** Outlines of binary masks as polygons. */
-import { mask_area, mask_to_box, runsOf } from './masks';
+import { mask_area, mask_to_box, rleOf } from './masks';
 import type { CocoRLE, MaskLike, RLE } from './types';
 import { insideRuns, type RLEMask } from './rle';
 
-/** Corners in turn, [x1, y1, x2, y2, ...] in pixels of the picture: COCO's form. */
+/** Corners in turn, [x1, y1, x2, y2, ...] in pixels of the image: COCO's form. */
 export type Polygon = number[];
 
 /** A part of a mask, with one pixel outside around it at least. */
@@ -19,16 +19,16 @@ interface Window {
 }
 
 function windowOf(mask: MaskLike | RLE | CocoRLE): Window | null {
-  const runs = runsOf(mask, 'mask');
-  if (mask_area(runs as RLE | RLEMask) === 0) return null;
-  const [x1, y1, x2, y2] = mask_to_box(runs as RLE | RLEMask);
+  const rle = rleOf(mask, 'mask');
+  if (mask_area(rle as RLE | RLEMask) === 0) return null;
+  const [x1, y1, x2, y2] = mask_to_box(rle as RLE | RLEMask);
   // Rows of whole four pixels, which are gone through at once below.
   const width = Math.ceil((x2 - x1 + 3) / 4) * 4;
   const data = new Uint8Array(width * (y2 - y1 + 3));
-  const [rows] = runs.size;
+  const [rows] = rle.size;
   const begins: number[] = [];
-  // First only where columns change, then each row from the one above, as decodeRuns.
-  for (const [start, end] of insideRuns(runs)) {
+  // First only where columns change, then each row from the one above, as decodeRle.
+  for (const [start, end] of insideRuns(rle)) {
     let row = start % rows;
     for (let x = (start - row) / rows - x1 + 1, left = end - start; left > 0; x++, row = 0) {
       const stop = Math.min(row + left, rows);

@@ -7,14 +7,14 @@ import { checkPixels, type CocoRLE, type Mask, type RLE } from './types';
 import type { ImageSize } from '../core/types';
 import { checkSize, isPlainObject } from '../core/validate';
 
-/** Runs as they are held: an RLE, or one over a typed array. */
-export interface Runs {
+/** An RLE, or one whose counts are a typed array. */
+export interface RleLike {
   readonly size: ImageSize;
   readonly counts: ArrayLike<number>;
 }
 
 /**
- * The runs of an encoding, compressed or not.
+ * An encoding with its counts as numbers, compressed before or not.
  *
  * @throws TypeError for another kind; RangeError for counts that are negative or do not fill the size.
  */
@@ -25,12 +25,12 @@ export function checkRle(rle: RLE | CocoRLE, name: string): RLE {
   checkPixels(size, name);
   const counts = typeof rle.counts === 'string' ? decodeCounts(rle.counts, `${name}.counts`) : rle.counts;
   if (!Array.isArray(counts)) throw wrongType('a list of numbers or a string', `${name}.counts`, counts);
-  checkRuns({ size, counts }, name);
+  checkCounts({ size, counts }, name);
   return { size, counts };
 }
 
 /** Refuses counts that do not fill the size; gives the pixels inside. */
-function checkRuns({ size, counts }: Runs, name?: string): number {
+function checkCounts({ size, counts }: RleLike, name?: string): number {
   const where = name === undefined ? 'counts' : `${name}.counts`;
   checkPixels(size, name === undefined ? 'size' : `${name}.size`);
   let total = 0;
@@ -124,7 +124,7 @@ export function coco_decode_rle(rle: CocoRLE): RLE {
 }
 
 /** [start, end) of each run inside, in column-major positions. */
-export function* insideRuns({ counts }: Runs): Generator<[start: number, end: number]> {
+export function* insideRuns({ counts }: RleLike): Generator<[start: number, end: number]> {
   let position = 0;
   for (let index = 0; index < counts.length; index++) {
     const end = position + counts[index];
@@ -134,13 +134,13 @@ export function* insideRuns({ counts }: Runs): Generator<[start: number, end: nu
 }
 
 /**
- * The pixels of runs, row-major: 1 inside, 0 outside.
+ * The pixels of an encoding, row-major: 1 inside, 0 outside.
  *
- * @param runs whose counts fill their size.
+ * @param rle whose counts fill its size.
  */
-export function decodeRuns(runs: Runs): Uint8Array<ArrayBuffer> {
-  const { counts } = runs;
-  const [height, width] = runs.size;
+export function decodeRle(rle: RleLike): Uint8Array<ArrayBuffer> {
+  const { counts } = rle;
+  const [height, width] = rle.size;
   const data = new Uint8Array(height * width);
   // First only where columns change, then each row from the one above: walking down columns of a large row-major mask
   // misses the cache at every pixel.
@@ -201,7 +201,7 @@ function unpackCounts(packed: Uint8Array, length: number): Uint32Array {
 }
 
 /**
- * A binary mask that is held as runs and unpacked when `data` is read: a photo's masks take kilobytes instead of
+ * A binary mask that is held run-length encoded and unpacked when `data` is read: a photo's masks take kilobytes instead of
  * megabytes each. Every function of this package that takes a mask takes it.
  */
 export class RLEMask implements Mask {
@@ -218,7 +218,7 @@ export class RLEMask implements Mask {
   #data: WeakRef<Uint8Array> | null = null;
 
   /**
-   * A mask over runs, which are copied.
+   * A mask over counts, which are copied.
    *
    * @param size [height, width] in pixels.
    * @param counts as in RLE.
@@ -226,7 +226,7 @@ export class RLEMask implements Mask {
    */
   constructor(size: ImageSize, counts: Uint32Array) {
     if (!(counts instanceof Uint32Array)) throw wrongType('a Uint32Array', 'counts', counts);
-    this.area = checkRuns({ size: checkSize(size, 'size'), counts });
+    this.area = checkCounts({ size: checkSize(size, 'size'), counts });
     // A mask whose crop reaches the last pixel may end in an empty run, which neither transformers nor COCO writes.
     if (counts.length > 1 && counts[counts.length - 1] === 0) counts = counts.subarray(0, -1);
     this.dims = size;
@@ -255,7 +255,7 @@ export class RLEMask implements Mask {
   get data(): Uint8Array {
     const held = this.#data?.deref();
     if (held) return held;
-    const data = decodeRuns({ size: this.dims, counts: this.counts });
+    const data = decodeRle({ size: this.dims, counts: this.counts });
     this.#data = new WeakRef(data);
     return data;
   }

@@ -93,7 +93,7 @@ export function checkMask(
       'two dimensions (height, width)',
       `${name}.dims`,
       dims,
-      'maskPlanes separates several masks.',
+      'mask_planes separates several masks.',
     );
   checkPixels(dims, name);
   return { data, size: [dims[0], dims[1]] };

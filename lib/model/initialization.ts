@@ -10,7 +10,7 @@ const DEFAULT_DEVIATION = 0.02;
 const BUFFER = 'positional_embedding';
 
 /** Number of parameters in a table of weights; buffers do not count. */
-export function count_parameters(shapes: Readonly<Record<string, readonly number[]>>): number {
+export function countParameters(shapes: Readonly<Record<string, readonly number[]>>): number {
   return Object.entries(shapes)
     .filter(([name]) => !name.endsWith(BUFFER))
     .reduce((sum, [, shape]) => sum + shape.reduce((product, dim) => product * dim, 1), 0);
@@ -23,7 +23,7 @@ export function count_parameters(shapes: Readonly<Record<string, readonly number
  * @param shapes the shape of each weight by its transformers name.
  * @throws RangeError for a negative standard deviation.
  */
-export function initial_weights(
+export function initialWeights(
   config: Sam3TrackerConfig,
   shapes: Readonly<Record<string, readonly number[]>>,
 ): NativeRandomWeight[] {

@@ -10,7 +10,7 @@ export type NamedImageEmbeddings = Record<
   Tensor
 >;
 
-/** What `Sam3TrackerModel.forward` takes. Coordinates are pixels of the model's square input, not of the picture. */
+/** What `Sam3TrackerModel.forward` takes. Coordinates are pixels of the model's square input, not of the image. */
 export interface Sam3TrackerModelInputs {
   /** Preprocessed images: (images, channels, height, width). Exactly one of this and image_embeddings. */
   pixel_values?: Tensor | null;
@@ -159,7 +159,7 @@ function checkKind(tensor: Tensor, name: string, kinds: readonly string[]): void
     throw wrongType(`a Tensor of type ${kinds.join(', ')}`, name, tensor.type);
 }
 
-/** The pixel values, checked. @throws RangeError for another size than the model's input; TypeError for whole numbers. */
+/** The pixel values, checked. @throws RangeError for another size than the model's input; TypeError for integers. */
 export function checkPixelValues(value: unknown, config: Sam3TrackerConfig): Tensor {
   const pixels = optionalTensor(value, 'pixel_values');
   if (!pixels) throw new RangeError('You have to specify pixel_values');

@@ -13,7 +13,7 @@ import type { NativeLoadOptions, NativeTrackerModel } from '../native/binding';
 import { readConfigDict } from '../checkpoint/settings';
 import type { Device, DeviceMapOption, DeviceOption, DTypeOption } from '../core/types';
 import { checkInteger, checkOneOf, checkOptions, parseDevice, parseDtype } from '../core/validate';
-import { count_parameters, initial_weights } from './initialization';
+import { countParameters, initialWeights } from './initialization';
 
 /** How attention is computed: torch's fused kernel, or step by step with its weights at hand. */
 export type AttentionImplementation = 'sdpa' | 'eager';
@@ -34,7 +34,7 @@ export interface PretrainedModelOptions extends HubOptions {
 
 /** Options of a model that is made from a configuration. */
 export interface NewModelOptions {
-  /** A whole number from 0: the same one gives the same weights on every device. Default a random one. */
+  /** An integer from 0: the same one gives the same weights on every device. Default a random one. */
   seed?: number;
   /** As for `from_pretrained`. */
   device?: DeviceOption;
@@ -109,7 +109,7 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
   const dtype = wantedDtype === 'auto' ? 'float32' : wantedDtype;
   const graphs = find_graphs(config);
   const shapes = graph_parameters(graphs);
-  const weights = initial_weights(config, shapes);
+  const weights = initialWeights(config, shapes);
   const load = loadOptions(config, graphs, {
     weight_files: [],
     random_weights: { seed, weights },
@@ -121,7 +121,7 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
     device,
     dtype,
     attention,
-    parameterCount: count_parameters(shapes),
+    parameterCount: countParameters(shapes),
     model: () => callNative(() => native.loadTrackerModel(load)),
   });
 }

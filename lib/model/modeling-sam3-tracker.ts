@@ -12,10 +12,14 @@ import {
   Sam3TrackerImageSegmentationOutput,
   Sam3TrackerMasksOutput,
   Sam3TrackerVisionEncoderOutput,
+  forwardFields,
+  handleOf,
+  lent,
+  tensorFields,
+  tensorsOf,
 } from './outputs';
 import type { ModelOutputTuple } from './outputs';
 import { wrongType } from '../core/errors';
-import { fieldsOf, forwardFields, handleOf, lent, tensorsOf } from './native-results';
 import { callNative } from '../native/binding';
 import type { NativeForwardOptions, NativePrompts, NativeTensor } from '../native/binding';
 import { readPostProcessOptions } from '../image/post-process-masks';
@@ -121,11 +125,8 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
       const read = readPostProcessOptions(given.original_sizes as SizesInput, args, images);
       const post_process = read instanceof Promise ? await read : read;
       const result = await callNative(() => handle.forward({ ...options, post_process }));
-      const fields = {
-        ...forwardFields(result, embeddings),
-        masks: tensorsOf(result.masks as NativeTensor[]),
-      };
-      return lent(new Sam3TrackerMasksOutput(fields), embeddings);
+      const { masks, ...fields } = forwardFields(result, embeddings);
+      return lent(new Sam3TrackerMasksOutput({ ...fields, masks: masks as Tensor[] }), embeddings);
     });
   }
 
@@ -186,7 +187,7 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
       const features = await callNative(() =>
         handle.getImageFeatures({ pixel_values: pixels, ...outputOptions }),
       );
-      const output = new Sam3TrackerVisionEncoderOutput(fieldsOf(features));
+      const output = new Sam3TrackerVisionEncoderOutput(tensorFields(features));
       return asTuple ? output.to_tuple() : output;
     });
   }

@@ -1,6 +1,7 @@
 /** What the model's calls return: fields as in transformers' output classes, moved and disposed together. */
-import type { Tensor } from '../tensor';
 import type { DeviceOption } from '../core/types';
+import type { NativeForwardResult, NativeTensor } from '../native/binding';
+import { Tensor } from '../tensor';
 
 /** What `return_dict: false` gives: the fields that are not null, in their order. */
 export type ModelOutputTuple = (Tensor | readonly Tensor[])[];
@@ -12,11 +13,6 @@ const borrowed = new WeakMap<ModelOutput, readonly Tensor[]>();
 
 function fieldsOf(output: ModelOutput): [string, Field][] {
   return Object.entries(output) as [string, Field][];
-}
-
-/** Marks tensors of an output as the caller's, which the output's `dispose` leaves alone. */
-export function lend(output: ModelOutput, tensors: readonly Tensor[]): void {
-  borrowed.set(output, tensors);
 }
 
 /** Base of the outputs: named fields, each a Tensor, a list of Tensors, or null where the reference has None. */
@@ -100,7 +96,7 @@ export class Sam3TrackerImageSegmentationOutput extends ModelOutput {
 
 /** What `Sam3TrackerModel.predict_masks` returns. */
 export class Sam3TrackerMasksOutput extends Sam3TrackerImageSegmentationOutput {
-  /** Masks in the size of each picture, (objects, masks, height, width): bool, or logits with `binarize: false`. */
+  /** Masks in the size of each image, (objects, masks, height, width): bool, or logits with `binarize: false`. */
   readonly masks: readonly Tensor[];
 
   /** An output of the given fields. */
@@ -145,4 +141,35 @@ export class Sam3TrackerVisionEncoderOutput extends ModelOutput {
     this.fpn_hidden_states = fields.fpn_hidden_states;
     this.fpn_position_encoding = fields.fpn_position_encoding;
   }
+}
+
+/** The handle of a Tensor that may be left out. */
+export const handleOf = (tensor: Tensor | null): NativeTensor | null => tensor && tensor.handle;
+/** Tensors of handles. */
+export const tensorsOf = (handles: NativeTensor[]): Tensor[] => handles.map((handle) => new Tensor(handle));
+
+type FieldOf<T> = T extends NativeTensor ? Tensor : T extends NativeTensor[] ? Tensor[] : T;
+
+/** Tensors of a native result, under the names that their handles have there. */
+export function tensorFields<T extends object>(result: T): { [K in keyof T]: FieldOf<T[K]> } {
+  const handles = Object.entries(result) as [string, NativeTensor | NativeTensor[] | null][];
+  const tensors = handles.map(([name, value]) => [
+    name,
+    Array.isArray(value) ? tensorsOf(value) : value && new Tensor(value),
+  ]);
+  return Object.fromEntries(tensors) as { [K in keyof T]: FieldOf<T[K]> };
+}
+
+/** The fields of what `forward` returns; `embeddings` are those that were passed in. */
+export function forwardFields(
+  { image_embeddings, ...rest }: NativeForwardResult,
+  embeddings: readonly Tensor[] | null,
+): ConstructorParameters<typeof Sam3TrackerImageSegmentationOutput>[0] & { masks: Tensor[] | null } {
+  return { ...tensorFields(rest), image_embeddings: embeddings ?? tensorsOf(image_embeddings) };
+}
+
+/** The output, with embeddings in it that remain the caller's: `dispose` leaves them alone. */
+export function lent<T extends ModelOutput>(output: T, embeddings: readonly Tensor[] | null): T {
+  if (embeddings) borrowed.set(output, embeddings);
+  return output;
 }

@@ -1,4 +1,4 @@
-/** Annotation files for folders of pictures. */
+/** Annotation files for folders of images. */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { CocoDatasetBuilder, type CocoDataset, type CocoSegmentation } from '../masks/coco';
@@ -6,11 +6,10 @@ import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
 import type { RawImage } from '../image/raw-image';
 import { saveFiles, writeText } from '../core/save-files';
 import { checkOneOf, checkOptions, checkString, optionalBoolean } from '../core/validate';
-import { watchCallback } from './call-errors';
 import type { MaskGenerationOutput, MaskGenerationPipeline } from './mask-generation';
 import { checkMaskGenerationOptions, type MaskGenerationOptions } from './mask-generation-options';
 import { pointLimitOf } from './mask-generation-run';
-import { readImage } from './read-image';
+import { readImage, watchCallback } from './mask-generation';
 import { mapInTurns } from '../core/turns';
 
 /** How `write_coco_annotations` works. */
@@ -19,18 +18,18 @@ export interface CocoAnnotationsOptions {
   generation?: MaskGenerationOptions;
   /** How the file says which pixels are inside. Default 'coco_rle'; 'polygons' cannot say holes, `area` leaves them out. */
   segmentation?: CocoSegmentation;
-  /** Whether an aborted call writes what it has of the pictures that are done, if any, before it rejects. Default false. */
+  /** Whether an aborted call writes what it has of the images that are done, if any, before it rejects. Default false. */
   write_partial?: boolean;
-  /** Called before each picture: which one of how many, from 0. */
+  /** Called before each image: which one of how many, from 0. */
   on_start?: (name: string, index: number, total: number) => void;
-  /** Called with each picture and its masks, and waited for; a picture for which it fails has failed. */
+  /** Called with each image and its masks, and waited for; an image for which it fails has failed. */
   on_image?: (name: string, image: RawImage, output: MaskGenerationOutput) => Promise<void> | void;
-  /** Called with the error of a picture, which the file then leaves out. Default: rejects at the end. */
+  /** Called with the error of an image, which the file then leaves out. Default: rejects at the end. */
   on_error?: (name: string, error: Error) => void;
 }
 
 const OPTIONS = ['generation', 'segmentation', 'write_partial', 'on_start', 'on_image', 'on_error'];
-const PICTURE = /\.(?:jpe?g|png|webp|tiff?|gif|avif)$/i;
+const IMAGE_FILE = /\.(?:jpe?g|png|webp|tiff?|gif|avif)$/i;
 
 async function namesIn(folder: string): Promise<string[]> {
   try {
@@ -41,11 +40,11 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** [name in the file, path or URL] of each picture. */
-async function listPictures(images: string | readonly string[]): Promise<[string, string][]> {
+/** [name in the file, path or URL] of each image. */
+async function listImages(images: string | readonly string[]): Promise<[string, string][]> {
   if (typeof images === 'string') {
-    const names = (await namesIn(images)).filter((name) => PICTURE.test(name)).sort();
-    if (names.length === 0) throw wrongValue('a folder with pictures', 'images', images);
+    const names = (await namesIn(images)).filter((name) => IMAGE_FILE.test(name)).sort();
+    if (names.length === 0) throw wrongValue('a folder with images', 'images', images);
     return names.map((name) => [name, path.join(images, name)]);
   }
   if (!Array.isArray(images)) throw wrongType('a folder or a list of paths', 'images', images);
@@ -53,17 +52,17 @@ async function listPictures(images: string | readonly string[]): Promise<[string
 }
 
 /**
- * Finds the masks of everything in a folder of pictures, and writes them as a COCO annotation file, which is there as a
- * whole or not at all. Pictures that fail are left out; where all fail, nothing is written.
+ * Finds the masks of everything in a folder of images, and writes them as a COCO annotation file, which is there as a
+ * whole or not at all. Images that fail are left out; where all fail, nothing is written.
  *
  * @param generator the pipeline.
- * @param images a folder, whose pictures are taken in the order of their names; or paths and URLs.
+ * @param images a folder, whose images are taken in the order of their names; or paths and URLs.
  * @param file where the annotations go; its folder is made where it is missing.
  * @param options how it is done.
  * @returns what was written.
- * @throws TypeError and RangeError for arguments and for a folder without pictures, before any picture is read;
+ * @throws TypeError and RangeError for arguments and for a folder without images, before any image is read;
  *   Sam3TrackerError FILE_NOT_FOUND for a folder that is not there; AggregateError after the file is written where
- *   pictures failed and there is no `on_error`; what the pipeline's progress_callback throws, and the reason of an
+ *   images failed and there is no `on_error`; what the pipeline's progress_callback throws, and the reason of an
  *   aborted signal, and then no file is written unless `write_partial` asks for it after an abort; a system error for a
  *   folder or file that cannot be used.
  */
@@ -83,7 +82,7 @@ export async function write_coco_annotations(
   const { on_start, on_image, on_error } = options;
   const writePartial = optionalBoolean(options.write_partial, 'write_partial', false);
   const asked = { ...options.generation, output_mode: 'binary' as const };
-  // What is wrong with the call is wrong with every picture.
+  // What is wrong with the call is wrong with every image.
   const settings = checkMaskGenerationOptions(asked, generator.defaults);
   pointLimitOf(generator.model, settings);
   const callback = watchCallback(settings.progress_callback);
@@ -91,21 +90,21 @@ export async function write_coco_annotations(
   const dataset = new CocoDatasetBuilder();
   const errors: Error[] = [];
   let failures = 0;
-  const pictures = await listPictures(images);
+  const files = await listImages(images);
   const write = async (): Promise<void> => {
     const text = `${JSON.stringify(dataset)}\n`;
     await saveFiles(path.dirname(file), [
       { name: path.basename(file), write: (target) => writeText(target, text) },
     ]);
   };
-  for (const [index, [name, source]] of pictures.entries()) {
-    on_start?.(name, index, pictures.length);
+  for (const [index, [name, source]] of files.entries()) {
+    on_start?.(name, index, files.length);
     try {
       const image = await readImage(source, settings);
       const output = await generator(image, generation);
       await on_image?.(name, image, output);
       const id = dataset.addImage(name, [image.height, image.width]);
-      // Not ended in the middle: the file has all masks of a picture or none.
+      // Not ended in the middle: the file has all masks of an image or none.
       await mapInTurns(output.masks, null, (mask, at) =>
         dataset.addMask(id, mask, { score: output.scores[at], segmentation }),
       );
@@ -121,11 +120,11 @@ export async function write_coco_annotations(
     }
   }
   // What an earlier run found is worth more than an empty file.
-  if (pictures.length === 0 || failures < pictures.length) await write();
+  if (files.length === 0 || failures < files.length) await write();
   if (errors.length > 0)
     throw new AggregateError(
       errors,
-      `${errors.length} of ${pictures.length} images failed: ${errors[0].message}`,
+      `${errors.length} of ${files.length} images failed: ${errors[0].message}`,
     );
   return dataset;
 }

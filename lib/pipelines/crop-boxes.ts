@@ -1,13 +1,13 @@
-/** The crops of a picture and the points on them: transformers' `generate_crop_boxes`. */
+/** The crops of an image and the points on them: transformers' `generate_crop_boxes`. */
 import { wrongValue } from '../core/errors';
 import type { Box } from '../masks/types';
 import type { ImageSize } from '../core/types';
 
-/** A part of a picture with the points to ask about. */
+/** A part of an image with the points to ask about. */
 export interface Crop {
-  /** xyxy in pixels of the picture, right and bottom excluded. */
+  /** xyxy in pixels of the image, right and bottom excluded. */
   box: Box;
-  /** 0 for the whole picture; layer n has 4 ** n crops. */
+  /** 0 for the whole image; layer n has 4 ** n crops. */
   layer: number;
   /** x and y of each point in turn, in pixels of the model's input. */
   points: Float32Array;
@@ -15,17 +15,17 @@ export interface Crop {
 
 /** How crops and points are laid. */
 export interface CropOptions {
-  /** Layers of crops beside the whole picture. */
+  /** Layers of crops beside the whole image. */
   crops_n_layers: number;
   /** Overlap in the first layer, as a part of the shorter side; halved in each further one. */
   crop_overlap_ratio: number;
-  /** Points along each side of the whole picture. */
+  /** Points along each side of the whole image. */
   points_per_crop: number;
   /** Layer n has points_per_crop / factor ** n points along each side, rounded down. */
   crop_n_points_downscale_factor: number;
   /** [x, y] of points in 0 to 1 of a crop, one list a layer; null for even grids. */
   point_grids: readonly (readonly (readonly number[])[])[] | null;
-  /** 'transformers' scales both axes by the longer side, as its pipeline does; null covers the whole picture. */
+  /** 'transformers' scales both axes by the longer side, as its pipeline does; null covers the whole image. */
   reference: 'transformers' | null;
 }
 
@@ -84,7 +84,7 @@ function gridOfLayer(layer: number, options: CropOptions): Float32Array {
   return buildPointGrid(pointsPerSide(layer, options));
 }
 
-/** The boxes of all layers within `bounds`. Mirrors `_generate_per_layer_crops`; empty ones, of tiny pictures, go. */
+/** The boxes of all layers within `bounds`. Mirrors `_generate_per_layer_crops`; empty ones, of tiny images, go. */
 function cropBoxes(
   bounds: Box,
   { crops_n_layers, crop_overlap_ratio }: CropOptions,
@@ -115,7 +115,7 @@ function cropBoxes(
 function scaleOf([x1, y1, x2, y2]: Box, target: ImageSize, reference: CropOptions['reference']): number[] {
   const [width, height] = [x2 - x1, y2 - y1];
   if (reference === null) return [target[1] / width, target[0] / height];
-  // _normalize_coordinates: as if the picture were resized with its proportions kept.
+  // _normalize_coordinates: as if the image were resized with its proportions kept.
   const scale = target[0] / Math.max(height, width);
   return [Math.trunc(width * scale + 0.5) / width, Math.trunc(height * scale + 0.5) / height];
 }
@@ -123,7 +123,7 @@ function scaleOf([x1, y1, x2, y2]: Box, target: ImageSize, reference: CropOption
 /**
  * The whole of `bounds` and the crops of further layers, with their points. Mirrors `generate_crop_boxes`.
  *
- * @param bounds the picture, or the part of it that is looked at: xyxy in pixels, right and bottom excluded.
+ * @param bounds the image, or the part of it that is looked at: xyxy in pixels, right and bottom excluded.
  * @param target_size [height, width] of the model's input in pixels.
  * @param options checked.
  * @throws RangeError where a layer would have no points.

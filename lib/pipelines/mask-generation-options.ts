@@ -48,9 +48,9 @@ export interface MaskGenerationProgress {
 export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputMode> {
   /** Points that the decoder takes at once; null for all. Default 64. */
   points_per_batch?: number | null;
-  /** Points along each side of the picture, and of its crops: 1 to 1024. Default 32. */
+  /** Points along each side of the image, and of its crops: 1 to 1024. Default 32. */
   points_per_crop?: number;
-  /** Layers of crops beside the picture as a whole: layer n has 4 ** n. 0 to 10; default 0. */
+  /** Layers of crops beside the image as a whole: layer n has 4 ** n. 0 to 10; default 0. */
   crops_n_layers?: number;
   /** Overlap of the first layer's crops, as a part of the shorter side. From 0, below 1; default 512 / 1500. */
   crop_overlap_ratio?: number;
@@ -66,7 +66,7 @@ export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputM
   mask_threshold?: number;
   /** Fill holes of at most so many low-resolution pixels. Default null: none. */
   max_hole_area?: number | null;
-  /** Remove specks of at most so many low-resolution pixels. Default null: none. */
+  /** Remove sprinkles of at most so many low-resolution pixels. Default null: none. */
   max_sprinkle_area?: number | null;
   /** Of two masks whose boxes overlap with an IoU above it, the better one stays. 0 to 1; default 0.7. */
   crops_nms_thresh?: number;
@@ -74,33 +74,33 @@ export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputM
   output_rle_mask?: boolean;
   /** Whether the result has `bounding_boxes`. Default false. */
   output_bboxes_mask?: boolean;
-  /** Seconds to wait for a picture from the web; null for no limit. Default null. */
+  /** Seconds to wait for an image from the web; null for no limit. Default null. */
   timeout?: number | null;
   /**
    * 'transformers' lays the points and suppresses duplicates as its pipeline does, with its default thresholds. Default
-   * null: points cover the whole picture, and of duplicates the one from the smaller crop stays. (Not in transformers.)
+   * null: points cover the whole image, and of duplicates the one from the smaller crop stays. (Not in transformers.)
    */
   reference?: 'transformers' | null;
   /** Points of one's own instead of even grids: [x, y] in 0 to 1 of a crop, one list for each layer. (SAM2's.) */
   point_grids?: readonly (readonly (readonly number[])[])[] | null;
-  /** Fill holes and remove islands of fewer pixels of the picture than this. Default 0: none. (SAM2's.) */
+  /** Fill holes and remove sprinkles of fewer pixels of the image than this. Default 0: none. (SAM2's.) */
   min_mask_region_area?: number;
   /** Several masks for each point, or the one that fits best. Default true. (SAM2's.) */
   multimask_output?: boolean;
   /** What `masks` holds. Default 'binary'. (SAM2's.) */
   output_mode?: Mode;
-  /** Look at this part alone: xyxy in pixels of the picture, right and bottom excluded. Default null: all of it. */
+  /** Look at this part alone: xyxy in pixels of the image, right and bottom excluded. Default null: all of it. */
   box_of_interest?: readonly number[] | null;
   /**
    * Bytes that a batch may take beside the model, about: fewer points are decoded at once. On a GPU these are the
-   * decoder's maps and masks; the chunk of full-size logits that is stretched at a time (256 MiB in float32, more only
+   * decoder's maps and masks; the chunk of full-size logits that is upsampled at a time (256 MiB in float32, more only
    * for a single larger mask), what is counted of it, and the labels of holes and sprinkles come on top.
    * Default null: no limit.
    */
   max_memory?: number | null;
   /**
    * Ends the call early: it rejects at once with the signal's reason, an AbortError by default. The points that are being
-   * decoded (16 of a batch on the CPU in float32, rounded up to a multiple of the threads; else all of it) or the picture that is being encoded cannot be stopped:
+   * decoded (16 of a batch on the CPU in float32, rounded up to a multiple of the threads; else all of it) or the image that is being encoded cannot be stopped:
    * they hold their memory until they are done, and calls of the model wait for them.
    */
   signal?: AbortSignal | null;

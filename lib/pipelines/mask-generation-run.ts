@@ -1,4 +1,4 @@
-/** One picture through segment-everything: crops, batches of points, and which of the masks stay. */
+/** One image through segment-everything: crops, batches of points, and which of the masks stay. */
 import { performance } from 'node:perf_hooks';
 import { wrongValue } from '../core/errors';
 import {
@@ -36,11 +36,11 @@ export interface MaskGenerationImageProcessor {
 export interface FoundMask extends Omit<GeneratedMask, 'point'> {
   /** Which crop it comes from. */
   crop: Crop;
-  /** The point that asked for it, [x, y] in pixels of the picture. */
+  /** The point that asked for it, [x, y] in pixels of the image. */
   point: [x: number, y: number];
 }
 
-/** A picture on its way through the pipeline. */
+/** An image on its way through the pipeline. */
 export interface MaskGenerationRun {
   model: MaskGenerationModel;
   image_processor: MaskGenerationImageProcessor;
@@ -82,14 +82,14 @@ function boundsOf(image: RawImage, { box_of_interest }: MaskGenerationSettings):
   if (!box_of_interest) return [0, 0, image.width, image.height];
   if (box_of_interest[2] > image.width || box_of_interest[3] > image.height)
     throw wrongValue(
-      `a box inside the picture (${image.width} x ${image.height})`,
+      `a box inside the image (${image.width} x ${image.height})`,
       'box_of_interest',
       box_of_interest,
     );
   return box_of_interest;
 }
 
-/** The part of a picture; the picture itself where that is all of it. */
+/** The part of an image; the image itself where that is all of it. */
 function cropImage(image: RawImage, [x1, y1, x2, y2]: Box): RawImage {
   const { data, width, height, channels } = image;
   if (x2 - x1 === width && y2 - y1 === height) return image;
@@ -133,9 +133,9 @@ function locate(
 /**
  * Gives the masks that pass the filters, batch by batch; an empty list for a batch without any.
  *
- * @param run the picture and what is asked of it.
+ * @param run the image and what is asked of it.
  * @param progress is brought up to date, and handed to the caller's callback, after each batch.
- * @throws what the model and the image processor throw; RangeError for a box of interest outside the picture; the
+ * @throws what the model and the image processor throw; RangeError for a box of interest outside the image; the
  *   signal's reason.
  */
 export async function* generateBatches(
@@ -212,7 +212,7 @@ export async function suppressOverlaps(
 const byScore = ({ score }: FoundMask): number => score;
 
 /**
- * Masks with small holes filled and small islands removed, and which of them that changed.
+ * Masks with small holes filled and small sprinkles removed, and which of them that changed.
  *
  * @throws the signal's reason, at once; the native job ends later, by itself.
  */
@@ -250,7 +250,7 @@ async function withoutSmallRegions(
 const cropArea = ({ box }: Crop): number => (box[2] - box[0]) * (box[3] - box[1]);
 
 /**
- * All masks of a picture, best predicted IoU first: what is left after overlapping ones are suppressed, in each crop by
+ * All masks of an image, best predicted IoU first: what is left after overlapping ones are suppressed, in each crop by
  * predicted IoU and between crops in favour of the smaller one, as SAM does; or all together by predicted IoU, as
  * transformers does.
  *

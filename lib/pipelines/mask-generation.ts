@@ -1,13 +1,12 @@
 /** Segment everything: mirrors transformers' `pipelines/mask_generation.py`. */
 import { Callable } from '../core/callable';
-import { wrongType } from '../core/errors';
+import { Sam3TrackerError, wrongType } from '../core/errors';
 import { Sam3ImageProcessor } from '../image/image-processing-sam3';
 import type { Box, CocoRLE, RLE } from '../masks/types';
 import type { Sam3TrackerModel } from '../model/modeling-sam3-tracker';
 import { mask_to_polygons, type Polygon } from '../masks/polygons';
-import type { RawImage, RawImageInput } from '../image/raw-image';
+import { RawImage, type RawImageInput } from '../image/raw-image';
 import type { RLEMask } from '../masks/rle';
-import { watchCallback } from './call-errors';
 import {
   checkMaskGenerationDefaults,
   checkMaskGenerationOptions,
@@ -27,7 +26,7 @@ import {
   type MaskGenerationImageProcessor,
   type MaskGenerationModel,
 } from './mask-generation-run';
-import { readImage } from './read-image';
+import { abortable } from '../core/cancellation';
 import { mapInTurns } from '../core/turns';
 
 /** What `masks` holds for each `output_mode`. */
@@ -40,9 +39,9 @@ export interface MaskOutputs {
   polygons: Polygon[];
 }
 
-/** The masks of one picture, best predicted IoU first; empty lists where there are none. */
+/** The masks of one image, best predicted IoU first; empty lists where there are none. */
 export interface MaskGenerationOutput<Mode extends MaskOutputMode = 'binary'> {
-  /** As `output_mode` says; of the whole picture. */
+  /** As `output_mode` says; of the whole image. */
   masks: MaskOutputs[Mode][];
   /** Predicted IoU of each. */
   scores: number[];
@@ -54,19 +53,19 @@ export interface MaskGenerationOutput<Mode extends MaskOutputMode = 'binary'> {
 
 /** A mask as `stream` yields it. */
 export interface StreamedMask<Mode extends MaskOutputMode = 'binary'> {
-  /** As `output_mode` says; of the whole picture. */
+  /** As `output_mode` says; of the whole image. */
   mask: MaskOutputs[Mode];
   /** Predicted IoU. */
   score: number;
   /** Pixels above mask_threshold plus the offset, per pixels above mask_threshold minus it. */
   stability_score: number;
-  /** xyxy in pixels of the picture, first and last column and row inside. */
+  /** xyxy in pixels of the image, first and last column and row inside. */
   bounding_box: Box;
-  /** Pixels of the picture inside. */
+  /** Pixels of the image inside. */
   area: number;
-  /** The point that asked for it, [x, y] in pixels of the picture. */
+  /** The point that asked for it, [x, y] in pixels of the image. */
   point: [x: number, y: number];
-  /** The part of the picture that it was found in: xyxy in pixels, right and bottom excluded. */
+  /** The part of the image that it was found in: xyxy in pixels, right and bottom excluded. */
   crop_box: Box;
 }
 
@@ -74,24 +73,24 @@ export interface StreamedMask<Mode extends MaskOutputMode = 'binary'> {
 export interface MaskGenerationComponents {
   /** Finds the masks; stays the caller's to dispose. */
   model: Sam3TrackerModel;
-  /** Prepares pictures for it. */
+  /** Prepares images for it. */
   image_processor: Sam3ImageProcessor;
 }
 
-/** Some pictures of a list failed: `errors` says which way, `results` has the others. */
+/** Some images of a list failed: `errors` says which way, `results` has the others. */
 export class MaskGenerationError extends AggregateError {
   /** The class's own. */
   override readonly name = 'MaskGenerationError';
-  /** One for each picture of the list; null for those that failed. */
+  /** One for each image of the list; null for those that failed. */
   readonly results: (MaskGenerationOutput<MaskOutputMode> | null)[];
-  /** One for each picture of the list; null for those that did not fail. */
+  /** One for each image of the list; null for those that did not fail. */
   readonly image_errors: (Error | null)[];
 
   /**
-   * The error of a list of pictures.
+   * The error of a list of images.
    *
-   * @param results one for each picture, null where it failed.
-   * @param image_errors one for each picture, null where it did not fail.
+   * @param results one for each image, null where it failed.
+   * @param image_errors one for each image, null where it did not fail.
    */
   constructor(results: (MaskGenerationOutput<MaskOutputMode> | null)[], image_errors: (Error | null)[]) {
     const failed = image_errors.flatMap((error, index) => (error ? [{ error, index }] : []));
@@ -107,7 +106,7 @@ export class MaskGenerationError extends AggregateError {
   }
 }
 
-/** One picture, or several. */
+/** One image, or several. */
 type Calls = <const Mode extends MaskOutputMode = 'binary'>(
   image: RawImageInput,
   options?: MaskGenerationOptions<Mode>,
@@ -121,23 +120,23 @@ type ListCalls = <const Mode extends MaskOutputMode = 'binary'>(
 /** The typed calls of the pipeline: see the class. */
 export interface MaskGenerationPipeline extends Calls, ListCalls {}
 
-// Callable's own call signature cannot tell a picture from a list.
+// Callable's own call signature cannot tell an image from a list.
 const UntypedCallable = Callable as abstract new () => object;
 
 const isList = (value: unknown): value is readonly RawImageInput[] => Array.isArray(value);
 
 /**
- * Finds the masks of everything in a picture: a grid of points is asked about, unsure, unstable and double masks go.
- * Mirrors transformers' `MaskGenerationPipeline`; `pipeline('mask-generation')` makes one. Call it with a picture
- * (whatever RawImage.read takes) or a list of pictures: `await generator('photo.jpg', { points_per_batch: 64 })`.
+ * Finds the masks of everything in an image: a grid of points is asked about, unsure, unstable and double masks go.
+ * Mirrors transformers' `MaskGenerationPipeline`; `pipeline('mask-generation')` makes one. Call it with an image
+ * (whatever RawImage.read takes) or a list of images: `await generator('photo.jpg', { points_per_batch: 64 })`.
  *
  * The work is native and off the JavaScript thread, one batch of points a job. On the CPU no mask is ever held at full
- * size, so that memory does not grow with the picture; on a GPU masks of up to 67 million pixels together (at least one)
- * are stretched at a time. `masks` of a result unpack when their `data` is read.
+ * size, so that memory does not grow with the image; on a GPU masks of up to 67 million pixels together (at least one)
+ * are upsampled at a time. `masks` of a result unpack when their `data` is read.
  *
  * A call rejects with TypeError and RangeError for arguments, with transformers' message for points_per_batch; with the
  * signal's reason (an AbortError) once `signal` is aborted; with what RawImage.read, the image processor and the model
- * throw. A list is gone through to its end: then MaskGenerationError has the failed pictures' errors and the results of
+ * throw. A list is gone through to its end: then MaskGenerationError has the failed images' errors and the results of
  * the others.
  */
 export class MaskGenerationPipeline extends UntypedCallable {
@@ -145,7 +144,7 @@ export class MaskGenerationPipeline extends UntypedCallable {
   readonly task = 'mask-generation';
   /** Finds the masks. */
   readonly model: Sam3TrackerModel;
-  /** Prepares pictures for it. */
+  /** Prepares images for it. */
   readonly image_processor: Sam3ImageProcessor;
   /** Arguments that calls take where they say nothing else, before transformers' defaults. */
   readonly defaults: Readonly<MaskGenerationDefaults>;
@@ -180,7 +179,7 @@ export class MaskGenerationPipeline extends UntypedCallable {
    * and within a batch the better one. A call, which knows all masks before it chooses, may choose otherwise.
    * Leaving the loop early ends the work.
    *
-   * @param image whatever RawImage.read takes; one picture.
+   * @param image whatever RawImage.read takes; one image.
    * @param options as of a call; output_rle_mask and output_bboxes_mask change nothing here.
    * @throws as a call.
    */
@@ -233,7 +232,7 @@ export class MaskGenerationPipeline extends UntypedCallable {
     options?: MaskGenerationOptions,
   ): Promise<unknown> {
     const settings = checkMaskGenerationOptions(options, this.defaults);
-    // What is wrong with the call is wrong with every picture.
+    // What is wrong with the call is wrong with every image.
     const pointLimit = pointLimitOf(this.model, settings);
     if (!isList(images)) return this.#generate(images, settings, pointLimit);
     const callback = watchCallback(settings.progress_callback);
@@ -283,6 +282,65 @@ export class MaskGenerationPipeline extends UntypedCallable {
       settings,
       pointLimit,
     };
+  }
+}
+
+type ProgressCallback = MaskGenerationOptions['progress_callback'];
+
+/** A caller's progress callback, and whether it has thrown: that ends a call, whichever image it is at. */
+export interface WatchedCallback {
+  /** To be called in its place. */
+  readonly progress_callback: Exclude<ProgressCallback, undefined>;
+  /** Whether it has thrown. */
+  threw: boolean;
+}
+
+/** Watches a progress callback. */
+export function watchCallback(callback: ProgressCallback): WatchedCallback {
+  if (!callback) return { progress_callback: null, threw: false };
+  const watched: WatchedCallback = {
+    threw: false,
+    progress_callback: (progress) => {
+      try {
+        callback(progress);
+      } catch (error) {
+        watched.threw = true;
+        throw error;
+      }
+    },
+  };
+  return watched;
+}
+
+/**
+ * Reads an image.
+ *
+ * @param input whatever RawImage.read takes.
+ * @param settings of the call.
+ * @param settings.timeout seconds to wait for what is fetched.
+ * @param settings.signal ends it early.
+ * @throws as RawImage.read; Sam3TrackerError DOWNLOAD_FAILED after the timeout; the signal's reason.
+ */
+export async function readImage(
+  input: RawImageInput,
+  { timeout, signal }: Pick<MaskGenerationSettings, 'timeout' | 'signal'>,
+): Promise<RawImage> {
+  signal?.throwIfAborted();
+  // Only what is fetched can keep one waiting.
+  if (typeof input !== 'string' && !(input instanceof URL)) return abortable(RawImage.read(input), signal);
+  const end = new AbortController();
+  const onAbort = (): void => end.abort(signal?.reason);
+  signal?.addEventListener('abort', onAbort);
+  const failure = new Sam3TrackerError(
+    'DOWNLOAD_FAILED',
+    `The image ${String(input).slice(0, 100)} could not be fetched within the timeout of ${timeout} seconds.`,
+  );
+  const timer = timeout === null ? undefined : setTimeout(() => end.abort(failure), 1000 * timeout);
+  try {
+    return await abortable(RawImage.read(input, { signal: end.signal }), end.signal);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
   }
 }
 

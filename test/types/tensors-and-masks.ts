@@ -1,7 +1,7 @@
 /** What the compiler must take and refuse of tensors, pictures and masks: test/repo/types.test.ts. */
 import {
-  drawOverlay,
-  maskPlanes,
+  draw_overlay,
+  mask_planes,
   mask_iou,
   mask_to_rle,
   RawImage,
@@ -40,12 +40,16 @@ export async function tensors(): Promise<void> {
 
 /** Pictures, masks and their encodings. */
 export async function masks(image: RawImage, tensor: Tensor): Promise<void> {
-  const planes: Mask[] = maskPlanes({ data: new Uint8Array(4), dims: [1, 2, 2] });
+  const planes: Mask[] = mask_planes({ data: new Uint8Array(4), dims: [1, 2, 2] });
   const rle: RLE = mask_to_rle(planes[0]);
   const iou: number = mask_iou(rle, rle_to_mask(rle));
-  const overlay: RawImage = await drawOverlay(image, [planes[0], { data: new Uint8Array(4), dims: [2, 2] }], {
-    colors: [[1, 2, 3]],
-  });
+  const overlay: RawImage = await draw_overlay(
+    image,
+    [planes[0], { data: new Uint8Array(4), dims: [2, 2] }],
+    {
+      colors: [[1, 2, 3]],
+    },
+  );
   await RawImage.read(new URL('file:///photo.jpg'), { limitInputPixels: false });
   // @ts-expect-error five channels
   new RawImage(new Uint8Array(5), 1, 1, 5);
@@ -54,7 +58,7 @@ export async function masks(image: RawImage, tensor: Tensor): Promise<void> {
   // @ts-expect-error a misspelt option
   await RawImage.read('photo.jpg', { autorient: true });
   // @ts-expect-error a colour of two channels
-  await drawOverlay(image, planes, { colors: [[1, 2]] });
+  await draw_overlay(image, planes, { colors: [[1, 2]] });
   // @ts-expect-error a mask without its shape
   mask_to_rle(new Uint8Array(4));
   // @ts-expect-error counts without a size

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { SingleBar } from 'cli-progress';
-import { drawOverlay, type Color } from '../../masks/overlay';
+import { draw_overlay, type Color } from '../../masks/overlay';
 import { write_coco_annotations } from '../../pipelines/coco-annotations';
 import type { MaskGenerationOptions } from '../../pipelines/mask-generation-options';
 import { pipeline } from '../../pipelines/pipeline';
@@ -129,7 +129,7 @@ export async function runGenerate(
       on_image: async (name, image, { masks }) => {
         bar?.stop();
         const overlay = path.join(options.out, `${resultName(name)}-masks.png`);
-        await (await drawOverlay(image, masks, { colors: distinctColors(masks.length) })).save(overlay);
+        await (await draw_overlay(image, masks, { colors: distinctColors(masks.length) })).save(overlay);
         say(`${name}: ${masks.length} masks -> ${overlay}\n`);
         done++;
       },

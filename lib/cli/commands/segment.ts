@@ -1,5 +1,5 @@
 /** One picture and its prompts to masks, through the package's own API. */
-import { maskPlanes } from '../../masks/masks';
+import { mask_planes } from '../../masks/masks';
 import { type Mask } from '../../masks/types';
 import type { Sam3TrackerImageSegmentationOutput } from '../../model/outputs';
 import type { Sam3TrackerModel } from '../../model/modeling-sam3-tracker';
@@ -118,7 +118,7 @@ async function readOutputs(
   });
   using masks = stretched;
   using host = await masks.cpu();
-  const planes = maskPlanes(host);
+  const planes = mask_planes(host);
   const scores = await rowsOf(outputs.iou_scores);
   const objectScores = await rowsOf(outputs.object_score_logits);
   return scores.map((row, object) => ({

@@ -9,7 +9,7 @@ import {
   mask_merge,
   mask_to_box,
   mask_to_rle,
-  maskPlanes,
+  mask_planes,
   rle_to_mask,
 } from '../../../lib/masks/masks';
 import { type CocoRLE, type Mask, type RLE } from '../../../lib/masks/types';
@@ -129,7 +129,7 @@ describe('masks', () => {
 
     it('separates the masks of a tensor without a copy', () => {
       const data = Uint8Array.from({ length: 12 }, (_, index) => index % 2);
-      const planes = maskPlanes({ type: 'bool', data, dims: [3, 1, 2, 2] });
+      const planes = mask_planes({ type: 'bool', data, dims: [3, 1, 2, 2] });
       assert.equal(planes.length, 3);
       assert.deepEqual(planes[2], { type: 'bool', data: Uint8Array.of(0, 1, 0, 1), dims: [2, 2] });
       assert.equal(planes[1].data.buffer, data.buffer);
@@ -145,11 +145,11 @@ describe('masks', () => {
         () => mask_area({ type: 'float32', data, dims: [1, 2] }),
         /^TypeError: Expected bool or uint8/,
       );
-      assert.throws(() => mask_area({ data, dims: [1, 1, 2] }), /^RangeError: .*two dimensions.*maskPlanes/);
+      assert.throws(() => mask_area({ data, dims: [1, 1, 2] }), /^RangeError: .*two dimensions.*mask_planes/);
       assert.throws(() => mask_area({ data, dims: [1, 3] }), /^RangeError: Expected 3 bytes .* It has 2\./);
       assert.throws(() => mask_area({ data, dims: [0, 2] }), /^RangeError: Expected positive integers/);
       assert.throws(() => mask_area(undefined as unknown as Mask), /^TypeError: Expected a mask/);
-      assert.throws(() => maskPlanes({ data, dims: [2] }), /^RangeError: Expected at least two dimensions/);
+      assert.throws(() => mask_planes({ data, dims: [2] }), /^RangeError: Expected at least two dimensions/);
       assert.throws(
         () => mask_iou(drawn('#.'), drawn('#', '.')),
         /^RangeError: Expected the size of a \(1 x 2\)/,
@@ -206,7 +206,7 @@ describe('masks', () => {
       assert.deepEqual(mask_to_box(held), mask_to_box(mask));
       assert.equal(mask_iou(held, mask), 1);
       assert.deepEqual(mask_to_polygons(held), mask_to_polygons(mask));
-      assert.deepEqual(maskPlanes(held)[0].data, mask.data);
+      assert.deepEqual(mask_planes(held)[0].data, mask.data);
     });
 
     it('give back runs of every length, and do not follow the array that they were made of', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Mask } from '../../../lib/masks/types';
-import { drawOverlay, type OverlayOptions } from '../../../lib/masks/overlay';
+import { draw_overlay, type OverlayOptions } from '../../../lib/masks/overlay';
 import { RawImage } from '../../../lib/image/raw-image';
 
 const WIDTH = 60;
@@ -23,10 +23,10 @@ function pixel(image: RawImage, x: number, y: number): number[] {
   return [...image.data.subarray(start, start + 3)];
 }
 
-describe('drawOverlay', () => {
+describe('draw_overlay', () => {
   it('tints the inside, outlines the edge and leaves the rest', async () => {
     const mask = rectangle(10, 10, 30, 25);
-    const result = await drawOverlay(picture(), mask, {
+    const result = await draw_overlay(picture(), mask, {
       colors: [[200, 0, 0]],
       opacity: 0.5,
       contourWidth: 2,
@@ -58,14 +58,14 @@ describe('drawOverlay', () => {
       opacity: 1,
     };
     for (const masks of [{ data, dims: [1, 2, HEIGHT, WIDTH] }, [small, large]]) {
-      const result = await drawOverlay(picture(), masks, options);
+      const result = await draw_overlay(picture(), masks, options);
       assert.deepEqual(pixel(result, 25, 20), [255, 0, 0]);
       assert.deepEqual(pixel(result, 10, 10), [0, 0, 255]);
     }
   });
 
   it('draws clicks by label and boxes', async () => {
-    const result = await drawOverlay(picture(), [], {
+    const result = await draw_overlay(picture(), [], {
       points: [
         [10, 10],
         [30, 10],
@@ -85,7 +85,7 @@ describe('drawOverlay', () => {
   it('takes grey pictures and pictures with alpha, and leaves the picture as it is', async () => {
     for (const channels of [1, 2, 4] as const) {
       const image = picture(channels);
-      const result = await drawOverlay(image, rectangle(0, 0, WIDTH, HEIGHT), {
+      const result = await draw_overlay(image, rectangle(0, 0, WIDTH, HEIGHT), {
         contourWidth: 0,
         opacity: 0,
       });
@@ -98,12 +98,12 @@ describe('drawOverlay', () => {
   it('draws on a picture of one pixel', async () => {
     const image = new RawImage(Uint8Array.of(0, 0, 0), 1, 1, 3);
     const mask: Mask = { type: 'bool', data: Uint8Array.of(1), dims: [1, 1] };
-    assert.deepEqual(pixel(await drawOverlay(image, mask, { colors: [[9, 8, 7]] }), 0, 0), [9, 8, 7]);
+    assert.deepEqual(pixel(await draw_overlay(image, mask, { colors: [[9, 8, 7]] }), 0, 0), [9, 8, 7]);
   });
 
   it('refuses what it cannot draw', async () => {
     const mask = rectangle(0, 0, 5, 5);
-    const drawn = (options: object): Promise<RawImage> => drawOverlay(picture(), mask, options);
+    const drawn = (options: object): Promise<RawImage> => draw_overlay(picture(), mask, options);
     await assert.rejects(drawn({ colour: [] }), /^TypeError: Unknown option "colour".*"colors"/);
     await assert.rejects(drawn({ opacity: 2 }), /^RangeError: .*opacity/);
     await assert.rejects(drawn({ contourWidth: 1.5 }), /^RangeError: .*contourWidth/);
@@ -114,7 +114,7 @@ describe('drawOverlay', () => {
     await assert.rejects(drawn({ points: [[1, 2]], labels: [] }), /^RangeError: Expected 1 labels/);
     await assert.rejects(drawn({ boxes: [[1, 2, 3]] }), /^TypeError: .*boxes\[0\]/);
     const other: Mask = { type: 'bool', data: new Uint8Array(6), dims: [2, 3] };
-    await assert.rejects(drawOverlay(picture(), other), /^RangeError: .*picture's size \(40 x 60\)/);
-    await assert.rejects(drawOverlay({} as RawImage, mask), /^TypeError: Expected a RawImage for image/);
+    await assert.rejects(draw_overlay(picture(), other), /^RangeError: .*picture's size \(40 x 60\)/);
+    await assert.rejects(draw_overlay({} as RawImage, mask), /^TypeError: Expected a RawImage for image/);
   });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Sam3TrackerImageSegmentationOutput, lend } from '../../../lib/model/outputs';
+import { Sam3TrackerImageSegmentationOutput, lent } from '../../../lib/model/outputs';
 import { Tensor } from '../../../lib/tensor';
 
 function makeOutput(image_embeddings: Tensor[]): Sam3TrackerImageSegmentationOutput {
@@ -41,16 +41,16 @@ describe('ModelOutput', () => {
   });
 
   it('disposes its own tensors and leaves lent ones to the caller', () => {
-    const lent = new Tensor('float32', [1], [1]);
+    const callers = new Tensor('float32', [1], [1]);
     const own = makeOutput([new Tensor('float32', [1], [1])]);
-    const borrowing = makeOutput([lent]);
-    lend(borrowing, [lent]);
+    const borrowing = makeOutput([callers]);
+    lent(borrowing, [callers]);
     for (const output of [own, borrowing]) {
       output.dispose();
       output.dispose();
       assert.equal(output.iou_scores.disposed, true);
     }
     assert.equal(own.image_embeddings[0].disposed, true);
-    assert.equal(lent.disposed, false);
+    assert.equal(callers.disposed, false);
   });
 });

@@ -1,8 +1,6 @@
 /** What native code says of fields that are missing or wrong: each by its one name. */
 import assert from 'node:assert/strict';
-import { native } from '../../../lib/native/binding';
-
-type Call = (options: never) => unknown;
+import { native, type NativeBinding } from '../../../lib/native/binding';
 
 const batch = {
   device: 'cpu',
@@ -21,37 +19,43 @@ const preprocess = {
 };
 
 describe('fields of native options', () => {
-  for (const [call, options, message] of [
-    [native.batchMemory, null, 'Expected an object for options.'],
-    [native.batchMemory, {}, 'Expected a string for device.'],
-    [native.batchMemory, { ...batch, hidden_size: '64' }, 'Expected a number for hidden_size.'],
-    [native.batchMemory, { ...batch, hidden_size: 64.5 }, 'Expected an integer for hidden_size.'],
-    [native.batchMemory, { ...batch, hidden_size: 2 ** 60 }, 'Expected an integer for hidden_size.'],
-    [native.batchMemory, { ...batch, eager_attention: 1 }, 'Expected a boolean for eager_attention.'],
+  for (const [name, options, message] of [
+    ['batchMemory', null, 'Expected an object for options.'],
+    ['batchMemory', {}, 'Expected a string for device.'],
+    ['batchMemory', { ...batch, hidden_size: '64' }, 'Expected a number for hidden_size.'],
+    ['batchMemory', { ...batch, hidden_size: 64.5 }, 'Expected an integer for hidden_size.'],
+    ['batchMemory', { ...batch, hidden_size: 2 ** 60 }, 'Expected an integer for hidden_size.'],
+    ['batchMemory', { ...batch, eager_attention: 1 }, 'Expected a boolean for eager_attention.'],
     [
-      native.batchMemory,
+      'batchMemory',
       { ...batch, backbone_feature_sizes: [[96]] },
       'Expected [height, width] for backbone_feature_sizes.',
     ],
-    [native.postProcessMasks, { masks: [{}] }, 'Expected a Tensor for masks.'],
-    [native.suppressOverlaps, { scores: [1], boxes: [[1, 2, 3]] }, 'Expected [x1, y1, x2, y2] for boxes.'],
-    [native.removeSmallRegions, { masks: [[1]] }, 'Expected a Uint32Array for masks.'],
-    [native.preprocessImages, { ...preprocess, center_crop: 3 }, 'Expected an array for center_crop.'],
-    [native.preprocessImages, { ...preprocess, scale: undefined }, 'Expected a number for scale.'],
-    [native.preprocessImages, { ...preprocess, images: [1] }, 'Expected an object for images.'],
+    ['postProcessMasks', { masks: [{}] }, 'Expected a Tensor for masks.'],
+    ['suppressOverlaps', { scores: [1], boxes: [[1, 2, 3]] }, 'Expected [x1, y1, x2, y2] for boxes.'],
+    ['removeSmallRegions', { masks: [[1]] }, 'Expected a Uint32Array for masks.'],
+    ['preprocessImages', { ...preprocess, center_crop: 3 }, 'Expected an array for center_crop.'],
+    ['preprocessImages', { ...preprocess, scale: undefined }, 'Expected a number for scale.'],
+    ['preprocessImages', { ...preprocess, images: [1] }, 'Expected an object for images.'],
     [
-      native.preprocessImages,
+      'preprocessImages',
       { ...preprocess, images: [{ ...image, convert_rgb: null }] },
       'Expected a boolean for convert_rgb.',
     ],
-    [native.loadTrackerModel, {}, 'Expected a string for vision_encoder.'],
-  ] as [Call, object | null, string][])
+    ['loadTrackerModel', {}, 'Expected a string for vision_encoder.'],
+  ] as [keyof NativeBinding, object | null, string][])
     it(`are named: ${message}`, () => {
-      assert.throws(() => call(options as never), { name: 'TypeError', message });
+      assert.throws(() => (native[name] as (options: unknown) => unknown)(options), {
+        name: 'TypeError',
+        message,
+      });
     });
 
   it('are read', async () => {
-    assert.deepEqual(native.batchMemory(batch as never), { least: 1769472, points: Infinity });
+    const { least, points } = native.batchMemory(batch as never);
+    // With the decoder's kernels or without.
+    assert.ok([1769472, 1843200].includes(least), String(least));
+    assert.equal(points, Infinity);
     const [pixels] = await native.preprocessImages(preprocess as never);
     assert.deepEqual(pixels.dims, [1, 3, 2, 2]);
   });

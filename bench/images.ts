@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Sam3ImageProcessor, Sam3TrackerProcessor } from '../lib/index';
 import { photoArray, randomArray } from './arrays';
 import { barChecks, type Bar } from './bars';
-import { PICTURE_SIZE, type Case } from './cases';
+import { IMAGE_SIZE, type Case } from './cases';
 import { agreementChecks, compareCase, peakMemoryCheck } from './comparison';
 import type { BenchOptions } from './options';
 import { ROOT, type Timed } from './peer';
@@ -28,11 +28,11 @@ async function makeCases(scratch: string, runs: number): Promise<Record<keyof ty
   const photo = path.join(ROOT, 'examples', 'images', 'coffee.png');
   const masks = (count: number, seed: number): ReturnType<typeof randomArray> =>
     randomArray(scratch, `pred_masks.${count}`, [1, count / 3, 3, ...MASK_SIZE], seed, [-10, 10]);
-  const size = `${PICTURE_SIZE[1]}x${PICTURE_SIZE[0]}`;
+  const size = `${IMAGE_SIZE[1]}x${IMAGE_SIZE[0]}`;
   const postProcess = async (count: number, seed: number, times: number): Promise<Case> => ({
     name: `post-process ${count} masks to ${size}`,
     call: 'post_process',
-    args: { pred_masks: await masks(count, seed), original_sizes: [PICTURE_SIZE] },
+    args: { pred_masks: await masks(count, seed), original_sizes: [IMAGE_SIZE] },
     runs: times,
     warmUp: true,
     onnxruntime: false,
@@ -41,7 +41,7 @@ async function makeCases(scratch: string, runs: number): Promise<Record<keyof ty
     preprocess: {
       name: `preprocess ${size}`,
       call: 'preprocess',
-      args: { picture: await photoArray(scratch, 'picture', photo, PICTURE_SIZE) },
+      args: { image: await photoArray(scratch, 'image', photo, IMAGE_SIZE) },
       runs,
       warmUp: true,
       onnxruntime: false,
@@ -89,7 +89,7 @@ function checksOf(cases: Record<keyof typeof LIMITS, CaseResult>, memory: CaseRe
   }));
   const checks = barChecks(bars, Object.values(cases));
   if (memory) {
-    const output = (MANY_MASKS * PICTURE_SIZE[0] * PICTURE_SIZE[1]) / 2 ** 20;
+    const output = (MANY_MASKS * IMAGE_SIZE[0] * IMAGE_SIZE[1]) / 2 ** 20;
     const found = (memory.ours?.median ?? NaN) / output;
     checks.push({
       name: `${memory.name} within ${MEMORY_LIMIT} of the result's size`,
@@ -101,13 +101,7 @@ function checksOf(cases: Record<keyof typeof LIMITS, CaseResult>, memory: CaseRe
 }
 
 /** Medians of preprocessing and post-processing, and the memory of many masks. */
-export async function pictures({
-  quick,
-  runs,
-  threads,
-  scratch,
-  progress,
-}: BenchOptions): Promise<PartResult> {
+export async function images({ quick, runs, threads, scratch, progress }: BenchOptions): Promise<PartResult> {
   const directory = path.join(scratch, 'processor');
   await mkdir(directory);
   await new Sam3TrackerProcessor(new Sam3ImageProcessor()).save_pretrained(directory);
@@ -125,7 +119,7 @@ export async function pictures({
   const found = Object.fromEntries(results) as Record<keyof typeof LIMITS, CaseResult>;
   const compared = results.map(([, result]) => result);
   return {
-    title: "Pictures and masks (facebook/sam3's sizes)",
+    title: "Images and masks (facebook/sam3's sizes)",
     cases: memory ? [...compared, memory] : compared,
     checks: [...agreementChecks(compared), ...checksOf(found, memory), peakMemoryCheck(compared)],
     tables: [],
