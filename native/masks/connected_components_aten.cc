@@ -12,7 +12,7 @@ namespace {
 // Pixels that are labelled together, at up to 40 bytes each while that lasts (160 MiB).
 constexpr int64_t kChunkPixels = int64_t{1} << 22;
 // Steps until the device is asked for the first time whether labels still spread.
-constexpr int64_t kFirstQuestion = 64;
+constexpr int64_t kFirstCheck = 64;
 // Integers up to here are exact in float32, the cheapest dtype that max_pool2d takes everywhere.
 constexpr int64_t kMostFloatLabels = int64_t{1} << 24;
 
@@ -41,11 +41,11 @@ at::Tensor FindSmallComponents(const at::Tensor& inside, double max_area) {
                           .mul(inside);
   // Natural masks are done long before a large limit's number of steps. An answer costs a wait for the
   // device, so it is asked for at 64 steps, 128, 256 and so on: at most as many steps again for nothing.
-  int64_t question = kFirstQuestion;
+  int64_t next_check = kFirstCheck;
   for (int64_t step = 0; step < most; ++step) {
     at::Tensor spread = Spread(labels, inside);
-    const bool is_done = step == question && spread.equal(labels);
-    if (step == question) question *= 2;
+    const bool is_done = step == next_check && spread.equal(labels);
+    if (step == next_check) next_check *= 2;
     labels = std::move(spread);
     if (is_done) break;
   }

@@ -69,9 +69,9 @@ std::vector<FilteredMask> AtOnce(TrackerModel& model, const MaskBatchOptions& op
 }
 
 void SharesEqualPointsAtOnce(TrackerModel& model, const std::vector<at::Tensor>& embeddings) {
-  for (const int threads : {1, 2, 3}) {
+  for (const int threads : {1, 3}) {
     at::set_num_threads(threads);
-    for (const int64_t points : {1, 16, 41}) {
+    for (const int64_t points : {1, 41}) {
       MaskBatchOptions options = BatchOf(embeddings, points);
       const std::string name = std::to_string(points) + " points, " + std::to_string(threads) + " threads";
       const MaskBatch batch = GenerateMasks(model, options);

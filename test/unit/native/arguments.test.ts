@@ -21,7 +21,7 @@ const preprocess = {
 describe('fields of native options', () => {
   for (const [name, options, message] of [
     ['batchMemory', null, 'Expected an object for options.'],
-    ['batchMemory', {}, 'Expected a string for device.'],
+    ['batchMemory', { ...batch, device: 0 }, 'Expected a string for device.'],
     ['batchMemory', { ...batch, hidden_size: '64' }, 'Expected a number for hidden_size.'],
     ['batchMemory', { ...batch, hidden_size: 64.5 }, 'Expected an integer for hidden_size.'],
     ['batchMemory', { ...batch, hidden_size: 2 ** 60 }, 'Expected an integer for hidden_size.'],
