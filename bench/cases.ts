@@ -151,13 +151,8 @@ export async function makeCases(
   const image_embeddings = await makeEmbeddings(config, scratch);
   const { image, pred_masks } = await makeImage(directory, scratch);
   const point = await makePoints(size, scratch, 1);
-  const mask = await randomArray(
-    scratch,
-    'input_masks',
-    [1, 1, ...config.vision_config.backbone_feature_sizes[0]],
-    SEEDS.masks + 1,
-    [-10, 10],
-  );
+  const mask_dims = [1, 1, ...config.vision_config.backbone_feature_sizes[0]];
+  const mask = await randomArray(scratch, 'input_masks', mask_dims, SEEDS.masks + 1, [-10, 10]);
   const click = (name: string, prompts: Record<string, unknown>, runs = other): Case => ({
     ...CLICK,
     name,

@@ -1,6 +1,6 @@
 /** Our side of the benchmark of segment everything. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { native } from '../lib/native/binding';
+import { addon } from '../lib/native/binding';
 import { MaskGenerationPipeline, Sam3ImageProcessor, Sam3TrackerModel } from '../lib/index';
 import type { Mask, MaskGenerationOptions, MaskGenerationSeconds, Tensor } from '../lib/index';
 import { writeArray, type ArrayFile } from './arrays';
@@ -12,10 +12,10 @@ let kept: Mask[] = [];
 
 /** Sets the threads and loads the model. */
 async function load({ directory, threads }: { directory: string; threads: number }): Promise<number> {
-  native.setThreads(threads);
+  addon().setThreads(threads);
   const model = await Sam3TrackerModel.from_pretrained(directory, { device: 'cpu', dtype: 'float32' });
   generator = new MaskGenerationPipeline({ model, image_processor: new Sam3ImageProcessor() });
-  return native.runtimeInfo().threads;
+  return addon().runtimeInfo().threads;
 }
 
 type Encode = (pixel_values: Tensor) => Promise<Tensor[]>;

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { Argument, Command, InvalidArgumentError } from 'commander';
 import { eventLoop } from './event-loop';
 import { everything } from './everything';
-import { native } from '../lib/native/binding';
+import { addon } from '../lib/native/binding';
 import { fullSize } from './full-size';
 import { gpu } from './gpu';
 import { load } from './load';
@@ -39,7 +39,7 @@ const QUICK_PARTS = ['small', 'images', 'event-loop', 'memory'];
 const LONG_PARTS = Object.keys(PARTS).filter((part) => !QUICK_PARTS.includes(part));
 
 /** Whether this machine has what a part needs: it runs all the same where it is named. */
-const canRun = (part: string): boolean => part !== 'gpu' || native.runtimeInfo().cudaDevices > 0;
+const canRun = (part: string): boolean => part !== 'gpu' || addon().runtimeInfo().cudaDevices > 0;
 
 /** Cores that others may keep busy before times count as disturbed. */
 const QUIET_CORES = 0.2;

@@ -1,7 +1,7 @@
 /** Our side of the benchmark: does what cases.ts asks for and says how long it took. See transformers_worker.py. */
 import path from 'node:path';
 import { RawImage, Sam3TrackerModel, Sam3TrackerProcessor, Tensor } from '../lib/index';
-import { native } from '../lib/native/binding';
+import { addon } from '../lib/native/binding';
 import { version } from '../package.json';
 import { readArray, writeArray, type ArrayFile } from './arrays';
 import type { Description, Timed } from './peer';
@@ -36,8 +36,8 @@ function currentModel(): Sam3TrackerModel {
 
 /** Sets the number of threads; returns versions and the number that libtorch then says. */
 function describe({ threads }: { threads: number }): Description {
-  native.setThreads(threads);
-  const { torchVersion, threads: found } = native.runtimeInfo();
+  addon().setThreads(threads);
+  const { torchVersion, threads: found } = addon().runtimeInfo();
   return {
     versions: { node: process.versions.node, 'sam3-tracker': version, libtorch: torchVersion },
     threads: found,

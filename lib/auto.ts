@@ -15,7 +15,7 @@ import { Sam3TrackerModel } from './model/modeling-sam3-tracker';
 import type { NewModelOptions, PretrainedModelOptions } from './model/load';
 import { Sam3TrackerProcessor } from './processor/processing-sam3-tracker';
 import type { Sam3TrackerProcessorSettings } from './processor/options';
-import { checkString } from './core/validate';
+import { checkString } from './core/options';
 
 /** The configurations that `model_type` names; a sam3_video one holds the tracker's. */
 const CONFIGURATIONS = {

@@ -1,5 +1,6 @@
 /** The public surface of sam3-tracker. */
-import './core/node-version';
+// First: it refuses a Node that is too old for what the others load.
+import './core/package';
 export { Sam3TrackerModel } from './model/modeling-sam3-tracker';
 export { Sam3TrackerPreTrainedModel } from './model/pretrained-model';
 export type { AttentionImplementation, NewModelOptions, PretrainedModelOptions } from './model/load';
@@ -19,7 +20,7 @@ export type {
   Sam3TrackerProcessorOptions,
   Sam3TrackerProcessorSettings,
 } from './processor/options';
-export type { NestedNumbers } from './processor/prompts';
+export type { NestedNumbers } from './image/nested-numbers';
 export { BatchEncoding } from './processor/batch-encoding';
 export type { BatchField, BatchFields } from './processor/batch-encoding';
 export { PILImageResampling } from './image/options';

@@ -1,12 +1,20 @@
 /** Tensors: handles to libtorch tensors on the CPU or on a CUDA device, with the calls of transformers.js and torch. */
-import { DTYPES, Float16ArrayConstructor, isDType } from './core/dtype';
+import {
+  bfloat16ToNumber,
+  DTYPES,
+  Float16ArrayConstructor,
+  float16ToNumber,
+  isDType,
+  numberToBfloat16,
+  numberToFloat16,
+} from './core/dtype';
 import type { DType, TensorData } from './core/dtype';
 import { Sam3TrackerError, describe, wrongType, wrongValue } from './core/errors';
-import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from './core/half';
-import { callNative, callNativeSync, native } from './native/binding';
+import { callNative, callNativeSync, isNativeTensor, makeNativeTensor } from './native/binding';
 import type { NativeTensor } from './native/binding';
 import type { Device, DeviceOption } from './core/types';
-import { checkBoolean, checkDevice, checkInteger, readTarget } from './core/validate';
+import { checkDevice, readTarget } from './core/device';
+import { checkBoolean, checkDims, checkInteger } from './core/options';
 
 /** Elements as nested arrays, outermost axis first; int64 as bigint, bool as boolean. A scalar is no array. */
 export type NestedList = number | bigint | boolean | NestedList[];
@@ -42,7 +50,7 @@ export class Tensor {
   /** A tensor over a native handle. @internal */
   constructor(handle: NativeTensor);
   constructor(type: DType | NativeTensor, data?: TensorElements, dims?: readonly number[]) {
-    this.handle = type instanceof native.Tensor ? type : makeHandle(type, data, dims);
+    this.handle = isNativeTensor(type) ? type : makeHandle(type, data, dims);
     this.dims = this.handle.dims;
     this.type = this.handle.dtype;
     this.device = this.handle.device as Device;
@@ -253,8 +261,8 @@ function resolveRange(
     throw wrongType('an index, [start, end] or null', `slice range ${position}`, range);
   const [start, end] = range.map((bound, index) => {
     if (bound === null || bound === undefined) return index === 0 ? 0 : length;
-    const whole = checkInteger(bound, `slice range ${position}`);
-    return Math.min(length, Math.max(0, whole < 0 ? whole + length : whole));
+    const at = checkInteger(bound, `slice range ${position}`);
+    return Math.min(length, Math.max(0, at < 0 ? at + length : at));
   });
   return [start, end];
 }
@@ -265,17 +273,9 @@ function makeHandle(
   dims: readonly number[] | undefined,
 ): NativeTensor {
   if (!isDType(type)) throw wrongType(`a dtype (${Object.keys(DTYPES).join(', ')})`, 'type', type);
-  if (!Array.isArray(dims)) throw wrongType('an array of axis lengths', 'dims', dims);
-  const lengths = dims.map((dim, axis) => checkInteger(dim, `dims[${axis}]`, { min: 0 }));
-  const count = lengths.reduce((product, dim) => product * dim, 1);
   const elements = toTypedArray(type, data);
-  if (elements.length !== count)
-    throw wrongValue(
-      `${count} elements for dims [${lengths.join(', ')}]`,
-      'data',
-      `${elements.length} elements`,
-    );
-  return callNativeSync(() => new native.Tensor(type, lengths, elements));
+  const lengths = checkDims(dims, elements.length, '');
+  return makeNativeTensor(type, lengths, elements);
 }
 
 function toTypedArray(type: DType, data: TensorElements | undefined): TensorData {
@@ -310,7 +310,7 @@ function convertList(type: DType, list: (number | bigint | boolean)[]): TensorDa
     case 'bfloat16':
       return Uint16Array.from(list.map((item) => numberToBfloat16(Number(item))));
     default: {
-      checkWhole(type, list);
+      checkIntegers(type, list);
       const array = new DTYPES[type].array(new ArrayBuffer(list.length * DTYPES[type].bytes)) as Float64Array;
       array.set(list.map(Number));
       return array;
@@ -318,13 +318,13 @@ function convertList(type: DType, list: (number | bigint | boolean)[]): TensorDa
   }
 }
 
-/** Whole types take whole numbers of their range: a typed array would wrap the others round without a word. */
-function checkWhole(type: DType, list: (number | bigint | boolean)[]): void {
-  const match = /^(u?)int(\d+)$/.exec(type);
-  if (!match) return;
-  const bits = Number(match[2]);
-  const [min, max] = match[1] ? [0, 2 ** bits - 1] : [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];
-  list.forEach((item, index) => checkInteger(Number(item), `data[${index}]`, { min, max }));
+/** Integer dtypes take integers of their range, which a typed array would wrap round without a word. */
+function checkIntegers(type: DType, list: (number | bigint | boolean)[]): void {
+  const { kind, bytes } = DTYPES[type];
+  if (kind !== 'integer') return;
+  const span = 2 ** (8 * bytes);
+  const min = type === 'uint8' ? 0 : -span / 2;
+  list.forEach((item, index) => checkInteger(Number(item), `data[${index}]`, { min, max: min + span - 1 }));
 }
 
 function elementReader(type: DType, data: TensorData): (index: number) => number | bigint | boolean {
@@ -332,4 +332,11 @@ function elementReader(type: DType, data: TensorData): (index: number) => number
   if (type === 'bfloat16') return (index) => bfloat16ToNumber(data[index] as number);
   if (type === 'float16' && data instanceof Uint16Array) return (index) => float16ToNumber(data[index]);
   return (index) => data[index];
+}
+
+/** The elements of a tensor on the CPU as numbers, in row-major order; int64 rounded to float64. @throws as `data`. */
+export function numbersOf(tensor: Tensor): Float64Array {
+  const { data } = tensor;
+  const read = elementReader(tensor.type, data);
+  return Float64Array.from(data as ArrayLike<unknown>, (_, index) => Number(read(index)));
 }

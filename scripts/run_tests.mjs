@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 /**
- * Runs all tests: mocha over test/, unittest over test/python, and the programs of test/cpp that CMake has built;
- * the later ones also when an earlier one fails. Names of mocha test files as arguments run only these. --results FILE writes the counts as JSON:
- * [{ name, passed, failed, skipped }].
+ * Runs all tests: mocha over test/, unittest over test/python, and the programs of test/cpp that CMake has built; the
+ * later ones also when an earlier one fails.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,23 +9,50 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { parallelJobs } from './setup/addon.mjs';
 import { endChildrenOnSignals, run } from './setup/process.mjs';
 import { venvPython } from './setup/venv.mjs';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
+const help = `Usage: node scripts/run_tests.mjs [--unit] [--jobs N] [--results FILE] [FILE...]
+
+  FILE...         mocha test files: only these, instead of all tests
+  --unit          only test/unit, and of it only what does without Python
+  --jobs N        how many test files to run at once (default: by cores and free memory, at most 4)
+  --results FILE  writes the counts as JSON: [{ name, passed, failed, skipped }]
+`;
+
 const { values, positionals } = parseArgs({
-  options: { results: { type: 'string' } },
+  options: {
+    unit: { type: 'boolean', default: false },
+    jobs: { type: 'string', default: String(Math.min(4, parallelJobs())) },
+    results: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
   allowPositionals: true,
 });
+if (values.help) {
+  process.stdout.write(help);
+  process.exit();
+}
+const { jobs } = values;
 const temporary = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-tests-'));
-process.once('exit', () => rmSync(temporary, { recursive: true, force: true }));
+process.once('exit', () => rmSync(temporary, { recursive: true, force: true, maxRetries: 5 }));
 endChildrenOnSignals();
+
+const environment = {
+  // What an interrupted test leaves behind goes with this folder.
+  TMPDIR: temporary,
+  // Threads that wait for work must not take the cores of the test files beside them.
+  OMP_WAIT_POLICY: 'passive',
+  ...(values.unit && { SAM3_TRACKER_TEST_WITHOUT_PYTHON: '1' }),
+};
 
 /** Runs one test program that writes its counts to a file; a program that dies before that counts as one failure. */
 async function runSuite(name, command, args) {
   const file = path.join(temporary, `${name}.json`);
-  const env = { SAM3_TRACKER_TEST_RESULTS: file };
+  const env = { ...environment, SAM3_TRACKER_TEST_RESULTS: file };
   const { code, signal } = await run(command, args, { cwd: root, env });
   const counts = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null;
   if (!counts) console.error(`${name} ended before its result (${signal ?? `exit code ${code}`})`);
@@ -44,23 +70,30 @@ async function runNativeTests() {
   const counts = { name: 'native', passed: 0, failed: tests.length === 0 ? 1 : 0, skipped: 0 };
   for (const { name, command } of tests) {
     // A test that was not built has no command.
-    const code = command ? (await run(command[0], command.slice(1), { cwd: build })).code : null;
+    const env = { TMPDIR: temporary };
+    const code = command ? (await run(command[0], command.slice(1), { cwd: build, env })).code : null;
     console.log(`  ${code === 0 ? 'passed' : 'FAILED'}: ${name}${command ? '' : ' (not built)'}`);
     counts[code === 0 ? 'passed' : 'failed'] += 1;
   }
   return counts;
 }
 
-const mocha = path.join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
-const reporter = path.join(root, 'scripts', 'mocha_reporter.cjs');
-const mochaOptions = ['--reporter', reporter, ...(process.env.CI ? ['--forbid-only'] : [])];
+/** The files that take longest first, or one of them would run alone at the end. */
+const everything = ['parity', 'e2e', 'repo', 'unit'].map((folder) => `test/${folder}/**/*.test.ts`);
+const mochaFiles = values.unit ? everything.slice(-1) : everything;
 
 const suites = [];
-const files = positionals.length > 0 ? positionals : ['test/**/*.test.ts'];
-suites.push(await runSuite('mocha', process.execPath, [mocha, ...files, ...mochaOptions]));
-if (positionals.length === 0) {
+suites.push(
+  await runSuite('mocha', process.execPath, [
+    path.join(root, 'node_modules', 'mocha', 'bin', 'mocha.js'),
+    ...(positionals.length > 0 ? positionals : mochaFiles),
+    ...['--reporter', path.join(root, 'scripts', 'mocha_reporter.cjs')],
+    ...['--forbid-only', '--parallel', '--jobs', jobs],
+  ]),
+);
+if (positionals.length === 0 && !values.unit) {
   const python = process.env.SAM3_TRACKER_PYTHON ?? venvPython(root);
-  suites.push(await runSuite('unittest', python, ['scripts/run_unittest.py']));
+  suites.push(await runSuite('unittest', python, ['scripts/run_unittest.py', '--jobs', jobs]));
   suites.push(await runNativeTests());
 }
 

@@ -72,6 +72,11 @@ function refuseWork(step) {
   throw new SetupError(`This user may not write in ${root}, and this remains to be done: ${step}`);
 }
 
+async function installPythonPackages(purpose, announce) {
+  if (purpose === 'test' || purpose === 'bench') await installReference(root, announce);
+  if (purpose === 'bench') await installOnnxExport(root, announce);
+}
+
 async function setUp({ purpose, out, copyTo }) {
   const began = performance.now();
   checkNode();
@@ -87,14 +92,17 @@ async function setUp({ purpose, out, copyTo }) {
     await installPackages(root, announce);
     const libtorch = await provideLibtorch(root, announce);
     const withReference = purpose === 'test' || purpose === 'bench';
-    await buildAddon(
-      root,
-      { libtorch, libtorchVersion: libtorchVersion(libtorch), out, nativeTests: withReference },
-      announce,
-    );
+    // Compilers keep the processor busy, and pip the network. A failure of one leaves no other at work unwatched.
+    const [built, installed] = await Promise.allSettled([
+      buildAddon(
+        root,
+        { libtorch, libtorchVersion: libtorchVersion(libtorch), out, nativeTests: withReference },
+        announce,
+      ),
+      installPythonPackages(purpose, announce),
+    ]);
+    for (const { reason } of [built, installed]) if (reason) throw reason;
     if (copyTo !== null) copyLibraries(out, copyTo);
-    if (withReference) await installReference(root, announce);
-    if (purpose === 'bench') await installOnnxExport(root, announce);
     if (purpose !== 'addon') await compileTypeScript(root, announce);
   } finally {
     release?.();

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { Sam3TrackerError } from '../core/errors';
 import { isFile, kindOf } from '../core/files';
-import { checkString } from '../core/validate';
+import { checkString } from '../core/options';
 import { readHubSettings } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { RepositorySnapshot, isRepositoryId } from '../hub/snapshot';

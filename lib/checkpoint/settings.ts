@@ -2,7 +2,7 @@
 import { read_json_file } from '../core/files';
 import type { PretrainedFiles } from './pretrained-files';
 import { decodeSpecialFloats } from '../core/json';
-import { isPlainObject } from '../core/validate';
+import { isPlainObject } from '../core/options';
 
 function readJson(source: PretrainedFiles, file: string): Promise<Record<string, unknown>> {
   return source.read(() => read_json_file(file));

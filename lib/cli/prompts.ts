@@ -3,7 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import { wrongValue } from '../core/errors';
 import type { Box } from '../masks/types';
 
-/** What is asked of one object, in pixels of the picture. */
+/** What is asked of one object, in pixels of the image. */
 export interface ObjectPrompt {
   /** Clicks. */
   points: [x: number, y: number][];
@@ -13,10 +13,10 @@ export interface ObjectPrompt {
 }
 
 /**
- * Holds prompts against the picture that they are for, its edges included. The model itself takes any coordinates, as
- * transformers' does; on the command line one outside is a slip of the hand.
+ * Checks that prompts lie inside an image, or on its edges. The model itself takes any coordinates, as transformers'
+ * does; on the command line one outside is a slip of the hand.
  *
- * @throws RangeError that names the first prompt outside, and the picture's size.
+ * @throws RangeError that names the first prompt outside, and the image's size.
  */
 export function checkInside(
   objects: readonly ObjectPrompt[],
@@ -26,9 +26,9 @@ export function checkInside(
   const isInside = ([x, y]: readonly number[]): boolean => x >= 0 && x <= width && y >= 0 && y <= height;
   for (const { points, box } of objects) {
     const point = points.find((one) => !isInside(one));
-    if (point) throw wrongValue(`a point in the picture of ${size}`, '--point', point.join(','));
+    if (point) throw wrongValue(`a point in the image of ${size}`, '--point', point.join(','));
     if (box && !(isInside(box.slice(0, 2)) && isInside(box.slice(2))))
-      throw wrongValue(`a box in the picture of ${size}`, '--box', box.join(','));
+      throw wrongValue(`a box in the image of ${size}`, '--box', box.join(','));
   }
 }
 

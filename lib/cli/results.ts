@@ -6,7 +6,16 @@ import { coco_encode_rle } from '../masks/rle';
 import { mask_area, mask_to_box, mask_to_rle } from '../masks/masks';
 import { type Box, type CocoRLE, type Mask } from '../masks/types';
 import { draw_overlay } from '../masks/overlay';
-import type { SegmentedObject } from './commands/segment';
+import type { ObjectPrompt } from './prompts';
+
+/** What was found for one object. */
+export interface SegmentedObject {
+  prompt: ObjectPrompt;
+  /** Whether the object is there at all: a logit. */
+  objectScore: number;
+  /** (height, width) of the image each, with the model's own estimate of their IoU. */
+  masks: { mask: Mask; score: number }[];
+}
 
 /** One mask in the JSON. */
 export interface MaskRecord {
@@ -14,7 +23,7 @@ export interface MaskRecord {
   iou_score: number;
   /** Pixels inside. */
   area: number;
-  /** First and last column and row inside, xyxy in pixels of the picture. */
+  /** First and last column and row inside, xyxy in pixels of the image. */
   box: Box;
   /** COCO's compressed run-length encoding. */
   rle: CocoRLE;
@@ -22,7 +31,7 @@ export interface MaskRecord {
   file?: string;
 }
 
-/** One picture in the JSON. All coordinates are pixels of the picture. */
+/** One image in the JSON. All coordinates are pixels of the image. */
 export interface ImageRecord {
   /** Path or URL as it was given. */
   image: string;
@@ -40,7 +49,7 @@ export interface ImageRecord {
   }[];
 }
 
-/** Where a picture's results go. */
+/** Where an image's results go. */
 export interface ResultFiles {
   /** PNGs, white inside and black outside, by object and mask. */
   masks: string[][];
@@ -49,23 +58,23 @@ export interface ResultFiles {
 }
 
 /**
- * The JSON of one picture.
+ * The JSON of one image.
  *
- * @param image path or URL of the picture.
- * @param picture the picture itself, for its size.
+ * @param name path or URL of the image.
+ * @param size of the image in pixels.
  * @param model directory or id of the model.
  * @param objects what was found.
  */
 export function describeResult(
-  image: string,
-  picture: RawImage,
+  name: string,
+  size: Pick<RawImage, 'height' | 'width'>,
   model: string,
   objects: readonly SegmentedObject[],
 ): ImageRecord {
   return {
-    image,
-    height: picture.height,
-    width: picture.width,
+    image: name,
+    height: size.height,
+    width: size.width,
     model,
     objects: objects.map(({ prompt, objectScore, masks }) => ({
       input_points: prompt.points,
@@ -108,7 +117,7 @@ async function writeMask(mask: Mask, file: string): Promise<void> {
  *
  * @param directory where the files go.
  * @param name of the files without an extension.
- * @param image the picture.
+ * @param image the image.
  * @param objects what was found.
  * @param record what describeResult gave; the names of the mask files are put in.
  * @returns the paths written.

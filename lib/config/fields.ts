@@ -2,7 +2,7 @@
 import { wrongType, wrongValue } from '../core/errors';
 import { isDType } from '../core/dtype';
 import { PythonFloat } from '../core/json';
-import { checkBoolean, checkInteger, checkOneOf, isPlainObject } from '../core/validate';
+import { checkBoolean, checkInteger, checkOneOf, isPlainObject } from '../core/options';
 
 /**
  * Kinds of fields, after transformers' annotations: `size` is `int | list[int]`; `ints` and `floats` are lists; `list`

@@ -19,7 +19,7 @@ import { splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { toPythonJson } from '../core/json';
 import { readConfigDict } from '../checkpoint/settings';
-import { checkOptions, checkOneOf, checkString, isPlainObject } from '../core/validate';
+import { checkOptions, checkOneOf, checkString, isPlainObject } from '../core/options';
 
 /** A configuration class: its constructor, and what it says of itself. @internal */
 export interface ConfigClass<T extends PreTrainedConfig = PreTrainedConfig> extends ConfigDescription {

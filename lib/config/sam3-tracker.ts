@@ -4,7 +4,7 @@ import { PreTrainedConfig } from './pretrained-config';
 import { Sam3VisionConfig, type Sam3VisionConfigFields } from './sam3-vision';
 import { wrongType } from '../core/errors';
 import type { FieldsOf } from '../core/types';
-import { isPlainObject } from '../core/validate';
+import { isPlainObject } from '../core/options';
 
 /** Fields of a Sam3TrackerPromptEncoderConfig, all optional. */
 export type Sam3TrackerPromptEncoderConfigFields = FieldsOf<Sam3TrackerPromptEncoderConfig>;

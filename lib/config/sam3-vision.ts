@@ -5,7 +5,7 @@ import { type ConfigDict } from './fields';
 import { wrongType } from '../core/errors';
 import { PythonFloat } from '../core/json';
 import type { FieldsOf } from '../core/types';
-import { isPlainObject } from '../core/validate';
+import { isPlainObject } from '../core/options';
 
 /** The rotary embedding's settings as transformers 5.23 writes them. */
 export interface RopeParameters {

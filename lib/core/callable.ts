@@ -18,3 +18,9 @@ export abstract class Callable<Args extends unknown[], Result> {
   /** What a call runs. */
   protected abstract _call(...args: Args): Result;
 }
+
+/**
+ * Callable for classes that declare their own call signatures: its signature, which has no way to infer results, would
+ * let any arguments compile.
+ */
+export const UntypedCallable = Callable as abstract new () => object;

@@ -1,4 +1,4 @@
-/** The one table of element types: names as torch has them, and the typed array that holds each in JavaScript. */
+/** Element types: the one table, under torch's names, and half-precision numbers as their raw 16 bits. */
 
 /** Element types, under torch's names. */
 export type DType =
@@ -27,21 +27,84 @@ export const Float16ArrayConstructor: TypedArrayConstructor | undefined = (
   globalThis as unknown as { Float16Array?: TypedArrayConstructor }
 ).Float16Array;
 
-/** Bytes per element and the typed array of each dtype. */
-export const DTYPES: Readonly<Record<DType, { bytes: number; array: TypedArrayConstructor }>> = {
-  float32: { bytes: 4, array: Float32Array },
-  float16: { bytes: 2, array: Float16ArrayConstructor ?? Uint16Array },
-  bfloat16: { bytes: 2, array: Uint16Array },
-  float64: { bytes: 8, array: Float64Array },
-  int64: { bytes: 8, array: BigInt64Array },
-  int32: { bytes: 4, array: Int32Array },
-  int16: { bytes: 2, array: Int16Array },
-  int8: { bytes: 1, array: Int8Array },
-  uint8: { bytes: 1, array: Uint8Array },
-  bool: { bytes: 1, array: Uint8Array },
+/** Bytes per element, kind and typed array of each dtype. */
+export const DTYPES: Readonly<
+  Record<DType, { bytes: number; kind: 'floating' | 'integer' | 'bool'; array: TypedArrayConstructor }>
+> = {
+  float32: { bytes: 4, kind: 'floating', array: Float32Array },
+  float16: { bytes: 2, kind: 'floating', array: Float16ArrayConstructor ?? Uint16Array },
+  bfloat16: { bytes: 2, kind: 'floating', array: Uint16Array },
+  float64: { bytes: 8, kind: 'floating', array: Float64Array },
+  int64: { bytes: 8, kind: 'integer', array: BigInt64Array },
+  int32: { bytes: 4, kind: 'integer', array: Int32Array },
+  int16: { bytes: 2, kind: 'integer', array: Int16Array },
+  int8: { bytes: 1, kind: 'integer', array: Int8Array },
+  uint8: { bytes: 1, kind: 'integer', array: Uint8Array },
+  bool: { bytes: 1, kind: 'bool', array: Uint8Array },
 };
+
+/** The dtypes of one kind. */
+export function dtypesOf(kind: 'floating' | 'integer'): DType[] {
+  return (Object.keys(DTYPES) as DType[]).filter((type) => DTYPES[type].kind === kind);
+}
+
+/** Whether a dtype is of floating-point numbers, as torch's `is_floating_point`. */
+export function isFloating(type: DType): boolean {
+  return DTYPES[type].kind === 'floating';
+}
 
 /** Whether `name` is an element type of this package. */
 export function isDType(name: unknown): name is DType {
   return typeof name === 'string' && Object.prototype.hasOwnProperty.call(DTYPES, name);
+}
+
+/** The dtype of a typed array's elements; null for anything else, and for 16-bit floats, which come as raw bits. */
+export function dtypeOfArray(array: unknown): DType | null {
+  if (array instanceof Uint8ClampedArray) return 'uint8';
+  const types = [...dtypesOf('integer'), 'float32', 'float64'] as const;
+  return types.find((type) => array instanceof DTYPES[type].array) ?? null;
+}
+
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
+
+/** The number that 16 bits of IEEE half precision stand for. */
+export function float16ToNumber(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >> 10) & 0x1f;
+  const fraction = half & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 0x1f) return fraction ? NaN : sign * Infinity;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** The 16 bits of the half-precision number nearest to a number, ties to even. */
+export function numberToFloat16(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const magnitude = Math.abs(value);
+  if (magnitude >= 65520) return sign | 0x7c00;
+  const exponent = Math.max(-14, Math.floor(Math.log2(magnitude || 2 ** -24)));
+  // In units of the last place; the rounded value may carry into the next exponent, whose bits follow on directly.
+  const units = roundToEven(magnitude / 2 ** (exponent - 10));
+  return sign | (exponent === -14 ? units : ((exponent + 15) << 10) + units - 1024);
+}
+
+/** The number that 16 bits of bfloat16 stand for. */
+export function bfloat16ToNumber(half: number): number {
+  bits[0] = half << 16;
+  return float[0];
+}
+
+/** The 16 bits of the bfloat16 nearest to a number, ties to even. */
+export function numberToBfloat16(value: number): number {
+  float[0] = value;
+  if (Number.isNaN(value)) return 0x7fc0;
+  return ((bits[0] + 0x7fff + ((bits[0] >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+function roundToEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
 }

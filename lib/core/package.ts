@@ -1,6 +1,11 @@
-/** Where this package lies: its binary, its models and its package.json. */
+/**
+ * Where this package lies, and whether this Node can run it. The entry files import it before anything else: a Node that
+ * is too old is told so here, and not by what fails in undici or sharp.
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { minVersion, satisfies } from 'semver';
+import { Sam3TrackerError } from './errors';
 
 /** What this package reads of its own package.json. */
 export interface PackageManifest {
@@ -42,12 +47,23 @@ export const PACKAGE_ROOT = found.root;
 /** This package's package.json. */
 export const PACKAGE_MANIFEST = found.manifest;
 
-/** Whether a dotted version is at least another one. */
-export function isAtLeast(version: string, minimum: string): boolean {
-  const [left, right] = [version, minimum].map((text) => text.split('.').map(Number));
-  for (let i = 0; i < Math.max(left.length, right.length); i++) {
-    const difference = (left[i] ?? 0) - (right[i] ?? 0);
-    if (difference !== 0) return difference > 0;
-  }
-  return true;
+/** The id of the model that this package ships with weights, for callers who name none. */
+export const DEFAULT_MODEL = 'sam3-tracker-tiny';
+
+/**
+ * Checks a version of Node against the one that package.json asks for.
+ *
+ * @param version as `process.versions.node`.
+ * @throws Sam3TrackerError NODE_TOO_OLD where it is older.
+ */
+export function checkNodeVersion(version: string): void {
+  const { node } = PACKAGE_MANIFEST.engines;
+  if (satisfies(version, node, { includePrerelease: true })) return;
+  throw new Sam3TrackerError(
+    'NODE_TOO_OLD',
+    `sam3-tracker needs Node ${minVersion(node)!.version} or later, as its HTTP client undici does, and this is Node ${version}. ` +
+      'Get a newer one: https://nodejs.org',
+  );
 }
+
+checkNodeVersion(process.versions.node);

@@ -11,7 +11,7 @@ export interface ArrayWithDims<T extends ArrayLike<number | bigint> = ArrayLike<
   readonly dims: readonly number[];
 }
 
-/** Where a model or a tensor lies: the CPU or one CUDA device. */
+/** Where a model or a tensor is: the CPU or one CUDA device. */
 export type Device = 'cpu' | `cuda:${number}`;
 
 /** What a `device` option takes: 'auto' is CUDA where there is one; 'cuda' is its first device; N is `cuda:N`. */

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { wrongType, wrongValue } from '../core/errors';
-import { checkBoolean, checkString } from '../core/validate';
+import { checkBoolean, checkString } from '../core/options';
 
 /** How far the download of one file is; the names are those of transformers.js. */
 export interface DownloadProgress {

@@ -1,4 +1,4 @@
-/** Encoded pictures (files, URLs, bytes) to 8-bit pixels, with the bytes that Pillow decodes; sharp does the work. */
+/** Encoded images (files, URLs, bytes) to 8-bit pixels, with the bytes that Pillow decodes; sharp does the work. */
 import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -114,15 +114,15 @@ async function cmykToRgb(data: Uint8Array, pixels: number): Promise<Uint8Array> 
 }
 
 /**
- * Decodes the first page or frame of an encoded picture.
+ * Decodes the first page or frame of an encoded image.
  *
  * Colour profiles are ignored and alpha is kept unblended, as Pillow does; palettes become RGB, CMYK becomes RGB by
- * Pillow's formula, 1-bit pictures become 0 and 255, and 16 bits are scaled to 8 (Pillow clips 16-bit grey instead).
+ * Pillow's formula, 1-bit images become 0 and 255, and 16 bits are scaled to 8 (Pillow clips 16-bit grey instead).
  *
  * @param bytes of the file.
  * @param options see RawImage.read.
- * @param name how errors call the picture.
- * @throws Sam3TrackerError IMAGE_INVALID for what is empty, truncated, corrupt or no picture; IMAGE_TOO_LARGE above
+ * @param name how errors call the image.
+ * @throws Sam3TrackerError IMAGE_INVALID for what is empty, truncated, corrupt or no image; IMAGE_TOO_LARGE above
  *   `limitInputPixels`.
  */
 export async function decodeImage(

@@ -1,4 +1,4 @@
-/** The image processor: pictures of any size to `pixel_values` (transformers' image_processing_sam3.py). */
+/** The image processor: images of any size to `pixel_values` (transformers' image_processing_sam3.py). */
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Callable } from '../core/callable';
@@ -27,11 +27,11 @@ import {
 import { PythonFloat, toPythonJson } from '../core/json';
 import type { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
-import { checkOptions, checkString, isPlainObject } from '../core/validate';
+import { checkOptions, checkString, isPlainObject } from '../core/options';
 
 /** Options of one call: settings that replace the processor's own for this call, and segmentation maps. */
 export interface Sam3ImageProcessorCallOptions extends Sam3ImageProcessorOptions {
-  /** Maps of whole numbers, (height, width) each, resized to `mask_size` by the nearest pixel into `labels`. */
+  /** Integer maps, (height, width) each, resized to `mask_size` by the nearest pixel into `labels`. */
   segmentation_maps?: ImagesInput | null;
 }
 
@@ -39,7 +39,7 @@ export interface Sam3ImageProcessorCallOptions extends Sam3ImageProcessorOptions
 export interface ImageFeatures<T = Tensor> {
   /** (images, channels, height, width), float32 unless neither rescaled nor normalised. */
   pixel_values: T;
-  /** [height, width] in pixels of each picture as it came in. */
+  /** [height, width] in pixels of each image as it came in. */
   original_sizes: ImageSize[];
   /** (images, height, width), int64: only where segmentation maps were given. */
   labels?: T;
@@ -87,7 +87,7 @@ export interface Sam3ImageProcessor extends ImageProcessorSettings {
 }
 
 /**
- * Turns pictures into the model's input, with the numbers of transformers' Sam3ImageProcessor. Call it:
+ * Turns images into the model's input, with the numbers of transformers' Sam3ImageProcessor. Call it:
  * `await image_processor(images, { segmentation_maps, ...settings })`.
  */
 export class Sam3ImageProcessor extends Callable<
@@ -215,12 +215,12 @@ export class Sam3ImageProcessor extends Callable<
   }
 
   /**
-   * Brings low-resolution masks to the size of their pictures, and makes them boolean. Mirrors
+   * Brings low-resolution masks to the size of their images, and makes them boolean. Mirrors
    * `Sam3ImageProcessor.post_process_masks`; unlike there, holes and sprinkles really are filled and removed.
    *
    * @param masks logits: a Tensor (images, objects, masks, height, width), or a list of Tensors or typed arrays with
    *   dims, (objects, masks, height, width) each.
-   * @param original_sizes [height, width] in pixels of each picture: lists, or a Tensor (images, 2).
+   * @param original_sizes [height, width] in pixels of each image: lists, or a Tensor (images, 2).
    * @param args `mask_threshold` (on logits, default 0), `binarize` (default true), `max_hole_area`,
    *   `max_sprinkle_area` (in low-resolution pixels, default 0: none), `apply_non_overlapping_constraints` (default
    *   false), positional or as one object. An array or Tensor in the first place is transformers.js'

@@ -1,23 +1,24 @@
-/** What the image processor takes as pictures and segmentation maps, flattened and described for native code. */
-import type { TensorData } from '../core/dtype';
+/** What the image processor takes as images and segmentation maps, flattened and described for native code. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { dtypeOfArray, type DType, type TensorData } from '../core/dtype';
 import { describe, typeName } from '../core/errors';
 import type { ChannelDimension } from './options';
-import { callNativeSync, type NativeImage, type NativeTensor } from '../native/binding';
+import { callNativeSync, makeNativeTensor, type NativeImage, type NativeTensor } from '../native/binding';
 import { RawImage } from './raw-image';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
-import { isArrayWithDims } from '../core/validate';
+import { checkDims, isArrayWithDims } from '../core/options';
 
 /**
- * One picture, or a batch in one array: a RawImage; a Tensor or a typed array with dims, of three dimensions (four for
+ * One image, or a batch in one array: a RawImage; a Tensor or a typed array with dims, of three dimensions (four for
  * a batch); a path or a URL that RawImage.read takes.
  */
 export type ImageInput = RawImage | Tensor | ArrayWithDims<TensorData> | string | URL;
 
-/** One picture, a list, or a list of lists (which is flattened). */
+/** One image, a list, or a list of lists (which is flattened). */
 export type ImagesInput = ImageInput | readonly ImageInput[] | readonly (readonly ImageInput[])[];
 
-/** A picture as native code takes it, with the tensor view to dispose of afterwards, if one was made. */
+/** An image as native code takes it, with the tensor to dispose of afterwards, if one was made. */
 export interface PreparedImage {
   native: NativeImage;
   view: NativeTensor | null;
@@ -25,34 +26,17 @@ export interface PreparedImage {
 
 type Pixels = RawImage | Tensor | ArrayWithDims<TensorData>;
 
-const PIXEL_ARRAYS = [
-  Uint8Array,
-  Uint8ClampedArray,
-  Int8Array,
-  Int16Array,
-  Int32Array,
-  BigInt64Array,
-  Float32Array,
-  Float64Array,
-];
-
 function isPixels(value: unknown): value is Pixels {
   return value instanceof RawImage || value instanceof Tensor || isArrayWithDims(value);
 }
 
 function checkArray(array: ArrayWithDims, name: string): void {
-  if (!PIXEL_ARRAYS.some((constructor) => array.data instanceof constructor))
+  if (dtypeOfArray(array.data) === null)
     throw new TypeError(
       `Expected a typed array of 8 to 32-bit or BigInt64 integers, 32- or 64-bit floats for ${name}.data but received ` +
         `${describe(array.data)} of type ${typeName(array.data)}.`,
     );
-  if (!Array.isArray(array.dims) || !array.dims.every((size) => Number.isSafeInteger(size) && size >= 0))
-    throw new TypeError(`Expected a list of sizes for ${name}.dims but received ${describe(array.dims)}.`);
-  const length = (array.dims as readonly number[]).reduce((product, size) => product * size, 1);
-  if (array.data.length !== length)
-    throw new RangeError(
-      `Expected ${length} elements for ${name}.data by its dims [${array.dims.join(', ')}] but received ${array.data.length}.`,
-    );
+  checkDims(array.dims, array.data.length, `${name}.`);
 }
 
 // transformers' fetch_images: the same nesting, with files and URLs read.
@@ -117,7 +101,7 @@ function prepareRawImage(
   format: ChannelDimension | null,
 ): PreparedImage {
   const { data, channels, height, width } = image;
-  // The reference finds out the layout of pictures too, and knows grey and RGB only.
+  // The reference finds out the layout of images too, and knows grey and RGB only.
   if (!convertRgb && format === null && channels % 2 === 0)
     throw new RangeError(
       `Unable to infer channel dimension format: the image has ${channels} channels. Set do_convert_rgb, or take rgb().`,
@@ -134,11 +118,9 @@ function prepareArray({ pixels, index }: Single, format: ChannelDimension | null
   const isMap = dims.length === 2;
   if (isMap) dims = [1, ...dims];
   if (dims.length !== 3)
-    throw new RangeError(
-      `Expected pictures of three dimensions but received dims [${array.dims.join(', ')}].`,
-    );
+    throw new RangeError(`Expected images of three dimensions but received dims [${array.dims.join(', ')}].`);
   if (dims.includes(0))
-    throw new RangeError(`Expected pictures with pixels but received dims [${array.dims.join(', ')}].`);
+    throw new RangeError(`Expected images with pixels but received dims [${array.dims.join(', ')}].`);
   const known = format === 'channels_last' ? 'HWC' : 'CHW';
   const layout = isMap ? 'CHW' : format === null ? inferLayout(dims) : known;
   const [height, width, channels] = layout === 'HWC' ? dims : [dims[1], dims[2], dims[0]];
@@ -152,15 +134,38 @@ function prepareArray({ pixels, index }: Single, format: ChannelDimension | null
   return { native: { data, channels, size, layout, convert_rgb: false }, view: null };
 }
 
+/** Bytes that are copied at once: about a millisecond, so that the event loop keeps turning. */
+const PIECE = 8 * 2 ** 20;
+
 /**
- * Pictures or maps, flattened into one list, without copying their pixels.
+ * Puts the pixels of a large image into a native tensor, piece by piece between turns of the event loop: 60 megapixels
+ * copied in one go hold it up for a tenth of a second. Small ones are copied with the call itself. Native code cannot
+ * read the array in place, since a buffer can be transferred away while a job runs.
+ */
+async function upload(image: PreparedImage): Promise<void> {
+  const { data, channels, size } = image.native;
+  if (!ArrayBuffer.isView(data) || data.byteLength <= PIECE) return;
+  const elements = channels * size[0] * size[1];
+  const tensor = makeNativeTensor(dtypeOfArray(data) as DType, [elements], null);
+  image.view = tensor;
+  image.native = { ...image.native, data: tensor };
+  const count = Math.floor(PIECE / data.BYTES_PER_ELEMENT);
+  for (let start = 0; start < data.length; start += count) {
+    const piece = data.subarray(start, start + count);
+    callNativeSync(() => tensor.write(start * data.BYTES_PER_ELEMENT, piece));
+    await nextTurn();
+  }
+}
+
+/**
+ * Images or maps, flattened into one list; large ones are put into native memory.
  *
  * @param images what the caller passed.
  * @param name of the argument, for errors.
- * @param expected dimensions of one array: 3 for pictures, 2 for maps.
+ * @param expected dimensions of one array: 3 for images, 2 for maps.
  * @param convertRgb whether RawImages become RGB.
  * @param format layout of arrays, or null to find it out.
- * @throws TypeError for what is no picture; RangeError, with transformers' messages where it has them, for other
+ * @throws TypeError for what is no image; RangeError, with transformers' messages where it has them, for other
  *   nestings and dims, and for an empty list; what RawImage.read throws.
  */
 export async function prepareImages(
@@ -180,6 +185,7 @@ export async function prepareImages(
           ? prepareRawImage(single.pixels, convertRgb, format)
           : prepareArray(single, format),
       );
+    for (const image of prepared) await upload(image);
   } catch (error) {
     disposeViews(prepared);
     throw error;
@@ -187,7 +193,7 @@ export async function prepareImages(
   return prepared;
 }
 
-/** Releases the tensor views that prepareImages made. */
+/** Releases the tensors that prepareImages made. */
 export function disposeViews(images: readonly PreparedImage[]): void {
   for (const { view } of images) view?.dispose();
 }

@@ -2,15 +2,8 @@
 import { wrongType, wrongValue } from '../core/errors';
 import { readSize, type SizeDict, type SizeOption } from './sizes';
 import type { Device, DeviceOption, ReturnTensors } from '../core/types';
-import {
-  checkBoolean,
-  checkDevice,
-  checkInteger,
-  checkNumber,
-  checkOneOf,
-  checkOptions,
-  checkTensorType,
-} from '../core/validate';
+import { checkDevice, checkTensorType } from '../core/device';
+import { checkBoolean, checkInteger, checkNumber, checkOneOf, checkOptions } from '../core/options';
 
 /** Resampling filters by number, as Pillow has them. */
 export const PILImageResampling = Object.freeze({
@@ -38,15 +31,15 @@ export type ChannelDimension = 'channels_first' | 'channels_last';
 export interface Sam3ImageProcessorOptions {
   /** Turn a RawImage into three channels: alpha is dropped, grey repeated. Arrays stay as they are. Default true. */
   do_convert_rgb?: boolean | null;
-  /** Bring pictures to `size`. Default true. */
+  /** Bring images to `size`. Default true. */
   do_resize?: boolean | null;
-  /** What pictures are resized to. Default { height: 1008, width: 1008 }: the aspect ratio is not kept. */
+  /** What images are resized to. Default { height: 1008, width: 1008 }: the aspect ratio is not kept. */
   size?: SizeOption | null;
   /** Whether a `size` of one number means a square (true, the default) or the shortest edge (false). */
   default_to_square?: boolean | null;
   /** A filter of PILImageResampling. Default 2, BILINEAR; antialiased like BICUBIC. */
   resample?: number | null;
-  /** Cut `crop_size` out of the centre; smaller pictures are padded with zeros. Default null: no. */
+  /** Cut `crop_size` out of the centre; smaller images are padded with zeros. Default null: no. */
   do_center_crop?: boolean | null;
   /** What `do_center_crop` cuts out. Default null: there is none. */
   crop_size?: SizeOption | null;
@@ -70,9 +63,9 @@ export interface Sam3ImageProcessorOptions {
   input_data_format?: ChannelDimension | null;
   /** Layout of `pixel_values`. Default null: channels first. */
   data_format?: ChannelDimension | null;
-  /** Where to compute, and where the results lie. Default null: the CPU, or where a Tensor lies that comes in. */
+  /** Where to compute and leave the results. Default null: the CPU, or the device of a Tensor that comes in. */
   device?: DeviceOption | null;
-  /** Kept for round trips; how pictures are grouped changes no number. */
+  /** Kept for round trips; how images are grouped changes no number. */
   disable_grouping?: boolean | null;
   /** Kept for round trips; the tracker does not use it. */
   image_seq_length?: number | null;

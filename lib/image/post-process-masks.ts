@@ -1,11 +1,12 @@
 /** Arguments of `post_process_masks` in all the forms that transformers' and transformers.js' users write. */
-import type { DType, TensorData } from '../core/dtype';
-import { describe, wrongType, wrongValue } from '../core/errors';
-import { callNative, native } from '../native/binding';
+import { dtypeOfArray, isFloating, type TensorData } from '../core/dtype';
+import { describe, wrongType } from '../core/errors';
+import { addon, callNative } from '../native/binding';
 import type { NativePostProcessOptions } from '../native/binding';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
-import { checkBoolean, checkNumber, checkOptions, checkSize, isPlainObject } from '../core/validate';
+import { readSizes } from './sizes';
+import { checkBoolean, checkNumber, checkOptions, isPlainObject } from '../core/options';
 
 /** Options of `post_process_masks`. */
 export interface PostProcessMasksOptions {
@@ -15,16 +16,16 @@ export interface PostProcessMasksOptions {
   binarize?: boolean;
   /** Fill holes of at most so many low-resolution pixels. Default 0: none. */
   max_hole_area?: number;
-  /** Remove specks of at most so many low-resolution pixels. Default 0: none. */
+  /** Remove sprinkles of at most so many low-resolution pixels. Default 0: none. */
   max_sprinkle_area?: number;
-  /** Where objects of one picture overlap, keep the one with the highest logit. Default false. */
+  /** Where objects of one image overlap, keep the one with the highest logit. Default false. */
   apply_non_overlapping_constraints?: boolean;
 }
 
-/** (images, objects, masks, height, width) in one Tensor, or (objects, masks, height, width) for each picture. */
+/** (images, objects, masks, height, width) in one Tensor, or (objects, masks, height, width) for each image. */
 export type MasksInput = Tensor | readonly (Tensor | ArrayWithDims<TensorData>)[];
 
-/** [height, width] in pixels of each picture: lists, or a Tensor or typed array of dims (images, 2). */
+/** [height, width] in pixels of each image: lists, or a Tensor or typed array of dims (images, 2). */
 export type SizesInput = readonly ImageSize[] | Tensor | ArrayWithDims;
 
 /** The arguments after masks and sizes: see Sam3ImageProcessor.post_process_masks. */
@@ -47,15 +48,15 @@ const OPTION_NAMES = [
   'apply_non_overlapping_constraints',
 ] as const;
 
-// transformers.js' users pass it by name, too; the sizes of resized pictures matter only where a ratio is kept.
+// transformers.js' users pass it by name, too; the sizes of resized images matter only where a ratio is kept.
 const IGNORED_NAME = 'reshaped_input_sizes';
 
 /**
- * Checks sizes of pictures and what follows them.
+ * Checks sizes of images and what follows them.
  *
- * @param original_sizes [height, width] of each picture.
+ * @param original_sizes [height, width] of each image.
  * @param args what follows the sizes in a call of post_process_masks.
- * @param count how many pictures there are.
+ * @param count how many images there are.
  */
 export function readPostProcessOptions(
   original_sizes: SizesInput,
@@ -70,13 +71,8 @@ export function readPostProcessOptions(
       );
     return { original_sizes: sizes, ...options };
   };
-  // After inputs.to('cuda') the sizes lie there as well.
-  if (original_sizes instanceof Tensor && original_sizes.device !== 'cpu')
-    return original_sizes.cpu().then((onHost) => {
-      using sizes = onHost;
-      return withSizes(readSizes(sizes));
-    });
-  return withSizes(readSizes(original_sizes));
+  const sizes = readSizes(original_sizes, true);
+  return sizes instanceof Promise ? sizes.then(withSizes) : withSizes(sizes);
 }
 
 function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions> {
@@ -107,39 +103,18 @@ function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions
   };
 }
 
-function readSizes(sizes: unknown): ImageSize[] {
-  let rows: unknown[];
-  if (Array.isArray(sizes)) rows = sizes;
-  else if (sizes instanceof Tensor || (isPlainObject(sizes) && 'data' in sizes && 'dims' in sizes)) {
-    const { data, dims } = sizes as ArrayWithDims;
-    if (dims.length !== 2 || dims[1] !== 2 || data.length !== dims[0] * 2)
-      throw wrongValue('dims (images, 2)', 'original_sizes', dims);
-    rows = Array.from({ length: dims[0] }, (_, row) => [Number(data[2 * row]), Number(data[2 * row + 1])]);
-  } else throw wrongType('a list of [height, width] or a Tensor', 'original_sizes', sizes);
-  // As tolist() of the processor's Tensor gives them.
-  const plain = (size: unknown): unknown => (typeof size === 'bigint' ? Number(size) : size);
-  return rows.map((row, index) =>
-    checkSize(Array.isArray(row) ? row.map(plain) : row, `original_sizes[${index}]`),
-  );
-}
-
-const TYPE_OF_ARRAY = new Map<unknown, DType>([
-  [Float32Array, 'float32'],
-  [Float64Array, 'float64'],
-]);
-
-/** The masks of one picture as a Tensor, and whether it was made here. */
+/** The masks of one image as a Tensor, and whether it was made here. */
 function readMask(mask: unknown, index: number): { tensor: Tensor; isOwn: boolean } {
   let tensor: Tensor;
   if (mask instanceof Tensor) tensor = mask;
   else {
     const { data, dims } = (isPlainObject(mask) ? mask : {}) as Partial<ArrayWithDims<TensorData>>;
-    const type = TYPE_OF_ARRAY.get(data?.constructor);
-    if (data === undefined || dims === undefined || type === undefined)
+    const type = dtypeOfArray(data);
+    if (data === undefined || dims === undefined || type === null || !isFloating(type))
       throw new TypeError('Input masks should be a list of `torch.tensors` or a list of `np.ndarray`');
     tensor = new Tensor(type, data, dims);
   }
-  if (!tensor.type.startsWith('float') && tensor.type !== 'bfloat16')
+  if (!isFloating(tensor.type))
     throw new TypeError(`Expected logits for masks[${index}] but received a Tensor of type ${tensor.type}.`);
   if (tensor.dims.length !== 4)
     throw new RangeError(
@@ -152,7 +127,7 @@ function readMask(mask: unknown, index: number): { tensor: Tensor; isOwn: boolea
  * Checks the arguments and runs the job; see Sam3ImageProcessor.post_process_masks.
  *
  * @param masks logits.
- * @param original_sizes [height, width] of each picture.
+ * @param original_sizes [height, width] of each image.
  * @param args what follows them.
  */
 export async function postProcessMasks(
@@ -174,7 +149,7 @@ export async function postProcessMasks(
       if (isOwn || isBatch) own.push(tensor);
       return tensor.handle;
     });
-    const results = await callNative(() => native.postProcessMasks({ masks: handles, ...options }));
+    const results = await callNative(() => addon().postProcessMasks({ masks: handles, ...options }));
     return results.map((handle) => new Tensor(handle));
   } finally {
     for (const tensor of own) tensor.dispose();

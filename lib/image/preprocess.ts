@@ -1,9 +1,9 @@
-/** One run of the image processor: checked settings and pictures to one native job, and its results back. */
+/** One call of the image processor: checked settings and images to one native job, and its results back. */
 import { disposeViews, prepareImages, type PreparedImage } from './inputs';
 import { resizeMode, type ImageProcessorSettings } from './options';
 import { cropSize, padSize, resizedSize } from './sizes';
-import { uploadImages } from './upload';
-import { callNative, callNativeSync, native, type NativePreprocessOptions } from '../native/binding';
+import { addon, callNative, callNativeSync, isNativeTensor, resolveDevice } from '../native/binding';
+import type { NativePreprocessOptions } from '../native/binding';
 import { Tensor } from '../tensor';
 import type { DType, TensorData } from '../core/dtype';
 import type { ArrayWithDims, ImageSize } from '../core/types';
@@ -22,11 +22,10 @@ function checkChannels(channels: number, mean: number[], std: number[]): void {
   if (std.length !== 1 && std.length !== normalized) refuse(normalized, std.length);
 }
 
-function resolveDevice(wanted: ImageProcessorSettings['device'], images: readonly PreparedImage[]): string {
-  if (wanted === 'auto') return native.runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
-  if (wanted !== null) return wanted;
+function deviceOf(wanted: ImageProcessorSettings['device'], images: readonly PreparedImage[]): string {
+  if (wanted !== null) return resolveDevice(wanted);
   const { data } = images[0].native;
-  return data instanceof native.Tensor ? callNativeSync(() => data.device) : 'cpu';
+  return isNativeTensor(data) ? callNativeSync(() => data.device) : 'cpu';
 }
 
 function planJob(
@@ -60,7 +59,7 @@ function planJob(
     pad: settings.do_pad ? { size: settings.pad_size && padSize(settings.pad_size, sizes) } : null,
     output_layout: settings.data_format === 'channels_last' ? 'HWC' : 'CHW',
     output_dtype: outputDtype,
-    device: resolveDevice(settings.device, images),
+    device: deviceOf(settings.device, images),
   };
 }
 
@@ -75,15 +74,13 @@ async function runJob(
   settings: ImageProcessorSettings,
   outputDtype: DType | null,
 ): Promise<Results> {
-  let uploaded = images;
   try {
-    uploaded = await uploadImages(images);
-    const job = planJob(uploaded, settings, outputDtype);
-    const handles = await callNative(() => native.preprocessImages(job));
+    const job = planJob(images, settings, outputDtype);
+    const handles = await callNative(() => addon().preprocessImages(job));
     const tensors = handles.map((handle) => new Tensor(handle));
     return { tensors, isBatch: tensors[0].dims.length === 4 };
   } finally {
-    disposeViews(uploaded);
+    disposeViews(images);
   }
 }
 
@@ -119,7 +116,7 @@ async function packResults(
 }
 
 /**
- * Pictures to pixel values. Mirrors `Sam3ImageProcessor._preprocess_image_like_inputs`.
+ * Images to pixel values. Mirrors `Sam3ImageProcessor._preprocess_image_like_inputs`.
  *
  * @param images what the caller passed.
  * @param settings checked, by themselves and together.
@@ -159,7 +156,7 @@ export async function preprocessMaps(maps: unknown, settings: ImageProcessorSett
   const { tensors, isBatch } = await runJob(prepared, mapSettings, 'int64');
   const channel = isBatch ? 1 : 0;
   const labels = tensors.map((tensor) => {
-    // Maps have one channel, which labels go without; transformers keeps those of a picture in colours.
+    // Maps have one channel, which labels go without; transformers keeps those of a colour image.
     if (tensor.dims[channel] !== 1) return tensor;
     const squeezed = tensor.squeeze(channel);
     tensor.dispose();

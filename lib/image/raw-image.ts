@@ -1,22 +1,22 @@
-/** Decoded pictures: transformers.js' RawImage, read as transformers' load_image reads. */
+/** Decoded images: transformers.js' RawImage, read as transformers' load_image reads. */
 import sharp from 'sharp';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
 import { decodeImage, fetchImageBytes, type DecodeOptions, type DownloadOptions } from './decode';
-import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkString } from '../core/validate';
+import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkString } from '../core/options';
 
 /** Bytes of pixels. */
 export type RawImageData = Uint8Array | Uint8ClampedArray;
 
 /**
  * What RawImage.read takes: a path; a URL (http, https, file or data) as string or URL; the bytes of an encoded
- * picture (Buffer, Uint8Array, ArrayBuffer, Blob); a sharp instance; or a RawImage.
+ * image (Buffer, Uint8Array, ArrayBuffer, Blob); a sharp instance; or a RawImage.
  */
 export type RawImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | sharp.Sharp | RawImage;
 
 /** Options of RawImage.read. */
 export interface RawImageReadOptions {
-  /** Turn the picture upright by its EXIF orientation, as transformers' load_image does. Default true. */
+  /** Turn the image upright by its EXIF orientation, as transformers' load_image does. Default true. */
   autoOrient?: boolean;
   /** Most pixels (width times height) to decode; false for no limit. Default 268402689, as in sharp. */
   limitInputPixels?: number | false;
@@ -72,11 +72,11 @@ async function renderSharp(image: sharp.Sharp): Promise<RawImage> {
     return new RawImage(data, info.width, info.height, info.channels);
   } catch (cause) {
     const reason = (cause as Error).message.split('\n')[0];
-    throw new Sam3TrackerError('IMAGE_INVALID', `The sharp instance gave no picture: ${reason}.`, { cause });
+    throw new Sam3TrackerError('IMAGE_INVALID', `The sharp instance gave no image: ${reason}.`, { cause });
   }
 }
 
-/** A decoded picture: 8 bits a channel, row-major, channels last (height, width, channels). */
+/** A decoded image: 8 bits a channel, row-major, channels last (height, width, channels). */
 export class RawImage {
   /** Width times height times channels bytes; shared with the constructor's caller, not copied. */
   readonly data: RawImageData;
@@ -117,15 +117,15 @@ export class RawImage {
   }
 
   /**
-   * Decodes a picture. The result has the file's own channels; colour profiles are ignored, palettes and CMYK become
+   * Decodes an image. The result has the file's own channels; colour profiles are ignored, palettes and CMYK become
    * RGB, grey with alpha RGBA, and `rgb()` of the result has the bytes of Pillow's `Image.open(...).convert('RGB')`.
-   * 16-bit pictures are scaled to 8 bits, grey ones as RGB. Of animations and multi-page files the first is read. A sharp instance is
+   * 16-bit images are scaled to 8 bits, grey ones as RGB. Of animations and multi-page files the first is read. A sharp instance is
    * rendered as it is set up: the options do not reach it. A RawImage is returned itself. Mirrors transformers'
    * `load_image`.
    *
    * @throws TypeError for an input of another type or an unknown option; RangeError for a limit that is no positive
    *   integer; Sam3TrackerError FILE_NOT_FOUND, DOWNLOAD_FAILED, IMAGE_INVALID (empty, truncated, corrupt, a directory
-   *   or no picture at all; the decoder's error in `cause`) or IMAGE_TOO_LARGE (pixels, or bytes
+   *   or no image at all; the decoder's error in `cause`) or IMAGE_TOO_LARGE (pixels, or bytes
    *   of a download); the reason of an aborted `signal`.
    */
   static async read(input: RawImageInput, options?: RawImageReadOptions): Promise<RawImage> {
@@ -158,7 +158,7 @@ export class RawImage {
   }
 
   /**
-   * A picture from a uint8 tensor on the CPU (or from anything with `type`, `dims` and `data`).
+   * A image from a uint8 tensor on the CPU (or from anything with `type`, `dims` and `data`).
    *
    * @param tensor of three dimensions.
    * @param tensor.type must be uint8.
@@ -197,7 +197,7 @@ export class RawImage {
   }
 
   /**
-   * The picture in three channels, as Pillow's `convert('RGB')`: alpha is dropped, not blended, and grey is repeated.
+   * The image in three channels, as Pillow's `convert('RGB')`: alpha is dropped, not blended, and grey is repeated.
    *
    * @returns a new RawImage, or this one where it has three channels.
    */
@@ -215,7 +215,7 @@ export class RawImage {
   }
 
   /**
-   * The picture in one channel, as Pillow's `convert('L')`: luma by ITU-R 601-2 of the RGB channels, alpha dropped.
+   * The image in one channel, as Pillow's `convert('L')`: luma by ITU-R 601-2 of the RGB channels, alpha dropped.
    *
    * @returns a new RawImage, or this one where it has one channel.
    */
@@ -241,7 +241,7 @@ export class RawImage {
   }
 
   /**
-   * Writes the picture to a file, in the format of its extension (png, jpg, webp, tiff, avif, gif).
+   * Writes the image to a file, in the format of its extension (png, jpg, webp, tiff, avif, gif).
    *
    * @throws TypeError for a path that is no string; Sam3TrackerError FILE_INVALID where it cannot be written.
    */

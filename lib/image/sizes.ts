@@ -1,7 +1,8 @@
 /** Sizes as transformers writes them (`SizeDict`, `get_size_dict`), and the sizes that resizing and cropping give. */
 import { wrongType, wrongValue } from '../core/errors';
+import { Rows, type RowForm } from './nested-numbers';
 import type { ImageSize } from '../core/types';
-import { checkInteger, isPlainObject } from '../core/validate';
+import { checkInteger, checkNumber, isPlainObject } from '../core/options';
 
 const SIZE_KEYS = ['height', 'width', 'longest_edge', 'shortest_edge', 'max_height', 'max_width'] as const;
 
@@ -15,15 +16,15 @@ const VALID_KEY_SETS = [
 
 /** A size by its keys, in pixels: height and width; shortest_edge (and longest_edge); or max_height and max_width. */
 export interface SizeDict {
-  /** With `width`: the exact size, whatever the picture's aspect ratio. */
+  /** With `width`: the exact size, whatever the image's aspect ratio. */
   height?: number;
   /** With `height`. */
   width?: number;
-  /** The picture's longer side becomes at most this, its aspect ratio kept. */
+  /** The image's longer side becomes at most this, its aspect ratio kept. */
   longest_edge?: number;
-  /** The picture's shorter side becomes this, its aspect ratio kept. */
+  /** The image's shorter side becomes this, its aspect ratio kept. */
   shortest_edge?: number;
-  /** With `max_width`: the largest size of the picture's aspect ratio that fits. */
+  /** With `max_width`: the largest size of the image's aspect ratio that fits. */
   max_height?: number;
   /** With `max_height`. */
   max_width?: number;
@@ -102,9 +103,9 @@ function sizeWithAspectRatio([height, width]: ImageSize, shortest: number, longe
 }
 
 /**
- * The size that resizing gives a picture. Mirrors `TorchvisionBackend.resize`.
+ * The size that resizing gives an image. Mirrors `TorchvisionBackend.resize`.
  *
- * @param image [height, width] of the picture.
+ * @param image [height, width] of the image.
  * @throws RangeError for a size without the keys that resizing needs, or one that gives no pixels.
  */
 export function resizedSize(image: ImageSize, size: SizeDict): ImageSize {
@@ -155,10 +156,10 @@ export function cropSize(size: SizeDict): ImageSize {
 }
 
 /**
- * Height and width of padding, which every picture must fit.
+ * Height and width of padding, which every image must fit.
  *
- * @param size of the padded pictures.
- * @param images [height, width] of each picture before padding.
+ * @param size of the padded images.
+ * @param images [height, width] of each image before padding.
  * @throws RangeError, with transformers' messages, for a size of other keys and for one that is too small.
  */
 export function padSize(size: SizeDict, images: readonly ImageSize[]): ImageSize {
@@ -174,4 +175,37 @@ export function padSize(size: SizeDict, images: readonly ImageSize[]): ImageSize
           `Got pad_size=(${height}, ${width}), image_size=torch.Size([${image[0]}, ${image[1]}]).`,
       );
   return [height, width];
+}
+
+const SIZES: RowForm = {
+  name: 'original_sizes',
+  axes: ['images'],
+  width: 2,
+  wrongWidth: (width, name) =>
+    new RangeError(`Expected [height, width] for ${name} but received ${width} numbers.`),
+};
+
+/**
+ * The original sizes of images in every form that callers write: nested lists, Tensors and typed arrays.
+ *
+ * @param value [height, width] of each image in pixels.
+ * @param areIntegers whether sizes have to be integers.
+ * @returns the sizes; a promise of them only where a Tensor is on another device.
+ * @throws TypeError and RangeError as `Rows`; RangeError for sizes that are not positive.
+ */
+export function readSizes(value: unknown, areIntegers: boolean): ImageSize[] | Promise<ImageSize[]> {
+  const rows = new Rows(value, SIZES);
+  const checked = (): ImageSize[] => {
+    const sizes: ImageSize[] = [];
+    rows.forEach((size, [index]) => {
+      size.forEach((side, axis) => {
+        const name = `original_sizes[${index}][${axis}] (${['height', 'width'][axis]})`;
+        if (areIntegers) checkInteger(side, name, { min: 1 });
+        else if (checkNumber(side, name) <= 0) throw wrongValue('a positive number', name, side);
+      });
+      sizes.push(size as ImageSize);
+    });
+    return sizes;
+  };
+  return rows.isLoaded ? checked() : rows.load().then(checked);
 }

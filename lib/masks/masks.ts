@@ -11,7 +11,7 @@ import {
 } from './types';
 import { RLEMask, checkRle, decodeRle, insideRuns, type RleLike } from './rle';
 import type { ImageSize } from '../core/types';
-import { checkBoolean, checkOptions, isPlainObject } from '../core/validate';
+import { checkBoolean, checkOptions, isPlainObject } from '../core/options';
 
 /**
  * The single masks of a tensor such as post_process_masks gives.

@@ -5,7 +5,7 @@ import { RLEMask } from './rle';
 import { mask_area, mask_planes } from './masks';
 import { type Mask, type MaskLike } from './types';
 import { RawImage } from '../image/raw-image';
-import { checkInteger, checkNumber, checkOptions } from '../core/validate';
+import { checkInteger, checkNumber, checkOptions } from '../core/options';
 
 /** A colour, each channel 0 to 255. */
 export type Color = readonly [red: number, green: number, blue: number];

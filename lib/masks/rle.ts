@@ -5,7 +5,8 @@
 import { wrongType, wrongValue } from '../core/errors';
 import { checkPixels, type CocoRLE, type Mask, type RLE } from './types';
 import type { ImageSize } from '../core/types';
-import { checkSize, isPlainObject } from '../core/validate';
+import { checkSize } from '../core/device';
+import { isPlainObject } from '../core/options';
 
 /** An RLE, or one whose counts are a typed array. */
 export interface RleLike {

@@ -4,9 +4,9 @@ import type { DType } from '../core/dtype';
 import type { Box } from '../masks/types';
 import { checkImageEmbeddings } from './inputs';
 import {
+  addon,
   callNative,
   callNativeSync,
-  native,
   type NativeCancelFlag,
   type NativeTrackerModel,
 } from '../native/binding';
@@ -88,8 +88,8 @@ async function cancellable<T>(
 ): Promise<T> {
   if (!signal) return callNative(() => start(null));
   signal.throwIfAborted();
-  const flag = native.makeCancelFlag();
-  const cancel = (): void => native.cancel(flag);
+  const flag = addon().makeCancelFlag();
+  const cancel = (): void => addon().cancel(flag);
   signal.addEventListener('abort', cancel);
   try {
     const result = await callNative(() => start(flag));
@@ -136,7 +136,7 @@ export function batchMemory(
 ): { least: number; points: number } {
   const { vision_config, mask_decoder_config } = model.config;
   return callNativeSync(() =>
-    native.batchMemory({
+    addon().batchMemory({
       device: model.device,
       dtype: model.dtype,
       eager_attention: model.attn_implementation === 'eager',

@@ -1,8 +1,9 @@
 /** The checks of `Sam3TrackerModel.forward`: the reference's own, verbatim, and named ones where it would crash. */
 import type { Sam3TrackerConfig } from '../config/sam3-tracker';
+import { dtypesOf } from '../core/dtype';
 import { wrongType, wrongValue } from '../core/errors';
 import { Tensor } from '../tensor';
-import { checkOptions, isPlainObject } from '../core/validate';
+import { checkOptions, isPlainObject } from '../core/options';
 
 /** Levels of image embeddings by name, finest first: transformers.js' form, which can be spread into `forward`'s inputs. */
 export type NamedImageEmbeddings = Record<
@@ -51,8 +52,8 @@ export type Sam3TrackerPrompts = Pick<
   'input_points' | 'input_labels' | 'input_boxes' | 'input_masks'
 >;
 
-const FLOATING = ['float32', 'float16', 'bfloat16', 'float64'];
-const WHOLE = ['int64', 'int32', 'int16', 'int8', 'uint8'];
+const FLOATING = dtypesOf('floating');
+const INTEGERS = dtypesOf('integer');
 
 /** The arguments of `forward`, their names checked. */
 export interface ForwardInputs extends Sam3TrackerModelInputs {
@@ -246,17 +247,17 @@ export function checkPromptTensors(inputs: Sam3TrackerPrompts, images: number | 
   const boxes = optionalTensor(inputs.input_boxes, 'input_boxes');
   let masks = optionalTensor(inputs.input_masks, 'input_masks');
   if (points) {
-    checkKind(points, 'input_points', [...FLOATING, ...WHOLE]);
+    checkKind(points, 'input_points', [...FLOATING, ...INTEGERS]);
     checkDims(points, 'input_points', '[images, objects, points, 2]', [null, null, null, 2]);
   }
   if (labels) {
-    checkKind(labels, 'input_labels', WHOLE);
+    checkKind(labels, 'input_labels', INTEGERS);
     if (!points) throw wrongValue('input_points beside it', 'input_labels', labels);
     const wanted = points.dims.slice(0, 3);
     checkDims(labels, 'input_labels', `[${wanted.join(', ')}] like input_points`, wanted);
   }
   if (boxes) {
-    checkKind(boxes, 'input_boxes', [...FLOATING, ...WHOLE]);
+    checkKind(boxes, 'input_boxes', [...FLOATING, ...INTEGERS]);
     checkDims(boxes, 'input_boxes', '[images, objects, 4]', [null, null, 4]);
   }
   if (points && boxes && points.dims[1] !== boxes.dims[1])

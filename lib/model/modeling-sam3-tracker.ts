@@ -26,7 +26,7 @@ import { readPostProcessOptions } from '../image/post-process-masks';
 import type { PostProcessArguments, SizesInput } from '../image/post-process-masks';
 import { Sam3TrackerPreTrainedModel } from './pretrained-model';
 import { Tensor } from '../tensor';
-import { checkOptions, optionalBoolean } from '../core/validate';
+import { checkOptions, optionalBoolean } from '../core/options';
 
 /** What `get_image_features` takes beside the images. */
 export interface ImageFeaturesOptions {

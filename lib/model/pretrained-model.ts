@@ -1,11 +1,10 @@
 /** `Sam3TrackerPreTrainedModel`: weights and where they lie (transformers' modeling_utils.py). */
 import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Callable } from '../core/callable';
+import { UntypedCallable } from '../core/callable';
 import { Sam3TrackerConfig } from '../config/sam3-tracker';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongValue } from '../core/errors';
-import { isFile } from '../core/files';
 import { manifestOf } from './graphs';
 import type { GraphFiles } from './graphs';
 import { ModelSource, loadModelSource, newModelSource } from './load';
@@ -15,7 +14,8 @@ import type { NativeTrackerModel } from '../native/binding';
 import { saveFiles, writeText } from '../core/save-files';
 import type { FileToSave } from '../core/save-files';
 import type { Device, DeviceOption, DTypeOption } from '../core/types';
-import { checkDevice, checkOneOf, checkString, readTarget } from '../core/validate';
+import { checkDevice, readTarget } from '../core/device';
+import { checkOneOf, checkString } from '../core/options';
 
 /** What a model's `to` takes: a device, a dtype, or both in an object. */
 export type ModelTarget =
@@ -30,9 +30,6 @@ export type ModelTarget =
 
 /** A class of models: what `from_pretrained` makes an instance of. @internal */
 export type ModelClass<T> = new (config: Sam3TrackerConfig, source: ModelSource) => T;
-
-// Callable's own call signature, which knows no overloads, would let any arguments compile.
-const UntypedCallable = Callable as abstract new () => object;
 
 /** Base of the models: mirrors transformers' class of this name. */
 export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
@@ -157,8 +154,7 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
         architectures: [this.constructor.name],
         dtype: handle.dtype,
       });
-      const manifest = manifestOf(this.#graphs);
-      const copied = [...Object.values(this.#graphs), ...((await isFile(manifest)) ? [manifest] : [])];
+      const copied = [...Object.values(this.#graphs), manifestOf(this.#graphs)];
       await saveFiles(save_directory, [
         ...copied.map((source): FileToSave => ({
           name: path.join('torchscript', path.basename(source)),

@@ -5,6 +5,7 @@
 import { Sam3TrackerError } from '../core/errors';
 import type { ErrorCode } from '../core/errors';
 import type { DType, TensorData } from '../core/dtype';
+import type { Device } from '../core/types';
 import { loadAddon } from './load';
 
 /** A handle to a libtorch tensor. Row-major unless sliced; `device` is 'cpu' or 'cuda:N'. */
@@ -29,17 +30,13 @@ export interface NativeTensor {
   dispose(): void;
 }
 
-/** One weight of a safetensors file. */
-export interface NativeWeightInfo {
-  /** As the file has it. */
-  name: string;
-  /** The tracker's plain module name for it; null for a weight of another part of a SAM3 checkpoint. */
-  trackerName: string | null;
-  /** A DType, or the file's own name of one that is not ours. */
-  dtype: string;
-  shape: number[];
-  bytes: number;
-  file: string;
+/** Where weights lie in a safetensors file; native code maps it and checks every row against its size. */
+export interface NativeWeightFile {
+  path: string;
+  /** Bytes of the file when its header was read. */
+  size: number;
+  /** By the tracker's plain names; `begin` and `end` are bytes from the start of the file. */
+  weights: { name: string; dtype: DType; shape: number[]; begin: number; end: number }[];
 }
 
 /** How one weight of a new model is drawn: normally distributed, or constant where the deviation is 0. */
@@ -55,8 +52,8 @@ export interface NativeLoadOptions {
   vision_encoder: string;
   prompt_encoder: string;
   mask_decoder: string;
-  /** safetensors files; empty where the graphs hold their weights, or where they are random. */
-  weight_files: string[];
+  /** Empty where the graphs hold their weights, or where they are random. */
+  weight_files: NativeWeightFile[];
   /** Weights of a new model, or null. The seed is an integer from 0 to 2^53 - 1. */
   random_weights: { seed: number; weights: NativeRandomWeight[] } | null;
   device: string;
@@ -269,8 +266,6 @@ export interface NativeBinding {
   /** A CPU tensor with a copy of `data`, or with undefined elements where that is null. */
   Tensor: new (dtype: DType, dims: number[], data: TensorData | null) => NativeTensor;
   loadTrackerModel(options: NativeLoadOptions): Promise<NativeTrackerModel>;
-  /** Headers of safetensors files, checked, without reading the weights. */
-  readWeightInfo(files: string[]): Promise<NativeWeightInfo[]>;
   preprocessImages(options: NativePreprocessOptions): Promise<NativeTensor[]>;
   /** One tensor an image, (objects, masks, height, width). */
   postProcessMasks(options: NativePostProcessOptions & { masks: NativeTensor[] }): Promise<NativeTensor[]>;
@@ -298,8 +293,22 @@ export interface NativeBinding {
   setThreads(count: number): void;
 }
 
-/** The loaded addon: the one side effect of importing this package. */
-export const native = loadAddon() as NativeBinding;
+let loaded: NativeBinding | null = null;
+
+/**
+ * The addon. The first call loads it, and libtorch with it, which takes up to seconds; importing this package loads
+ * neither. A failure is not remembered: the next call tries again, since libtorch may have been installed meanwhile.
+ *
+ * @throws Sam3TrackerError LIBTORCH_NOT_FOUND or ADDON_NOT_LOADED, saying what was tried and what helps.
+ */
+export function addon(): NativeBinding {
+  return (loaded ??= loadAddon() as NativeBinding);
+}
+
+/** Whether a value is a native tensor; loads nothing, since there is none before the addon is there. */
+export function isNativeTensor(value: unknown): value is NativeTensor {
+  return loaded !== null && value instanceof loaded.Tensor;
+}
 
 /**
  * Runs a native call and gives its errors the package's form: Sam3TrackerError with the native code, RangeError for a
@@ -322,6 +331,14 @@ export function callNativeSync<T>(run: () => T): T {
   }
 }
 
+/** A CPU tensor with a copy of `data`, or with undefined elements where that is null. @throws as `callNativeSync`. */
+export function makeNativeTensor(dtype: DType, dims: number[], data: TensorData | null): NativeTensor {
+  return callNativeSync(() => {
+    const { Tensor } = addon();
+    return new Tensor(dtype, dims, data);
+  });
+}
+
 function translate(cause: unknown): unknown {
   if (!(cause instanceof Error) || cause instanceof Sam3TrackerError) return cause;
   if (cause instanceof RangeError) return new RangeError(cause.message, { cause });
@@ -329,4 +346,10 @@ function translate(cause: unknown): unknown {
   return new Sam3TrackerError((cause as { code?: ErrorCode }).code ?? 'NATIVE_ERROR', cause.message, {
     cause,
   });
+}
+
+/** The device that 'auto' stands for: CUDA where there is one. Any other stays. */
+export function resolveDevice(wanted: Device | 'auto'): Device {
+  if (wanted !== 'auto') return wanted;
+  return addon().runtimeInfo().cudaDevices > 0 ? 'cuda:0' : 'cpu';
 }

@@ -1,5 +1,6 @@
 /** What the dynamic linker's messages mean, and what helps. */
-import { isAtLeast } from '../core/package';
+import { GLIBC, MUSL, familySync, versionSync } from 'detect-libc';
+import { coerce, lt } from 'semver';
 
 /** What the binary may bind, at most: the newest symbol version of each system library. */
 export interface SymbolFloor {
@@ -10,37 +11,31 @@ export interface SymbolFloor {
 
 /** The C library of the running Node. */
 export interface SystemLibc {
-  /** null where it cannot be told (not Linux). */
-  family: 'glibc' | 'musl' | null;
-  /** '2.36'; null for musl. */
+  /** 'glibc' or 'musl'; null where it cannot be told (not Linux). */
+  family: string | null;
+  /** '2.36'; null where it cannot be told. */
   version: string | null;
 }
 
-/** The C library that Node runs on, as Node's diagnostic report tells it. Slow: for messages, not for every start. */
+/** The C library that Node runs on. May start a process: for messages, not for every start. */
 export function systemLibc(): SystemLibc {
-  if (process.platform !== 'linux') return { family: null, version: null };
-  const { header } = process.report.getReport() as unknown as {
-    header: { glibcVersionRuntime?: string };
-  };
-  return header.glibcVersionRuntime
-    ? { family: 'glibc', version: header.glibcVersionRuntime }
-    : { family: 'musl', version: null };
+  return { family: familySync(), version: versionSync() };
 }
 
 /**
- * Why no binary of this package can run on a system; null where nothing speaks against it.
+ * Why no binary of this package can run on a system; null where one can.
  *
  * @param libc of the system.
  * @param floor what the binary was declared to need.
  */
 export function libcProblem(libc: SystemLibc, floor: SymbolFloor): string | null {
   const { family, version } = libc;
-  if (family === 'musl')
+  if (family === MUSL)
     return (
       'this Node runs on musl (Alpine Linux), for which PyTorch has no libtorch. ' +
       'Use an image with glibc, such as node:20-bookworm-slim.'
     );
-  if (family === 'glibc' && !isAtLeast(version!, floor.GLIBC))
+  if (family === GLIBC && version !== null && lt(coerce(version)!, coerce(floor.GLIBC)!))
     return (
       `this system's glibc is ${version} and the prebuilt binary needs ${floor.GLIBC} or later. ` +
       'Use a newer system, or build the package from source.'

@@ -1,6 +1,6 @@
 /**
- * Where libtorch may be: looks at files and asks Python where its torch is, loads nothing. `native` takes the first
- * place that fits; `sam3-tracker libtorch which` shows them all.
+ * Where libtorch may be: looks at files and asks Python where its torch is, loads nothing. `addon()` takes the
+ * first place that fits; `sam3-tracker libtorch which` shows them all.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ export interface LibtorchPlace {
   version: string | null;
   /** Whether it can use CUDA devices; null where there is no libtorch. */
   build: 'cpu' | 'cuda' | null;
-  /** Why it cannot be used, as far as its files tell; null where nothing speaks against it. */
+  /** Why it cannot be used, as far as its files tell; null where it fits. */
   problem: string | null;
   /** Whether the user asked for this very one, so that no other may stand in for it. */
   decisive: boolean;
@@ -154,7 +154,7 @@ function builtWith(binaryDirectory: string): string | null {
  * The places where a libtorch may be, in the order in which they are tried. A generator, since later ones cost time.
  *
  * @param release the release that the addon was built for ('2.13.0').
- * @param binaryDirectory where the addon lies.
+ * @param binaryDirectory the addon's directory.
  */
 export function* libtorchPlaces(
   release: string,

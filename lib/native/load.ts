@@ -53,7 +53,7 @@ const LOADED = 'already loaded in this process';
 
 const LOADER = `libtorch_loader${process.platform === 'darwin' ? '.dylib' : '.so'}`;
 
-/** Runs in a process of its own: opens the libraries of argv, then the addon, and prints what speaks against it. */
+/** Runs in a process of its own: opens the libraries of argv, then the addon, and prints the problem. */
 const PROBE_SCRIPT = `
 const [loaderFile, addonFile, name, ...libraries] = process.argv.slice(1);
 const load = (file) => { const module = { exports: {} }; process.dlopen(module, file); return module.exports; };
@@ -148,14 +148,14 @@ export function openLibtorchLoader({ loader }: AddonFiles): LibtorchLoader {
   }
 }
 
-/** What speaks against the libtorch in this process by what it says itself; null where it is the right one. */
+/** What is wrong with the release of the libtorch in this process, as it says itself; null where it fits. */
 function releaseProblem(loader: LibtorchLoader): string | null {
   const release = loader.releaseOf(LIBTORCH_CPU);
   if (release === loader.builtFor) return null;
   return `it says to be version ${release ?? 'unknown'}, and the addon was built for ${loader.builtFor}`;
 }
 
-/** The first place whose libtorch loads together with the addon; a libtorch that is loaded already is the only one. */
+/** The first place whose libtorch loads with the addon. One that is loaded already is the only choice. */
 export function chooseLibtorch(files: AddonFiles, loader: LibtorchLoader): LibtorchChoice {
   const loaded = loader.loadedFile(LIBTORCH_CPU);
   if (loaded !== null) {

@@ -79,7 +79,7 @@ function tryInChild({ script, arguments: args }: ProbeRequest): string | null {
   }
 }
 
-/** What speaks against loading, found out in a child process unless it is known; null where it loads. */
+/** Why it does not load, found out in a child process unless it is known; null where it loads. */
 export function probe(request: ProbeRequest): string | null {
   if (process.env[PROBING]) return null;
   const file = path.join(cacheDirectory(), 'probe.json');

@@ -5,12 +5,12 @@ import { CocoDatasetBuilder, type CocoDataset, type CocoSegmentation } from '../
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
 import type { RawImage } from '../image/raw-image';
 import { saveFiles, writeText } from '../core/save-files';
-import { checkOneOf, checkOptions, checkString, optionalBoolean } from '../core/validate';
+import { checkOneOf, checkOptions, checkString, optionalBoolean } from '../core/options';
 import type { MaskGenerationOutput, MaskGenerationPipeline } from './mask-generation';
 import { checkMaskGenerationOptions, type MaskGenerationOptions } from './mask-generation-options';
 import { pointLimitOf } from './mask-generation-run';
 import { readImage, watchCallback } from './mask-generation';
-import { mapInTurns } from '../core/turns';
+import { mapInTurns } from '../core/async';
 
 /** How `write_coco_annotations` works. */
 export interface CocoAnnotationsOptions {

@@ -9,7 +9,7 @@ import {
   checkOneOf,
   checkOptions,
   isPlainObject,
-} from '../core/validate';
+} from '../core/options';
 import { checkLayers, type CropOptions } from './crop-boxes';
 
 /** What `masks` of a result holds: masks that unpack when read, COCO's compressed encodings, or polygons. */

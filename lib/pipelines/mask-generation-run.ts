@@ -8,12 +8,12 @@ import {
   type MaskBatchResult,
 } from '../model/generate-masks';
 import type { Box } from '../masks/types';
-import { callNative, native } from '../native/binding';
+import { addon, callNative } from '../native/binding';
 import { RawImage } from '../image/raw-image';
 import { RLEMask } from '../masks/rle';
 import type { Tensor } from '../tensor';
 import type { ImageSize } from '../core/types';
-import { abortable } from '../core/cancellation';
+import { abortable } from '../core/async';
 import { generate_crop_boxes, type Crop } from './crop-boxes';
 import type { MaskGenerationProgress, MaskGenerationSettings } from './mask-generation-options';
 
@@ -199,7 +199,7 @@ export async function suppressOverlaps(
 ): Promise<FoundMask[]> {
   if (masks.length === 0) return [];
   const job = callNative(() =>
-    native.suppressOverlaps({
+    addon().suppressOverlaps({
       boxes: masks.map((mask) => (reference === 'transformers' ? mask.box : extent(mask))),
       scores: masks.map(scoreOf),
       iou_threshold: crops_nms_thresh,
@@ -223,7 +223,7 @@ export async function removeSmallRegions(
   if (masks.length === 0) return [];
   const size = masks[0].mask.size;
   const job = callNative(() =>
-    native.removeSmallRegions({ masks: masks.map(({ mask }) => mask.counts), size, min_area }),
+    addon().removeSmallRegions({ masks: masks.map(({ mask }) => mask.counts), size, min_area }),
   );
   const cleaned = await abortable(job, signal);
   return cleaned.map(({ counts, box, changed }, index) => ({

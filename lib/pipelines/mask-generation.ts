@@ -1,5 +1,5 @@
 /** Segment everything: mirrors transformers' `pipelines/mask_generation.py`. */
-import { Callable } from '../core/callable';
+import { UntypedCallable } from '../core/callable';
 import { Sam3TrackerError, wrongType } from '../core/errors';
 import { Sam3ImageProcessor } from '../image/image-processing-sam3';
 import type { Box, CocoRLE, RLE } from '../masks/types';
@@ -26,8 +26,7 @@ import {
   type MaskGenerationImageProcessor,
   type MaskGenerationModel,
 } from './mask-generation-run';
-import { abortable } from '../core/cancellation';
-import { mapInTurns } from '../core/turns';
+import { abortable, mapInTurns } from '../core/async';
 
 /** What `masks` holds for each `output_mode`. */
 export interface MaskOutputs {
@@ -119,9 +118,6 @@ type ListCalls = <const Mode extends MaskOutputMode = 'binary'>(
 
 /** The typed calls of the pipeline: see the class. */
 export interface MaskGenerationPipeline extends Calls, ListCalls {}
-
-// Callable's own call signature cannot tell an image from a list.
-const UntypedCallable = Callable as abstract new () => object;
 
 const isList = (value: unknown): value is readonly RawImageInput[] => Array.isArray(value);
 

@@ -1,5 +1,6 @@
 /** `pipeline`, the way in that transformers and transformers.js share. */
 import { wrongType, wrongValue } from '../core/errors';
+import { DEFAULT_MODEL } from '../core/package';
 import { read_json_file } from '../core/files';
 import { splitHubOptions, type HubOptions } from '../hub/settings';
 import { open_pretrained } from '../checkpoint/pretrained-files';
@@ -11,9 +12,6 @@ import type { MaskGenerationDefaults } from './mask-generation-options';
 
 /** The tasks that there are pipelines for. */
 const TASKS = ['mask-generation'];
-
-/** The model that a task takes where none is named. */
-const DEFAULT_MODEL = 'sam3-tracker-tiny';
 
 /** The file beside a model's weights with arguments of its own for segment-everything. */
 const DEFAULTS_FILE = 'mask_generation_config.json';

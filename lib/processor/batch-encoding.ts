@@ -1,17 +1,17 @@
 /** `BatchEncoding`: what a processor returns (transformers' tokenization_utils_base.py). */
-import { type DType, type TensorData } from '../core/dtype';
+import { isFloating, type DType, type TensorData } from '../core/dtype';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, DeviceOption } from '../core/types';
-import { readTarget } from '../core/validate';
+import { readTarget } from '../core/device';
 
 /** One field: a Tensor, or with return_tensors 'np' a typed array with dims. */
 export type BatchField = Tensor | ArrayWithDims<TensorData>;
 
 /** What a processor returns; `T` is Tensor, or a typed array with dims for return_tensors 'np'. */
 export interface BatchFields<T extends BatchField = Tensor> {
-  /** Pictures, (images, channels, height, width), as the model takes them. */
+  /** Images, (images, channels, height, width), as the model takes them. */
   pixel_values?: T;
-  /** [height, width] in pixels of each picture as it came in: (images, 2), int64. */
+  /** [height, width] in pixels of each image as it came in: (images, 2), int64. */
   original_sizes: T;
   /** Segmentation maps, (images, height, width), int64. */
   labels?: T;
@@ -22,8 +22,6 @@ export interface BatchFields<T extends BatchField = Tensor> {
   /** x1, y1, x2, y2 in pixels of the model's image: (images, boxes, 4), float32. */
   input_boxes?: T;
 }
-
-const FLOATS: readonly DType[] = ['float32', 'float16', 'bfloat16', 'float64'];
 
 /** The fields of a batch as properties: see the class. */
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- the class gets the fields' types from here
@@ -81,7 +79,7 @@ export class BatchEncoding<T extends BatchField = Tensor> {
     const move = async (value: unknown): Promise<unknown> => {
       if (!Tensor.isTensor(value)) return value;
       // transformers casts floating tensors only: labels and sizes stay integers.
-      const type = FLOATS.includes(value.type) ? wanted.dtype : undefined;
+      const type = isFloating(value.type) ? wanted.dtype : undefined;
       if (type === undefined && wanted.device === undefined) return value;
       return value.to({ device: wanted.device as DeviceOption, dtype: type as DType });
     };

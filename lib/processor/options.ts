@@ -5,19 +5,19 @@ import { wrongValue } from '../core/errors';
 import type { ImagesInput } from '../image/inputs';
 import type { Sam3ImageProcessorOptions } from '../image/options';
 import { IMAGE_PROCESSOR_OPTIONS } from '../image/options';
-import type { NestedNumbers } from './prompts';
+import type { NestedNumbers } from '../image/nested-numbers';
 import type { Tensor } from '../tensor';
 import type { ArrayWithDims, ReturnTensors } from '../core/types';
-import { checkOptions, isArrayWithDims, isPlainObject } from '../core/validate';
+import { checkOptions, isArrayWithDims, isPlainObject } from '../core/options';
 
 /** A prompt: nested lists, in which Tensors, typed arrays and arrays with dims may stand for lists of their shape. */
 export type PromptInput = Tensor | NestedNumbers | readonly PromptInput[];
 
-/** What a call of the processor takes. Coordinates are pixels of the picture as it came in, x before y. */
+/** What a call of the processor takes. Coordinates are pixels of the image as it came in, x before y. */
 export interface Sam3TrackerProcessorOptions extends Omit<Sam3ImageProcessorOptions, 'return_tensors'> {
-  /** One picture or a list; without any, `original_sizes` are needed. */
+  /** One image or a list; without any, `original_sizes` are needed. */
   images?: ImagesInput | null;
-  /** A map of whole numbers for each picture, which becomes `labels`. */
+  /** An integer map for each image, which becomes `labels`. */
   segmentation_maps?: ImagesInput | null;
   /** (images, objects, points, 2), x and y. Shorter lists are padded. */
   input_points?: PromptInput | null;
@@ -31,7 +31,7 @@ export interface Sam3TrackerProcessorOptions extends Omit<Sam3ImageProcessorOpti
    * are those of its own boxes, in their order, and what follows is to be left alone.
    */
   allow_ragged_boxes?: boolean | null;
-  /** [height, width] of each picture in pixels: (images, 2). For calls without images; beside them it must agree. */
+  /** [height, width] of each image in pixels: (images, 2). For calls without images; beside them it must agree. */
   original_sizes?: PromptInput | null;
   /** 'pt' (the default) for Tensors, 'np' for typed arrays with dims. */
   return_tensors?: ReturnTensors | null;

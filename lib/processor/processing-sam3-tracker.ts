@@ -1,10 +1,10 @@
-/** The processor: pictures and prompts to the model's inputs (transformers' processing_sam3_tracker.py). */
+/** The processor: images and prompts to the model's inputs (transformers' processing_sam3_tracker.py). */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BatchEncoding, type BatchField, type BatchFields } from './batch-encoding';
-import { Callable } from '../core/callable';
+import { UntypedCallable } from '../core/callable';
 import type { DType, TensorData } from '../core/dtype';
-import { typeName } from '../core/errors';
+import { typeName, wrongValue } from '../core/errors';
 import { open_pretrained } from '../checkpoint/pretrained-files';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
@@ -12,6 +12,7 @@ import { Sam3ImageProcessor, type ImageFeatures } from '../image/image-processin
 import { type ImagesInput } from '../image/inputs';
 import { type MasksInput, type SizesInput } from '../image/post-process-masks';
 import { IMAGE_PROCESSOR_OPTIONS } from '../image/options';
+import { readSizes } from '../image/sizes';
 import type { PostProcessArguments } from '../image/post-process-masks';
 import {
   checkWithoutImages,
@@ -21,23 +22,21 @@ import {
   type Sam3TrackerProcessorOptions,
   type Sam3TrackerProcessorSettings,
 } from './options';
-import { prepareBoxes, prepareLabels, preparePoints, type Normalization } from './prompt-arrays';
-import { checkPrompts, type CheckedPrompts } from './prompts';
-import { checkSizesAgainst, hostArrays, readSizes, replaceTensors, sizesArray } from './prompt-tensors';
+import {
+  checkSizesAgainst,
+  prepareCoordinates,
+  prepareLabels,
+  readPrompts,
+  sizesArray,
+  type Normalization,
+  type Prompts,
+} from './prompts';
 import { toPythonJson } from '../core/json';
 import { readImageProcessorConfig, readProcessorConfig } from '../checkpoint/settings';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize, ReturnTensors } from '../core/types';
-import {
-  checkInteger,
-  checkOptions,
-  checkReturnTensors,
-  checkString,
-  optionalBoolean,
-} from '../core/validate';
-
-// Callable's own call signature, which has no way to infer results, would let any arguments compile.
-const UntypedCallable = Callable as abstract new () => object;
+import { checkReturnTensors } from '../core/device';
+import { checkInteger, checkOptions, checkString, optionalBoolean } from '../core/options';
 
 /** The typed calls of a processor: see the class. */
 export interface Sam3TrackerProcessor {
@@ -49,7 +48,7 @@ export interface Sam3TrackerProcessor {
 }
 
 /**
- * Turns pictures and prompts into the model's inputs, with the numbers of transformers' Sam3TrackerProcessor. Call it:
+ * Turns images and prompts into the model's inputs, with the numbers of transformers' Sam3TrackerProcessor. Call it:
  * `await processor({ images, input_points })`, or as in transformers.js `await processor(images, { input_points })`.
  *
  * A call throws RangeError with the reference's messages for a prompt of another nesting, points and labels of
@@ -57,7 +56,7 @@ export interface Sam3TrackerProcessor {
  * are not finite and unknown labels; TypeError for an unknown option or another type; and as Sam3ImageProcessor.
  */
 export class Sam3TrackerProcessor extends UntypedCallable {
-  /** Preprocesses the pictures and post-processes the masks. */
+  /** Preprocesses the images and post-processes the masks. */
   readonly image_processor: Sam3ImageProcessor;
   /** Side of the square image that coordinates are normalised to, in pixels; null where `size` names no height. */
   readonly target_size: number | null;
@@ -67,7 +66,7 @@ export class Sam3TrackerProcessor extends UntypedCallable {
   /**
    * A processor around an image processor.
    *
-   * @param image_processor what prepares the pictures.
+   * @param image_processor what prepares the images.
    * @param target_size side of the model's square image in pixels; default the image processor's height.
    * @param point_pad_value default -10, which the model knows as padding.
    * @throws TypeError for another image processor; TypeError and RangeError for numbers that are no integers.
@@ -156,7 +155,7 @@ export class Sam3TrackerProcessor extends UntypedCallable {
     return [file];
   }
 
-  /** Brings low-resolution masks to the size of their pictures: see `Sam3ImageProcessor.post_process_masks`. */
+  /** Brings low-resolution masks to the size of their images: see `Sam3ImageProcessor.post_process_masks`. */
   post_process_masks(
     masks: MasksInput,
     original_sizes: SizesInput,
@@ -170,16 +169,20 @@ export class Sam3TrackerProcessor extends UntypedCallable {
     if (given.images === null && given.original_sizes === null)
       throw new RangeError('Either images or original_sizes must be provided');
     const kind = checkReturnTensors(given.return_tensors);
-    const { input_points, input_labels, input_boxes, original_sizes } = given;
-    const host = await hostArrays([input_points, input_labels, input_boxes, original_sizes]);
-    // Checked before the pictures are touched, which take the time.
-    const prompts = checkPrompts(
-      replaceTensors(input_points, host),
-      replaceTensors(input_labels, host),
-      replaceTensors(input_boxes, host),
+    // Checked before the images are touched, which take the time.
+    const prompts = readPrompts(
+      given.input_points,
+      given.input_labels,
+      given.input_boxes,
       optionalBoolean(given.allow_ragged_boxes, 'allow_ragged_boxes', false),
     );
-    const named = given.original_sizes === null ? null : readSizes(replaceTensors(original_sizes, host));
+    const [named] = await Promise.all([
+      given.original_sizes === null ? null : readSizes(given.original_sizes, false),
+      prompts.points?.load(),
+      prompts.labels?.load(),
+      prompts.boxes?.load(),
+    ]);
+    if (named?.length === 0) throw wrongValue('the size of at least one image', 'original_sizes', named);
     if (given.images === null) {
       checkWithoutImages(given);
       return this.#encode({}, named as ImageSize[], prompts, given.return_tensors);
@@ -202,13 +205,13 @@ export class Sam3TrackerProcessor extends UntypedCallable {
   #encode(
     fields: Omit<BatchFields<BatchField>, 'original_sizes'>,
     sizes: readonly ImageSize[],
-    prompts: CheckedPrompts,
+    prompts: Prompts,
     return_tensors: ReturnTensors | null | undefined,
   ): BatchEncoding<BatchField> {
     const how = this.#normalization(sizes, prompts, return_tensors === 'pt' ? 'reciprocal' : 'exact');
-    const points = prompts.points && preparePoints(prompts.points, how);
+    const points = prompts.points && prepareCoordinates(prompts.points, 'points', how);
     const labels = prompts.labels && prepareLabels(prompts.labels, how);
-    const boxes = prompts.boxes && prepareBoxes(prompts.boxes, how);
+    const boxes = prompts.boxes && prepareCoordinates(prompts.boxes, 'boxes', how);
     const asField = (type: DType, array: ArrayWithDims<TensorData> | null): BatchField | undefined =>
       array === null ? undefined : return_tensors === 'np' ? array : new Tensor(type, array.data, array.dims);
     const { type, ...original } = sizesArray(sizes, return_tensors === 'np');
@@ -223,7 +226,7 @@ export class Sam3TrackerProcessor extends UntypedCallable {
 
   #normalization(
     sizes: readonly ImageSize[],
-    { points, boxes }: CheckedPrompts,
+    { points, boxes }: Prompts,
     division: Normalization['division'],
   ): Normalization {
     if (this.target_size === null && (points || boxes))

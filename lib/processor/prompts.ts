@@ -1,48 +1,14 @@
 /**
- * Points, labels and boxes as a caller gives them, to checked nested lists: the private methods of transformers'
- * `Sam3TrackerProcessor`, messages included. No Tensors here: only lists, typed arrays, and arrays with dims.
+ * Points, labels and boxes as a caller gives them, to the padded and normalised arrays that the model takes: the private
+ * methods of transformers' `Sam3TrackerProcessor`, messages included.
  */
-import { typeName, wrongType, wrongValue } from '../core/errors';
-import { isArrayWithDims, isPlainObject } from '../core/validate';
-import type { ArrayWithDims } from '../core/types';
-
-/** Numbers in nested lists; a typed array, or one with dims, may stand anywhere for a list of its shape. */
-export type NestedNumbers =
-  number | bigint | boolean | ArrayBufferView | ArrayWithDims | readonly NestedNumbers[];
-
-/** Nested lists with numbers at the leaves. */
-export type NestedList = (number | NestedList)[];
+import { describe, typeName, wrongType, wrongValue } from '../core/errors';
+import { isPlainObject } from '../core/options';
+import { Rows, dimsOf, type RowForm } from '../image/nested-numbers';
+import type { ArrayWithDims, ImageSize } from '../core/types';
 
 /** The three kinds of prompts. */
 export type PromptKind = 'points' | 'labels' | 'boxes';
-
-const EXPECTED: Record<PromptKind, { depth: number; format: string; coordinates: number | null }> = {
-  points: {
-    depth: 4,
-    format: '[image level, object level, point level, point coordinates]',
-    coordinates: 2,
-  },
-  labels: { depth: 3, format: '[image level, object level, point level]', coordinates: null },
-  boxes: { depth: 3, format: '[image level, box level, box coordinates]', coordinates: 4 },
-};
-
-const isTypedArray = (value: unknown): value is ArrayLike<number | bigint> & ArrayBufferView =>
-  ArrayBuffer.isView(value) && !(value instanceof DataView);
-
-/** The shape that a typed array or an array with dims has; null for anything else. */
-function dimsOf(value: unknown, name: string): readonly number[] | null {
-  if (isTypedArray(value)) return [value.length];
-  if (!isArrayWithDims(value)) return null;
-  const { data, dims } = value;
-  if (!Array.isArray(data) && !isTypedArray(data))
-    throw wrongType('an array of numbers', `${name}.data`, data);
-  if (!Array.isArray(dims) || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0))
-    throw wrongType('an array of axis lengths', `${name}.dims`, dims);
-  const count = (dims as number[]).reduce((product, dim) => product * dim, 1);
-  if (data.length !== count)
-    throw wrongValue(`${count} elements for dims [${dims.join(', ')}]`, `${name}.data`, data.length);
-  return dims as number[];
-}
 
 /** As Python names the type of a value, in the reference's message. */
 function pythonType(value: unknown): string {
@@ -51,54 +17,63 @@ function pythonType(value: unknown): string {
   return `<class '${typeName(value)}'>`;
 }
 
-function leaf(value: unknown, name: string): number {
-  if (typeof value === 'number') return value;
-  if (typeof value === 'bigint' || typeof value === 'boolean') return Number(value);
-  if (value === null || value === undefined) throw wrongType('a number', name, value);
-  throw new TypeError(`Unsupported data type: ${pythonType(value)}`);
-}
+const formOf = (kind: PromptKind, axes: string[], width: number | null): RowForm => ({
+  name: `input_${kind}`,
+  axes,
+  width,
+  // A point without coordinates is padding to the reference.
+  mayBeEmpty: kind === 'points',
+  wrongElement: (value) => new TypeError(`Unsupported data type: ${pythonType(value)}`),
+  wrongWidth: (found) =>
+    new RangeError(`Input ${kind} must be a tensor/array with ${width} as the last dimension, got ${found}.`),
+});
 
-/** Nested lists from any mix of lists, typed arrays and arrays with dims (`_convert_to_nested_list`). */
-export function toNestedList(value: unknown, name: string): number | NestedList {
-  if (Array.isArray(value)) return value.map((item, index) => toNestedList(item, `${name}[${index}]`));
-  const dims = dimsOf(value, name);
-  if (dims === null) return leaf(value, name);
-  const data = (isTypedArray(value) ? value : (value as ArrayWithDims).data) as ArrayLike<unknown>;
-  let next = 0;
-  const build = (axis: number): number | NestedList =>
-    axis === dims.length
-      ? leaf(data[next], `${name}.data[${next++}]`)
-      : Array.from({ length: dims[axis] }, () => build(axis + 1));
-  return build(0);
-}
+const FORMS: Record<PromptKind, RowForm & { format: string }> = {
+  points: {
+    ...formOf('points', ['images', 'objects', 'points'], 2),
+    format: '[image level, object level, point level, point coordinates]',
+  },
+  labels: {
+    ...formOf('labels', ['images', 'objects', 'points'], null),
+    format: '[image level, object level, point level]',
+  },
+  boxes: {
+    ...formOf('boxes', ['images', 'boxes'], 4),
+    format: '[image level, box level, box coordinates]',
+  },
+};
+
+/** -10 padding, -1 no point, 0 background, 1 foreground, 2 and 3 corners of a box. */
+const LABELS = [-10, -1, 0, 1, 2, 3];
+
+/** Most numbers of one kind of prompt, padding included: a gigabyte of float32. */
+const MOST_NUMBERS = 2 ** 28;
 
 /**
  * How deep lists are nested, along the first item of each (`_get_nesting_level`); or where lists may be empty, along the
  * first that has items.
  */
 function nestingLevel(value: unknown, name: string, mayBeEmpty: boolean): number {
-  if (Array.isArray(value)) {
-    const items = value as unknown[];
-    const first = (mayBeEmpty && items.find((item) => !Array.isArray(item) || item.length > 0)) || items[0];
-    return items.length === 0 ? 1 : 1 + nestingLevel(first, name, mayBeEmpty);
-  }
-  return dimsOf(value, name)?.length ?? 0;
+  if (!Array.isArray(value)) return dimsOf(value, name)?.length ?? 0;
+  const items = value as unknown[];
+  const first = (mayBeEmpty && items.find((item) => !Array.isArray(item) || item.length > 0)) || items[0];
+  return items.length === 0 ? 1 : 1 + nestingLevel(first, name, mayBeEmpty);
 }
 
 /**
- * Checks the nesting of one kind of prompt and converts it to nested lists. Mirrors `_validate_single_input`.
+ * Reads one kind of prompt and checks its nesting. Mirrors `_validate_single_input`.
  *
  * @param value the prompts of all images.
  * @param kind which prompts.
  * @param mayBeEmpty whether some images may have none.
  * @returns null for a prompt that was not given.
- * @throws RangeError with the reference's message for another nesting or another number of coordinates; TypeError for
- *   anything but lists and arrays of numbers.
+ * @throws RangeError with the reference's message for another nesting or another number of coordinates; else as `Rows`.
  */
-export function validatePrompt(value: unknown, kind: PromptKind, mayBeEmpty = false): NestedList | null {
+export function readPrompt(value: unknown, kind: PromptKind, mayBeEmpty = false): Rows | null {
   if (value === null || value === undefined) return null;
-  const { depth, format, coordinates } = EXPECTED[kind];
-  const name = `input_${kind}`;
+  const form = FORMS[kind];
+  const { name, axes, width, format } = form;
+  const depth = axes.length + (width === null ? 0 : 1);
   const dims = dimsOf(value, name);
   if (dims !== null) {
     if (dims.length !== depth)
@@ -106,8 +81,7 @@ export function validatePrompt(value: unknown, kind: PromptKind, mayBeEmpty = fa
         `Input ${kind} must be a tensor/array with ${depth} dimensions. The expected nesting format is ${format}. ` +
           `Got ${dims.length} dimensions.`,
       );
-    if (coordinates !== null && dims[depth - 1] !== coordinates)
-      throw wrongCoordinates(kind, dims[depth - 1]);
+    if (width !== null && dims[depth - 1] !== width) throw form.wrongWidth(dims[depth - 1], name);
   } else if (Array.isArray(value)) {
     const level = nestingLevel(value, name, mayBeEmpty);
     if (level !== depth)
@@ -118,89 +92,185 @@ export function validatePrompt(value: unknown, kind: PromptKind, mayBeEmpty = fa
   } else {
     throw wrongType(`a nested list, a Tensor or { data, dims } (${format})`, name, value);
   }
-  const list = toNestedList(value, name) as NestedList;
-  checkLevels(list, kind, name, 1);
-  return list;
+  return new Rows(value, form);
 }
 
-function wrongCoordinates(kind: PromptKind, count: number): RangeError {
-  const expected = EXPECTED[kind].coordinates;
-  return new RangeError(
-    `Input ${kind} must be a tensor/array with ${expected} as the last dimension, got ${count}.`,
-  );
-}
-
-/** Every item lies at the depth that the first one has: where the reference would stop inside torch, or pad. */
-function checkLevels(list: NestedList, kind: PromptKind, name: string, level: number): void {
-  const { depth, coordinates } = EXPECTED[kind];
-  if (level === depth) {
-    const inner = list.findIndex((item) => typeof item !== 'number');
-    if (inner >= 0) throw wrongType('a number', `${name}[${inner}]`, list[inner]);
-    // A point without coordinates is padding to the reference; one with another number would be filled up silently.
-    const isPadding = kind === 'points' && list.length === 0;
-    if (coordinates !== null && list.length !== coordinates && !isPadding)
-      throw wrongCoordinates(kind, list.length);
-    return;
-  }
-  list.forEach((item, index) => {
-    if (typeof item === 'number')
-      throw wrongType(`a list (${EXPECTED[kind].format})`, `${name}[${index}]`, item);
-    checkLevels(item, kind, `${name}[${index}]`, level + 1);
-  });
-}
-
-/** The largest length at each level (`_get_nested_dimensions`). */
-export function nestedDimensions(list: NestedList): number[] {
-  const dims = [list.length];
-  for (const item of list) {
-    if (typeof item === 'number') continue;
-    nestedDimensions(item).forEach((dim, level) => {
-      dims[level + 1] = Math.max(dims[level + 1] ?? 0, dim);
-    });
-  }
-  return dims;
-}
-
-/** Prompts as nested lists, checked against each other. */
-export interface CheckedPrompts {
-  points: NestedList | null;
-  labels: NestedList | null;
-  boxes: NestedList | null;
+/** Prompts, checked against each other; null for those that were not given. */
+export interface Prompts {
+  points: Rows | null;
+  labels: Rows | null;
+  boxes: Rows | null;
 }
 
 /**
- * Checks all prompts of a call, each by itself and against each other, in the reference's order.
+ * Reads all prompts of a call and checks each by itself and against each other, in the reference's order.
  *
- * @throws RangeError with the reference's messages; TypeError as `validatePrompt`.
+ * @throws RangeError with the reference's messages, and for prompts without any point or box; else as `readPrompt`.
  */
-export function checkPrompts(
+export function readPrompts(
   input_points: unknown,
   input_labels: unknown,
   input_boxes: unknown,
   allow_ragged_boxes = false,
-): CheckedPrompts {
-  const points = validatePrompt(input_points, 'points');
-  const labels = validatePrompt(input_labels, 'labels');
-  const boxes = validatePrompt(input_boxes, 'boxes', allow_ragged_boxes);
-  if (points && labels) {
-    const pointDims = nestedDimensions(points).slice(0, 3);
-    const labelDims = nestedDimensions(labels).slice(0, 3);
-    if (pointDims.length !== labelDims.length || pointDims.some((dim, level) => dim !== labelDims[level]))
-      throw new RangeError(
-        'Input points and labels have inconsistent dimensions. Please ensure they have the same dimensions.',
-      );
-  }
-  const maxBoxes = boxes ? (nestedDimensions(boxes)[1] ?? 0) : 0;
-  if (
-    !allow_ragged_boxes &&
-    boxes &&
-    boxes.length >= 2 &&
-    boxes.some((image) => (image as NestedList).length < maxBoxes)
-  )
+): Prompts {
+  const points = readPrompt(input_points, 'points');
+  const labels = readPrompt(input_labels, 'labels');
+  const boxes = readPrompt(input_boxes, 'boxes', allow_ragged_boxes);
+  if (points && labels && points.dims.some((dim, level) => dim !== labels.dims[level]))
+    throw new RangeError(
+      'Input points and labels have inconsistent dimensions. Please ensure they have the same dimensions.',
+    );
+  if (!allow_ragged_boxes && boxes && boxes.count < boxes.dims[0] * boxes.dims[1])
     throw new RangeError(
       'Input boxes have inconsistent dimensions that would require padding, ' +
         'but boxes cannot be padded due to model limitations. ' +
         'Please ensure all images have the same number of boxes.',
     );
+  for (const [name, rows] of Object.entries({ input_points: points, input_labels: labels }))
+    checkDims(rows, name, 'at least one point of one object of one image');
+  checkDims(boxes, 'input_boxes', 'at least one box');
   return { points, labels, boxes };
+}
+
+function checkDims(rows: Rows | null, name: string, least: string): void {
+  if (!rows) return;
+  const dims = rows.dims.join(', ');
+  if (rows.dims.includes(0))
+    throw new RangeError(`Expected ${least} for ${name} but received dims [${dims}].`);
+  if (rows.paddedLength > MOST_NUMBERS)
+    throw new RangeError(
+      `Expected at most ${MOST_NUMBERS} numbers for ${name} but received dims [${dims}], which lists are padded to.`,
+    );
+}
+
+/** How coordinates are scaled to the model's image. */
+export interface Normalization {
+  /** [height, width] of each image in pixels. */
+  sizes: readonly (readonly [number, number])[];
+  /** Side of the model's square image in pixels. */
+  targetSize: number;
+  /** Coordinates with this value stay as they are. */
+  padValue: number;
+  /**
+   * How the scale is rounded: 'exact' divides once, as Python does; 'reciprocal' multiplies by a rounded 1 / size, as
+   * torch does once the sizes are a tensor. They differ in the last bit.
+   */
+  division: 'exact' | 'reciprocal';
+}
+
+/** new / old as the reference computes it, in float32. */
+function scaleOf(size: number, { targetSize, division }: Normalization): number {
+  return division === 'exact'
+    ? Math.fround(targetSize / size)
+    : Math.fround(Math.fround(1 / Math.fround(size)) * Math.fround(targetSize));
+}
+
+function checkFinite(values: readonly number[], name: string, place: readonly number[]): void {
+  const index = values.findIndex((value) => !Number.isFinite(Math.fround(value)));
+  if (index >= 0)
+    throw wrongValue(
+      'finite coordinates (float32)',
+      `${name}[${[...place, index].join('][')}]`,
+      values[index],
+    );
+}
+
+function checkImageCount({ dims: [count] }: Rows, name: string, sizes: readonly unknown[]): void {
+  if (count !== sizes.length)
+    throw new RangeError(
+      `${name} is for ${count} image${count === 1 ? '' : 's'}, but there ${
+        sizes.length === 1 ? 'is 1 image' : `are ${sizes.length} images`
+      }.`,
+    );
+}
+
+/**
+ * Points or boxes, padded and normalised. Mirrors `_pad_nested_list` and `_normalize_tensor_coordinates`.
+ *
+ * @returns float32, (images, objects, points, 2) or (images, boxes, 4): x before y, in pixels of the model's image.
+ * @throws RangeError for another number of images, or coordinates that are not finite.
+ */
+export function prepareCoordinates(
+  rows: Rows,
+  kind: 'points' | 'boxes',
+  how: Normalization,
+): ArrayWithDims<Float32Array> {
+  const { name, width } = FORMS[kind];
+  checkImageCount(rows, name, how.sizes);
+  const pad = Math.fround(how.padValue);
+  const scales = how.sizes.map(([height, width]) => [scaleOf(width, how), scaleOf(height, how)]);
+  const data = new Float32Array(rows.paddedLength).fill(pad);
+  rows.forEach((given, place, offset) => {
+    checkFinite(given, name, place);
+    const row = given.map(Math.fround);
+    // The reference leaves a point alone where either coordinate has the padding's value.
+    if (kind === 'boxes' || !row.includes(pad))
+      row.forEach((value, axis) => (row[axis] = Math.fround(value * scales[place[0]][axis % 2])));
+    checkFinite(row, `the normalised ${name}`, place);
+    data.set(row, offset);
+  });
+  return { data, dims: [...rows.dims, width as number] };
+}
+
+/**
+ * Labels, padded.
+ *
+ * @returns int64, (images, objects, points).
+ * @throws RangeError for another number of images, or a label that is not -10, -1, 0, 1, 2 or 3 (or the padding's value).
+ */
+export function prepareLabels(
+  rows: Rows,
+  { sizes, padValue }: Pick<Normalization, 'sizes' | 'padValue'>,
+): ArrayWithDims<BigInt64Array> {
+  const { name } = FORMS.labels;
+  checkImageCount(rows, name, sizes);
+  const data = new BigInt64Array(rows.paddedLength).fill(BigInt(padValue));
+  rows.forEach(([label], place, offset) => {
+    if (label !== padValue && !LABELS.includes(label))
+      throw new RangeError(
+        `Expected one of ${LABELS.join(', ')} for ${name}[${place.join('][')}] but received ${describe(label)}.`,
+      );
+    data[offset] = BigInt(label);
+  });
+  return { data, dims: rows.dims };
+}
+
+/**
+ * Checks the sizes that the image processor found against the images and the sizes that the caller named.
+ *
+ * @throws RangeError with the reference's message where nested lists of images hide their number; RangeError for named
+ *   sizes that the images do not have, which the reference drops.
+ */
+export function checkSizesAgainst(
+  sizes: readonly ImageSize[],
+  images: unknown,
+  named: readonly ImageSize[] | null,
+): void {
+  if (Array.isArray(images) && sizes.length !== 1 && sizes.length !== images.length)
+    throw new RangeError(
+      'original_sizes must be of length 1 or len(images). If you are passing a single image, you must pass a single ' +
+        'original_size.',
+    );
+  if (named === null) return;
+  const agrees =
+    named.length === sizes.length &&
+    named.every(([height, width], index) => height === sizes[index][0] && width === sizes[index][1]);
+  if (!agrees)
+    throw new RangeError(
+      `original_sizes ${describe(named)} are not the sizes of the images, ${describe(sizes)}. Leave them out.`,
+    );
+}
+
+/** Sizes as the field that is returned: int64, or, where one is no integer, as torch and NumPy read floats. */
+export function sizesArray(
+  sizes: readonly ImageSize[],
+  asNumPy: boolean,
+): ArrayWithDims<BigInt64Array | Float32Array | Float64Array> & { type: 'int64' | 'float32' | 'float64' } {
+  const values = sizes.flat();
+  const dims = [sizes.length, 2];
+  if (values.every(Number.isInteger))
+    return { type: 'int64', data: BigInt64Array.from(values.map(BigInt)), dims };
+  return asNumPy
+    ? { type: 'float64', data: Float64Array.from(values), dims }
+    : { type: 'float32', data: Float32Array.from(values), dims };
 }

@@ -18,7 +18,4 @@ void Read(const Napi::Value& value, const std::string& name, BatchPostProcessOpt
 // postProcessMasks(options): Promise of one tensor an image (see post_process.h).
 Napi::Value PostProcessMasksJob(const Napi::CallbackInfo& info);
 
-// readWeightInfo(files): Promise of the entries of safetensors headers.
-Napi::Value ReadWeightInfoJob(const Napi::CallbackInfo& info);
-
 }  // namespace sam3_tracker

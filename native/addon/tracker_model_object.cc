@@ -41,7 +41,7 @@ LoadOptions ReadLoadOptions(const Fields& fields) {
   return {.vision_encoder = fields.Get<std::string>("vision_encoder"),
           .prompt_encoder = fields.Get<std::string>("prompt_encoder"),
           .mask_decoder = fields.Get<std::string>("mask_decoder"),
-          .weight_files = fields.Get<std::vector<std::string>>("weight_files"),
+          .weight_files = fields.Get<std::vector<SafetensorsTable>>("weight_files"),
           .random_weights = fields.Get<std::optional<RandomWeights>>("random_weights"),
           .device = fields.Device(),
           .dtype = fields.DType(),
@@ -53,7 +53,23 @@ LoadOptions ReadLoadOptions(const Fields& fields) {
 
 }  // namespace
 
-// Reads NativeLoadOptions' random_weights.
+// Reads the parts of NativeLoadOptions.
+void Read(const Napi::Value& value, const std::string& name, SafetensorsEntry* result) {
+  const Fields fields(value, name);
+  *result = {.name = fields.Get<std::string>("name"),
+             .dtype = fields.DType(),
+             .shape = fields.Get<std::vector<int64_t>>("shape"),
+             .begin = fields.Get<int64_t>("begin"),
+             .end = fields.Get<int64_t>("end")};
+}
+
+void Read(const Napi::Value& value, const std::string& name, SafetensorsTable* result) {
+  const Fields fields(value, name);
+  *result = {.path = fields.Get<std::string>("path"),
+             .size = fields.Get<int64_t>("size"),
+             .entries = fields.Get<std::vector<SafetensorsEntry>>("weights")};
+}
+
 void Read(const Napi::Value& value, const std::string& name, RandomWeights* result) {
   const Fields fields(value, name);
   result->seed = static_cast<uint64_t>(fields.Get<int64_t>("seed"));

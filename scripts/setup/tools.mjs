@@ -1,7 +1,7 @@
 /** The programs that must already be on the machine. */
 import { findProgram, outputOf, SetupError } from './process.mjs';
 
-/** Whether a dotted version is at least another one; missing parts count as 0. */
+/** Whether a dotted version is at least another one; missing parts count as 0. By hand: packages come after this check. */
 export function isAtLeast(version, minimum) {
   const [left, right] = [version, minimum].map((text) => text.split('.').map(Number));
   for (let i = 0; i < right.length; i++) {

@@ -12,8 +12,7 @@ interface Failure {
   text: string;
 }
 
-describe('an installed package', function () {
-  this.timeout(60_000);
+describe('an installed package', () => {
   let directory: string;
   const file = (...names: string[]): string => path.join(directory, ...names);
   const real = findAddon();
@@ -46,7 +45,7 @@ describe('an installed package', function () {
   /** Runs code in a process of its own, whose home is the package's directory; gives what it prints as JSON. */
   function run<T>(code: string, environment: Record<string, string> = {}): T {
     const clean = { ...process.env, HOME: directory, XDG_CACHE_HOME: '', LIBTORCH: '' };
-    const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '-e', code], {
+    const { stdout, stderr } = spawnSync(process.execPath, ['--require', 'tsx/cjs', '-e', code], {
       encoding: 'utf8',
       cwd: directory,
       env: { ...clean, SAM3_TRACKER_LIBTORCH: '', ...environment },
@@ -63,19 +62,20 @@ describe('an installed package', function () {
          console.log(JSON.stringify({ code: error.code, text: error.message })));`,
       environment,
     );
-  const LOAD = "require('./lib/native/binding')";
+  const LOAD = "require('./lib/native/binding').addon()";
 
-  /** As Node's diagnostic report has it on another system. */
-  const reportOf = (header: object): string =>
-    `process.report.getReport = () => (${JSON.stringify({ header })});`;
+  /** As detect-libc tells of another system. */
+  const onLibc = (family: string, version: string | null): string =>
+    `Object.assign(require('detect-libc'), {
+       familySync: () => ${JSON.stringify(family)}, versionSync: () => ${JSON.stringify(version)} });`;
 
   it('names musl, and a glibc that is too old, before what the linker says', function () {
     if (process.platform !== 'linux') this.skip();
     putPrebuilt({ 'sam3-tracker.node': 'x', 'libtorch_loader.so': 'x' });
-    const onMusl = failure(LOAD, reportOf({}));
+    const onMusl = failure(LOAD, onLibc('musl', '1.2.5'));
     assert.equal(onMusl.code, 'ADDON_NOT_LOADED');
     assert.match(onMusl.text, /runs on musl \(Alpine Linux\), for which PyTorch has no libtorch/);
-    const onOld = failure(LOAD, reportOf({ glibcVersionRuntime: '2.17' }));
+    const onOld = failure(LOAD, onLibc('glibc', '2.17'));
     assert.match(onOld.text, /glibc is 2\.17 and the prebuilt binary needs 2\.\d+ or later/);
   });
 
@@ -96,10 +96,77 @@ describe('an installed package', function () {
     assert.match(text, /Get one with "npx sam3-tracker libtorch install --cpu" \(or --cuda\)/);
   });
 
+  it('imports and works without libtorch as far as nothing is computed', () => {
+    linkPrebuilt();
+    const spy = "require('node:child_process').spawnSync = () => { throw new Error('a process'); };";
+    const { area, config, polygons, loaded } = run<Record<string, unknown>>(
+      `${spy}
+       const m = require('./lib/index');
+       const mask = { data: Uint8Array.from({ length: 64 }, (_, i) => (i % 8 > 1 && i > 15 ? 1 : 0)), dims: [8, 8] };
+       console.log(JSON.stringify({
+         area: m.mask_area(m.mask_to_rle(mask)),
+         config: new m.Sam3TrackerConfig().model_type,
+         polygons: m.mask_to_polygons(mask).length,
+         loaded: process.report.getReport().sharedObjects.some((file) => /torch|sam3/.test(file)),
+       }));`,
+      { PATH: directory },
+    );
+    assert.deepEqual(
+      { area, config, polygons, loaded },
+      { area: 36, config: 'sam3_tracker', polygons: 1, loaded: false },
+    );
+  });
+
+  it('says what helps where libtorch is missing: rejects, and throws only where a call is synchronous', () => {
+    linkPrebuilt();
+    symlinkSync(path.join(PACKAGE_ROOT, 'models'), file('models'));
+    const calls = {
+      from_pretrained: "m.Sam3TrackerModel.from_pretrained('sam3-tracker-tiny', { device: 'cpu' })",
+      auto: "m.AutoModel.from_pretrained('sam3-tracker-tiny')",
+      pipeline: "m.pipeline('mask-generation')",
+      first_call: "new m.Sam3TrackerModel(CONFIG, { device: 'cpu' }).get_image_wide_positional_embeddings()",
+      move: "new m.Sam3TrackerModel(CONFIG, { device: 'cpu' }).to('float16')",
+      image_processor: 'new m.Sam3ImageProcessor()(new m.RawImage(new Uint8Array(192), 8, 8, 3))',
+      processor:
+        'new m.Sam3TrackerProcessor(new m.Sam3ImageProcessor())({ original_sizes: [[8, 8]], input_points: [[[[1, 1]]]] })',
+      post_process_masks:
+        'new m.Sam3ImageProcessor().post_process_masks([{ data: new Float32Array(4), dims: [1, 1, 2, 2] }], [[8, 8]])',
+      tensor: "new m.Tensor('float32', [1], [1])",
+      model: 'new m.Sam3TrackerModel(CONFIG)',
+    };
+    const found = run<Record<string, { code: string; text: string; threw: boolean }>>(
+      `const m = require('./lib/index');
+       const { readFileSync } = require('node:fs');
+       const CONFIG = m.Sam3TrackerConfig.from_dict(JSON.parse(readFileSync('models/sam3-tracker-tiny/config.json')));
+       const calls = { ${Object.entries(calls)
+         .map(([name, call]) => `${name}: () => ${call}`)
+         .join(', ')} };
+       const found = {};
+       (async () => {
+         for (const [name, call] of Object.entries(calls)) {
+           let threw = true;
+           try { const pending = call(); threw = false; await pending; }
+           catch (error) { found[name] = { code: error.code, text: error.message, threw }; }
+         }
+         console.log(JSON.stringify(found));
+       })();`,
+      { PATH: directory },
+    );
+    assert.deepEqual(Object.keys(found), Object.keys(calls));
+    for (const [name, { code, text, threw }] of Object.entries(found)) {
+      assert.equal(code, 'LIBTORCH_NOT_FOUND', `${name}: ${text}`);
+      assert.match(
+        text,
+        /needs libtorch .* and found none .*[^]*Get one with "npx sam3-tracker libtorch install/,
+      );
+      assert.equal(threw, ['tensor', 'model'].includes(name), name);
+    }
+  });
+
   it('says that there are no models where there are none', () => {
     const config = "new (require('./lib/config/sam3-tracker').Sam3TrackerConfig)()";
     const bundled = "require('./lib/checkpoint/pretrained-files').open_pretrained('sam3-tracker-tiny')";
-    for (const code of [`require('./lib/model/graphs').find_graphs(${config})`, `await ${bundled}`]) {
+    for (const code of [`require('./lib/model/graphs').findGraphs(${config})`, `await ${bundled}`]) {
       const failed = failure(code);
       assert.equal(failed.code, 'FILE_NOT_FOUND');
       assert.match(failed.text, /has no models \(.*models\): install the package again/);

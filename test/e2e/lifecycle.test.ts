@@ -19,9 +19,7 @@ async function expectCleanEnd(
   );
 }
 
-describe('the end of a process and of a model', function () {
-  this.timeout(60_000);
-
+describe('the end of a process and of a model', () => {
   it('ends by itself once every call has settled', () =>
     expectCleanEnd(
       `${LOAD} const o = await model({ pixel_values: pixels() }); console.log(o.pred_masks.dims.join());`,

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import ts from 'typescript';
 import { compilerErrors } from '../support/compiler';
-import { findPython } from '../support/python';
+import { requirePython } from '../support/python';
 
 const ROOT = path.join(__dirname, '..', '..');
 
@@ -38,8 +38,7 @@ const numbers = (text: string): number[][] =>
     .split('\n')
     .map((line) => [...line.matchAll(/-?\d+(\.\d+)?(e-?\d+)?/g)].map(([number]) => Number(number)));
 
-describe('docs/migrating.md', function () {
-  this.timeout(60_000);
+describe('docs/migrating.md', () => {
   const directory = mkdtempSync(path.join(tmpdir(), 'sam3-tracker-migrating-'));
   after(() => rmSync(directory, { recursive: true }));
 
@@ -60,11 +59,7 @@ describe('docs/migrating.md', function () {
   });
 
   it('prints the same numbers in Python and here', async function () {
-    const { python, reason } = findPython();
-    if (python === null) {
-      process.stdout.write(`    (skipped: ${reason})\n`);
-      return this.skip();
-    }
+    const python = requirePython(this);
     const file = path.join(directory, 'program.py');
     // These let transformers load, and its pipeline run, beside a CPU build of torch.
     writeFileSync(file, `import nms_reference\nnms_reference.declare_nms()\n${blocks('py').join('\n')}`);

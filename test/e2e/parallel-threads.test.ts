@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { LIBRARY, runChild } from '../support/child';
 
 const TASKS = '/proc/self/task';
@@ -9,8 +10,8 @@ async function threadsLeftBy(copy: string): Promise<number> {
   const result = await runChild(`
     const { readdirSync } = require('node:fs');
     const { Tensor } = require(${JSON.stringify(LIBRARY)});
-    const { native } = require(${JSON.stringify(LIBRARY.replace(/index$/, 'native'))});
-    native.setThreads(2);
+    const { addon } = require(${JSON.stringify(path.join(LIBRARY, '..', 'native', 'binding'))});
+    addon().setThreads(2);
     const tensor = new Tensor('float32', new Float32Array(4_000_000), [2000, 2000]).slice(null, [0, 1500]);
     const before = readdirSync('${TASKS}').length;
     ${copy};
@@ -20,9 +21,7 @@ async function threadsLeftBy(copy: string): Promise<number> {
   return Number(result.stdout);
 }
 
-describe("threads that help the event loop's", function () {
-  this.timeout(60_000);
-
+describe("threads that help the event loop's", () => {
   // As long as they lived, libgomp would let the model's threads sleep between any two operations.
   for (const copy of ['tensor.data', 'tensor.reshape(-1)'])
     it(`are gone after ${copy} has copied a large tensor`, async function () {

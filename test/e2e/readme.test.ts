@@ -58,8 +58,7 @@ function programs(): Program[] {
   return found;
 }
 
-describe('README.md', function () {
-  this.timeout(120_000);
+describe('README.md', () => {
   const hub = new HubFixture();
   let directory: string;
   const file = (...names: string[]): string => path.join(directory, ...names);

@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { Sam3ImageProcessor } from '../../lib/image/image-processing-sam3';
-import { native } from '../../lib/native/binding';
+import { addon } from '../../lib/native/binding';
 import { Tensor } from '../../lib/tensor';
 import { assertSameError, readArray, settled, type WrittenArray } from '../support/image-assertions';
 import { Draw, theirs as asArgument } from '../support/image-cases';
@@ -44,27 +44,24 @@ const ARGUMENTS = [
   'output_attentions false',
 ];
 
-describe('every argument beside transformers', function () {
-  this.timeout(120_000);
-
+describe('every argument beside transformers', () => {
   describe('of the model', () => {
     let judge: Reference;
     let subject: Subject;
     let scratch: string;
-    const { threads } = native.runtimeInfo();
+    const { threads } = addon().runtimeInfo();
 
     before(async function () {
       judge = reference(path.join(__dirname, 'model_reference.py'), this);
-      native.setThreads(1);
+      addon().setThreads(1);
       scratch = await mkdtemp(path.join(os.tmpdir(), 'sam3-tracker-arguments-'));
       const folder = path.join(scratch, 'random');
       const files = await judge.result('create', { name: 'three-scales', seed: 3, folder });
       subject = new Subject(files as { model: string; checkpoint: string }, judge, scratch);
     });
     after(async () => {
-      native.setThreads(threads);
+      addon().setThreads(threads);
       await subject?.dispose();
-      await judge?.close();
       if (scratch) await rm(scratch, { recursive: true });
     });
 
@@ -111,7 +108,6 @@ describe('every argument beside transformers', function () {
     before(function () {
       judge = reference(path.join(__dirname, '..', 'support', 'image_reference.py'), this);
     });
-    after(() => judge?.close());
 
     /** Logits as smooth as a model's: noise, so that every pixel counts. */
     function logits(draw: Draw, dims: number[]): Float32Array<ArrayBuffer> {

@@ -17,7 +17,7 @@ import {
   type RLE,
 } from '../../lib/index';
 import { rle_to_mask } from '../../lib/masks/masks';
-import { native } from '../../lib/native/binding';
+import { addon } from '../../lib/native/binding';
 import { reference, type Reference } from '../support/python';
 import { LIMITS } from './compare';
 import { report, type Row } from './report';
@@ -115,18 +115,17 @@ interface Case {
   options: MaskGenerationOptions<'binary'>;
 }
 
-describe('mask generation beside transformers', function () {
-  this.timeout(120_000);
+describe('mask generation beside transformers', () => {
   let judge: Reference;
   let scratch: string;
   const rows: Row[] = [];
   const files = new Map<string, Files>([['sam3-tracker-tiny', { model: BUNDLED, checkpoint: BUNDLED }]]);
-  const { threads } = native.runtimeInfo();
+  const { threads } = addon().runtimeInfo();
 
   before(async function () {
     judge = reference(path.join(__dirname, 'mask_generation_reference.py'), this);
     // As many threads as the reference has: how many share a sum changes its last bits.
-    native.setThreads(1);
+    addon().setThreads(1);
     scratch = await mkdtemp(path.join(os.tmpdir(), 'sam3-tracker-everything-'));
     for (const name of Object.keys(SIDES))
       if (!files.has(name))
@@ -138,8 +137,7 @@ describe('mask generation beside transformers', function () {
 
   after(async () => {
     report('Segment everything', rows);
-    native.setThreads(threads);
-    await judge?.close();
+    addon().setThreads(threads);
     if (scratch) await rm(scratch, { recursive: true });
   });
 

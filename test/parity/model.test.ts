@@ -9,7 +9,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { AttentionImplementation } from '../../lib/model/load';
-import { native } from '../../lib/native/binding';
+import { addon } from '../../lib/native/binding';
 import { reference } from '../support/python';
 import type { Reference } from '../support/python';
 import { EAGER_CASES, FORWARD_CASES, HALF_CASES, METHOD_CASES, PROMPT_CASES } from './cases';
@@ -28,23 +28,21 @@ const RANDOM_CONFIGURATIONS = ['relu-two-scales', 'three-scales', 'windows-24', 
 /** CPUs without instructions for float16 compute it slowly: the smallest configurations only. */
 const FLOAT16_CONFIGURATIONS = ['three-scales', 'default-like'];
 
-describe('parity with transformers', function () {
-  this.timeout(120_000);
+describe('parity with transformers', () => {
   let judge: Reference;
   let scratch: string;
 
-  const { threads } = native.runtimeInfo();
+  const { threads } = addon().runtimeInfo();
 
   before(async function () {
     judge = reference(path.join(__dirname, 'model_reference.py'), this);
-    native.setThreads(1);
+    addon().setThreads(1);
     scratch = await mkdtemp(path.join(os.tmpdir(), 'sam3-tracker-parity-'));
     report('The judge', [(await judge.result('versions')) as Row]);
   });
 
   after(async () => {
-    native.setThreads(threads);
-    await judge?.close();
+    addon().setThreads(threads);
     if (scratch) await rm(scratch, { recursive: true });
   });
 

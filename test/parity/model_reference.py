@@ -10,7 +10,6 @@ import platform
 import sys
 from pathlib import Path
 
-import reference
 import torch
 import transformers
 from safetensors.torch import save_file
@@ -52,7 +51,6 @@ DEVICE = os.environ.get("SAM3_TRACKER_PARITY_DEVICE", "cpu")
 _models: dict[tuple[str, str, str], Sam3TrackerModel] = {}
 
 
-@reference.register
 def versions() -> dict:
     """What the reference runs on."""
     device = DEVICE if DEVICE == "cpu" else torch.cuda.get_device_name(DEVICE)
@@ -64,7 +62,6 @@ def versions() -> dict:
     }
 
 
-@reference.register
 def create(name: str, seed: int, folder: str) -> dict:
     """Writes the checkpoint of a random model to `folder`/checkpoint and exports it to `folder`/model."""
     config = random_models.config_dict(name)
@@ -81,7 +78,6 @@ def create(name: str, seed: int, folder: str) -> dict:
     return {"checkpoint": str(checkpoint), "model": str(Path(folder, "model"))}
 
 
-@reference.register
 def without_stability(file: str) -> None:
     """Turns dynamic_multimask_via_stability off in a config.json."""
     config = json.loads(Path(file).read_text())
@@ -89,7 +85,6 @@ def without_stability(file: str) -> None:
     Path(file).write_text(json.dumps(config))
 
 
-@reference.register
 def run(checkpoint: str, dtype: str, attention: str, case: dict, seed: int, file: str) -> dict:
     """Runs a case in `dtype` on inputs that `seed` gives, and writes inputs and outputs to `file`.
 
@@ -119,7 +114,6 @@ def run(checkpoint: str, dtype: str, attention: str, case: dict, seed: int, file
     }
 
 
-@reference.register
 def write_inputs(checkpoint: str, dtype: str, attention: str, case: dict, seed: int, file: str) -> None:
     """Writes the inputs of a case, as `run` does, without running it."""
     model = _model(checkpoint, dtype, attention)
@@ -289,6 +283,3 @@ def _kind(value: object) -> object:
     if value is None:
         return None
     return "tensor" if isinstance(value, Tensor) else len(value)
-
-
-reference.serve()

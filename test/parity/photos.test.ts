@@ -145,8 +145,7 @@ const CASES: readonly PhotoCase[] = [
   },
 ];
 
-describe('parity with transformers on photos', function () {
-  this.timeout(120_000);
+describe('parity with transformers on photos', () => {
   let judge: Reference;
   let scratch: string;
   let model: Sam3TrackerModel;
@@ -162,7 +161,6 @@ describe('parity with transformers on photos', function () {
 
   after(async () => {
     model?.dispose();
-    await judge?.close();
     if (scratch) await rm(scratch, { recursive: true });
     report('Photos on the bundled model, float32', rows);
   });

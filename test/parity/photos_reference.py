@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import reference
 import torch
 from safetensors.torch import save_file
 from transformers import Sam3TrackerModel, Sam3TrackerProcessor
@@ -15,7 +14,6 @@ _processor = Sam3TrackerProcessor.from_pretrained(BUNDLED)
 _model = Sam3TrackerModel.from_pretrained(BUNDLED, dtype=torch.float32).eval()
 
 
-@reference.register
 def segment(photos: list[str], prompts: dict, multimask_output: bool, file: str) -> None:
     """Writes what the processor, the model and post_process_masks give to a safetensors file."""
     images = [load_image(photo) for photo in photos]
@@ -31,6 +29,3 @@ def segment(photos: list[str], prompts: dict, multimask_output: bool, file: str)
         **{f"masks.{index}": mask for index, mask in enumerate(masks)},
     }
     save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, file)
-
-
-reference.serve()

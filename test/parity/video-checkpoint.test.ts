@@ -69,7 +69,6 @@ describe('a sam3_video checkpoint', () => {
     reference = startReference(path.join(SUPPORT, 'video_reference.py'), this);
   });
   after(async () => {
-    await reference?.close();
     for (const folder of folders) rmSync(folder, { recursive: true });
   });
 

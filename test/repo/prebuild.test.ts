@@ -36,8 +36,7 @@ const EXPECTED_LIBRARIES = {
   loader: ['libc.so.6', 'libdl.so.2'],
 };
 
-describe('the binary', function () {
-  this.timeout(60_000);
+describe('the binary', () => {
   let symbols: Symbols;
   const { addon, loader } = findAddon();
 

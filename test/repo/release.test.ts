@@ -35,8 +35,7 @@ interface ReleaseChecks {
   tarballFaults: (packed: Packed) => string[];
 }
 
-describe('a release', function () {
-  this.timeout(60_000);
+describe('a release', () => {
   let checks: ReleaseChecks;
   let directory: string;
   const file = (name: string): string => path.join(directory, name);

@@ -27,9 +27,7 @@ function refusedStatements(name: string): [first: number, end: number][] {
   return found;
 }
 
-describe('the types', function () {
-  this.timeout(60_000);
-
+describe('the types', () => {
   it('take what they must, and refuse the rest, each for itself', () => {
     const errors = compilerErrors(files, (source) => source.replaceAll(DIRECTIVE, '// '));
     let refused = 0;

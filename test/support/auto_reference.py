@@ -1,13 +1,8 @@
 """Which classes transformers' Auto classes choose, for test/unit/auto.test.ts."""
 
-import reference
 import transformers
 
 
-@reference.register
 def chosen(kind: str, folder: str) -> str:
     """The name of the class that `kind`.from_pretrained makes an instance of."""
     return type(getattr(transformers, kind).from_pretrained(folder)).__name__
-
-
-reference.serve()

@@ -16,10 +16,10 @@ export const LIBRARY = path.join(__dirname, '..', '..', 'lib', 'index');
  * Runs `source` (an ES module body; top-level await is fine) and waits for its end, at most `seconds`; `env` is added to the
  * environment.
  */
-export function runChild(source: string, seconds = 40, env: NodeJS.ProcessEnv = {}): Promise<ChildResult> {
+export function runChild(source: string, seconds = 150, env: NodeJS.ProcessEnv = {}): Promise<ChildResult> {
   const code = `(async () => { ${source} })();`;
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', '--expose-gc', '-e', code], {
+    const child = spawn(process.execPath, ['--require', 'tsx/cjs', '--expose-gc', '-e', code], {
       cwd: path.join(__dirname, '..', '..'),
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },

@@ -4,7 +4,6 @@ import json
 import tempfile
 from pathlib import Path
 
-import reference
 from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig, Sam3ViTConfig
 from transformers.models.sam3_tracker.configuration_sam3_tracker import (
     Sam3TrackerConfig,
@@ -24,27 +23,21 @@ CLASSES = {
 }
 
 
-@reference.register
 def version() -> str:
     import transformers
 
     return transformers.__version__
 
 
-@reference.register
 def build(name: str, text: str) -> dict:
     """A configuration from the JSON text of its fields (as text: JavaScript would turn 1.0 into 1)."""
     config = CLASSES[name](**json.loads(text))
     return {"diff": config.to_json_string(), "full": config.to_json_string(use_diff=False)}
 
 
-@reference.register
 def read(name: str, text: str) -> dict:
     """What `from_pretrained` makes of a config.json."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "config.json").write_text(text)
         config = CLASSES[name].from_pretrained(directory)
     return {"full": config.to_json_string(use_diff=False)}
-
-
-reference.serve()

@@ -4,7 +4,6 @@ import base64
 from pathlib import Path
 from typing import Any
 
-import reference
 import torch
 from PIL import Image
 from transformers import AutoModel, AutoProcessor, Sam3TrackerConfig, Sam3TrackerModel, Sam3TrackerProcessor
@@ -50,50 +49,42 @@ def everything(masks: torch.Tensor, outputs: Any) -> torch.Tensor:
     return masks
 
 
-@reference.register
 def single_point() -> dict:
     return segment(["coffee.png"], [best], True, input_points=[[[[235, 215]]]], input_labels=[[[1]]])
 
 
-@reference.register
 def multiple_points() -> dict:
     points = [[[[235, 215], [130, 270], [60, 350]]]]
     return segment(["coffee.png"], [best], True, input_points=points, input_labels=[[[1, 1, 0]]])
 
 
-@reference.register
 def bounding_box() -> dict:
     return segment(["rocket.jpg"], [best], True, input_boxes=[[[295, 90, 345, 345]]])
 
 
-@reference.register
 def multiple_objects() -> dict:
     points = [[[[235, 215]], [[290, 160]]]]
     return segment(["coffee.png"], [everything], input_points=points, input_labels=[[[1], [1]]])
 
 
-@reference.register
 def batched_images() -> dict:
     points = [[[[235, 215]]], [[[250, 150]]]]
     pictures = ["coffee.png", "chelsea.png"]
     return segment(pictures, [everything] * 2, input_points=points, input_labels=[[[1]], [[1]]])
 
 
-@reference.register
 def batched_objects() -> dict:
     points = [[[[235, 215]], [[290, 160]]], [[[250, 150]]]]
     first = [everything, lambda masks, outputs: masks[:1]]
     return segment(["coffee.png", "chelsea.png"], first, input_points=points, input_labels=[[[1], [1]], [[1]]])
 
 
-@reference.register
 def batched_points() -> dict:
     points = [[[[235, 215]], [[290, 160]]], [[[225, 120]], [[220, 300], [190, 440]]]]
     labels = [[[1], [1]], [[1], [1, 1]]]
     return segment(["coffee.png", "astronaut.png"], [everything] * 2, input_points=points, input_labels=labels)
 
 
-@reference.register
 def batched_boxes() -> dict:
     boxes = [
         [[150, 15, 310, 200], [365, 0, 475, 290], [285, 350, 495, 512]],
@@ -102,7 +93,6 @@ def batched_boxes() -> dict:
     return segment(["astronaut.png", "coffee.png"], [everything] * 2, input_boxes=boxes)
 
 
-@reference.register
 def previous_mask() -> dict:
     first = processor(
         images=photo("coffee.png"), input_points=[[[[235, 215]]]], input_labels=[[[1]]], return_tensors="pt"
@@ -123,18 +113,13 @@ def previous_mask() -> dict:
     return describe(refined, first["original_sizes"], [everything])
 
 
-@reference.register
 def auto_model() -> dict:
     classes = [type(auto.from_pretrained(MODEL)).__name__ for auto in (AutoModel, AutoProcessor)]
     result = segment(["coffee.png"], [everything], input_points=[[[[235, 215]]]], input_labels=[[[1]]])
     return {**result, "classes": classes}
 
 
-@reference.register
 def configuration() -> dict:
     with torch.device("meta"):
         made = Sam3TrackerModel(Sam3TrackerConfig())
     return {"parameters": made.num_parameters(), "shapes": [], "drawn": []}
-
-
-reference.serve()

@@ -5,19 +5,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-import reference
-
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 from sam3_tracker_export.config import GraphConfig, canonical_json
 
 
-@reference.register
 def graph_config(text: str) -> dict:
     config = GraphConfig.from_json(json.loads(text))
     return {"json": canonical_json(config.to_json()), "hash": config.hash()}
 
 
-@reference.register
 def video_configurations() -> dict:
     """A default Sam3VideoConfig, which is what transformers' converter gives facebook/sam3: all of it, and as saved."""
     from transformers import Sam3VideoConfig
@@ -29,9 +25,5 @@ def video_configurations() -> dict:
     return {"whole": json.dumps(config.to_dict()), "saved": saved}
 
 
-@reference.register
 def canonical(numbers: list) -> str:
     return canonical_json([float(number) for number in numbers])
-
-
-reference.serve()

@@ -12,7 +12,6 @@ import numpy as np
 import PIL.Image
 import PIL.ImageCms
 import PIL.ImageOps
-import reference
 import torch
 from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
 
@@ -106,7 +105,6 @@ def write_pictures(directory: Path) -> None:
     PIL.Image.new("RGB", (1, 1), (1, 2, 3)).save(directory / "one_pixel.png")
 
 
-@reference.register
 def pictures(directory: str) -> list[dict]:
     """Writes one file of each kind; says what Pillow reads, upright (as transformers' load_image) and as it lies."""
     write_pictures(Path(directory))
@@ -167,7 +165,6 @@ def as_floats(options: dict) -> dict:
     return converted
 
 
-@reference.register
 def preprocess(images: object, options: dict, settings: dict | None = None, maps: object = None) -> dict:
     processor = Sam3ImageProcessor(**as_floats(settings or {}))
     options = {"return_tensors": "pt", **as_floats(options)}
@@ -184,13 +181,11 @@ def preprocess(images: object, options: dict, settings: dict | None = None, maps
     }
 
 
-@reference.register
 def post_process_masks(masks: list, sizes: list, options: dict) -> list[dict]:
     tensors = [torch.from_numpy(read_array(mask)) for mask in masks]
     return [write_array(mask) for mask in Sam3ImageProcessor().post_process_masks(tensors, sizes, **options)]
 
 
-@reference.register
 def saved(settings: str) -> str:
     """The file that transformers writes for settings, which come as JSON text so that floats stay floats."""
     with tempfile.TemporaryDirectory() as directory:
@@ -198,10 +193,5 @@ def saved(settings: str) -> str:
         return (Path(directory) / "preprocessor_config.json").read_text()
 
 
-@reference.register
 def loaded(directory: str) -> str:
     return Sam3ImageProcessor.from_pretrained(directory).to_json_string()
-
-
-if __name__ == "__main__":
-    reference.serve()

@@ -2,13 +2,11 @@
 
 import json
 
-import reference
 import torch
 from safetensors.torch import save_file
 from transformers import Sam3TrackerConfig, Sam3TrackerModel
 
 
-@reference.register
 def new_model_statistics(config: str, seed: int) -> dict:
     """Mean, standard deviation and range of every parameter and buffer of a model that transformers initialises."""
     torch.manual_seed(seed)
@@ -29,7 +27,6 @@ def new_model_statistics(config: str, seed: int) -> dict:
     }
 
 
-@reference.register
 def loads(folder: str) -> dict:
     """What transformers reads from a folder that our `save_pretrained` wrote."""
     model, report = Sam3TrackerModel.from_pretrained(folder, dtype="auto", output_loading_info=True)
@@ -41,7 +38,6 @@ def loads(folder: str) -> dict:
     }
 
 
-@reference.register
 def equal_weights(folder: str, other: str, dtype: str) -> list:
     """Names of the weights in which two folders differ, bit for bit, after a conversion of the second to `dtype`."""
     ours = Sam3TrackerModel.from_pretrained(folder, dtype="auto").state_dict()
@@ -50,7 +46,6 @@ def equal_weights(folder: str, other: str, dtype: str) -> list:
     return [name for name in ours if ours[name].dtype != theirs[name].dtype or not ours[name].equal(theirs[name])]
 
 
-@reference.register
 def masks_of(folder: str, dtype: str, file: str) -> None:
     """Runs the model of a folder on drawn inputs; writes inputs and pred_masks to a safetensors file."""
     model = Sam3TrackerModel.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
@@ -63,7 +58,6 @@ def masks_of(folder: str, dtype: str, file: str) -> None:
     save_file({"pixel_values": pixels, "input_points": points, "pred_masks": masks.contiguous()}, file)
 
 
-@reference.register
 def call_for_tuple(folder: str, method: str, options: dict, file: str) -> list:
     """A call with return_dict=False on drawn inputs: writes them and the tuple's tensors to a safetensors file.
 
@@ -86,6 +80,3 @@ def call_for_tuple(folder: str, method: str, options: dict, file: str) -> list:
             tensors |= {f"{index}.{item}": tensor for item, tensor in enumerate(field)}
     save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, file)
     return ["tensor" if isinstance(field, torch.Tensor) else len(field) for field in fields]
-
-
-reference.serve()

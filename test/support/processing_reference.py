@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
-import reference
 import torch
 from transformers import Sam3TrackerProcessor
 from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
@@ -36,13 +35,11 @@ def decode(value: Any) -> Any:
     return value
 
 
-@reference.register
 def process(settings: dict, options: dict) -> dict:
     processor = Sam3TrackerProcessor(Sam3ImageProcessor(**SMALL), **settings)
     return dict(processor(**{name: decode(value) for name, value in options.items()}).items())
 
 
-@reference.register
 def save(settings: dict, image_settings: dict) -> str:
     """The processor_config.json that `save_pretrained` writes."""
     with tempfile.TemporaryDirectory() as directory:
@@ -50,12 +47,8 @@ def save(settings: dict, image_settings: dict) -> str:
         return Path(directory, "processor_config.json").read_text()
 
 
-@reference.register
 def load(text: str) -> dict:
     """What `from_pretrained` makes of a processor_config.json."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "processor_config.json").write_text(text)
         return json.loads(Sam3TrackerProcessor.from_pretrained(directory).to_json_string())
-
-
-reference.serve()

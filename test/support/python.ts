@@ -1,31 +1,35 @@
 /**
- * The reference: one Python process that imports transformers once and answers calls, one JSON line each. Its script
- * includes `reference.py` from this directory and registers functions there.
+ * The reference: one Python process for all test files of this process. It runs reference.py of this directory, imports
+ * transformers once, and answers calls of the functions of scripts, one JSON line each.
  */
 import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
 /** The root of the repository. */
 export const ROOT = path.join(__dirname, '..', '..');
 
+/** Set by `npm run test:unit`. */
+const withoutPython = process.env.SAM3_TRACKER_TEST_WITHOUT_PYTHON === '1';
+
 /** What a call to the reference gave: a result, or the Python exception. */
 export type Answer =
   { result: unknown; error?: undefined } | { result?: undefined; error: { type: string; message: string } };
 
-/** A running reference process. */
+/** The functions of a script. */
 export interface Reference {
-  /** Calls a function that the script registered; a Python exception is an answer, not a rejection. */
+  /** Calls a function of the script; a Python exception is an answer, not a rejection. */
   call(method: string, args?: Record<string, unknown>): Promise<Answer>;
   /** As `call`, and rejects where Python raised. */
   result(method: string, args?: Record<string, unknown>): Promise<unknown>;
-  /** Ends the process; resolves when it is gone. */
-  close(): Promise<void>;
 }
 
 /** The Python that has transformers (SAM3_TRACKER_PYTHON, or the checkout's own environment), or null with the reason. */
 export function findPython(): { python: string | null; reason: string } {
+  if (process.env.SAM3_TRACKER_TEST_UNIT)
+    return { python: null, reason: '"npm run test:unit" does without Python' };
   const python = process.env.SAM3_TRACKER_PYTHON ?? path.join(ROOT, '.venv', 'bin', 'python');
   if (!process.env.SAM3_TRACKER_PYTHON && !existsSync(python))
     return { python: null, reason: `there is no ${path.relative(ROOT, python)} ("npm run setup" makes it)` };
@@ -38,12 +42,23 @@ export function findPython(): { python: string | null; reason: string } {
   return { python, reason: '' };
 }
 
-function answersOf(child: ChildProcessWithoutNullStreams): (line: string) => Promise<Answer> {
+/** Sends a line to the reference process; resolves to its answer. */
+type Ask = (line: string) => Promise<Answer>;
+
+/** Starts the reference process. It ends with this one, which it keeps alive only while an answer is due. */
+function startReference(python: string): { child: ChildProcessWithoutNullStreams; ask: Ask } {
+  const child = spawn(python, [path.join(__dirname, 'reference.py')], {
+    cwd: ROOT,
+    env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
+  });
+  for (const handle of [child, child.stdin, child.stdout, child.stderr])
+    (handle as Socket | typeof child).unref();
   const waiting: { resolve: (answer: Answer) => void; reject: (error: Error) => void }[] = [];
   let complaints = '';
   child.stderr.on('data', (chunk: Buffer) => (complaints = (complaints + chunk.toString()).slice(-4000)));
   createInterface({ input: child.stdout }).on('line', (line) => {
     waiting.shift()?.resolve(JSON.parse(line) as Answer);
+    if (waiting.length === 0) child.unref();
   });
   const fail = (reason: string): void => {
     const error = new Error(`The reference process ${reason}:\n${complaints}`);
@@ -52,46 +67,43 @@ function answersOf(child: ChildProcessWithoutNullStreams): (line: string) => Pro
   child.on('error', (error) => fail(`did not start (${error.message})`));
   child.on('close', (code) => fail(`ended with code ${code}`));
   child.stdin.on('error', () => undefined); // a process that died says so in 'close'
-  return (line) =>
+  const ask: Ask = (line) =>
     new Promise((resolve, reject) => {
-      if (child.exitCode !== null) return reject(new Error(`The reference process is gone:\n${complaints}`));
+      if (hasEnded(child)) return reject(new Error(`The reference process is gone:\n${complaints}`));
+      child.ref();
       waiting.push({ resolve, reject });
       child.stdin.write(`${line}\n`);
     });
+  return { child, ask };
 }
 
-/**
- * Starts a script under the reference's Python, or skips the suite, with the reason on screen, where there is none.
- * Use it in `before(async function () { ... })` and `close()` it in `after`.
- */
-export function reference(script: string, suite: Mocha.Context): Reference {
+const hasEnded = ({ exitCode, signalCode }: ChildProcessWithoutNullStreams): boolean =>
+  exitCode !== null || signalCode !== null;
+
+let running: ReturnType<typeof startReference> | undefined;
+
+/** The Python of `findPython`; skips the suite or the test, with the reason on screen, where there is none. */
+export function requirePython(context: Mocha.Context): string {
   const { python, reason } = findPython();
-  if (python === null) {
-    // Where the set-up has just made it, its absence is a fault.
-    if (process.env.CI) throw new Error(`The tests beside transformers did not run: ${reason}`);
-    process.stdout.write(`    (skipped: ${reason})\n`);
-    return suite.skip();
-  }
-  const child = spawn(python, [script], {
-    cwd: ROOT,
-    env: { ...process.env, PYTHONPATH: path.join(ROOT, 'test', 'support'), PYTHONDONTWRITEBYTECODE: '1' },
-  });
-  const gone = new Promise<void>((resolve) => {
-    child.once('close', () => resolve());
-    child.once('error', () => resolve());
-  });
-  const ask = answersOf(child);
-  const call: Reference['call'] = (method, args = {}) => ask(JSON.stringify({ method, args }));
+  if (python !== null) return python;
+  // Where the set-up has just made it, its absence is a fault.
+  if (process.env.CI && !withoutPython) throw new Error(`A test with Python did not run: ${reason}`);
+  process.stdout.write(`    (skipped: ${reason})\n`);
+  return context.skip();
+}
+
+/** The functions of a script under the Python of `requirePython`. Use it in `before(function () { ... })`. */
+export function reference(script: string, suite: Mocha.Context): Reference {
+  const python = requirePython(suite);
+  if (!running || hasEnded(running.child)) running = startReference(python);
+  const { ask } = running;
+  const call: Reference['call'] = (method, args = {}) => ask(JSON.stringify({ script, method, args }));
   return {
     call,
     async result(method, args) {
       const answer = await call(method, args);
       if (answer.error) throw new Error(`${method}: ${answer.error.type}: ${answer.error.message}`);
       return answer.result;
-    },
-    async close() {
-      child.stdin.end();
-      await gone;
     },
   };
 }

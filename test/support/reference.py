@@ -1,15 +1,16 @@
-"""Answers calls from test/support/python.ts: one JSON object a line in, one out.
+"""Answers calls of functions of scripts from test/support/python.ts: one JSON object a line in, one out.
 
-A script imports this module first (it makes transformers importable beside a CPU torch), decorates its functions with
-`register`, and ends with `serve()`.
+A script that is also run by itself imports this module first: it makes transformers importable beside a CPU torch.
 """
 
+import functools
+import importlib.util
 import json
 import math
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -24,13 +25,14 @@ from sam3_tracker_export.reference import declare_torchvision_operators  # noqa:
 #: The schemas of torchvision's operators, for scripts that implement one; None where the compiled ones load.
 torchvision_operators = declare_torchvision_operators()
 
-_methods: dict[str, Callable[..., Any]] = {}
 
-
-def register(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes a function callable by its name."""
-    _methods[function.__name__] = function
-    return function
+@functools.cache
+def _load(script: str) -> ModuleType:
+    """Runs a script, once."""
+    spec = importlib.util.spec_from_file_location(script, script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _plain(value: Any) -> Any:
@@ -61,8 +63,14 @@ def serve() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = {"result": _plain(_methods[request["method"]](**request["args"]))}
+            answer = {"result": _plain(getattr(_load(request["script"]), request["method"])(**request["args"]))}
         except Exception as error:
             answer = {"error": {"type": type(error).__name__, "message": str(error)}}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+if __name__ == "__main__":
+    # For scripts that import this one.
+    sys.modules["reference"] = sys.modules["__main__"]
+    serve()

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import reference
 import torch
 from safetensors.torch import save_file
 from transformers import Sam3TrackerModel, Sam3VideoConfig, Sam3VideoModel
@@ -19,7 +18,6 @@ import random_models  # noqa: E402
 logging.set_verbosity_error()
 
 
-@reference.register
 def create(folder: str, dtype: str, shard_size: str, layers: int) -> None:
     """Writes Sam3VideoModel, the tracker in facebook/sam3's shapes with some of its 32 layers, and its graphs.
 
@@ -61,7 +59,6 @@ def create(folder: str, dtype: str, shard_size: str, layers: int) -> None:
     Path(folder, "graphs", "torchscript").rename(Path(folder, "torchscript"))
 
 
-@reference.register
 def run(folder: str, file: str) -> None:
     """Writes inputs and outputs of the tracker, loaded from the checkpoint in float32, into a safetensors file."""
     model = Sam3TrackerModel.from_pretrained(folder, dtype="float32").eval()
@@ -82,7 +79,3 @@ def run(folder: str, file: str) -> None:
         },
         file,
     )
-
-
-if __name__ == "__main__":
-    reference.serve()

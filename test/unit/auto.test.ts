@@ -33,13 +33,11 @@ const asVideo = (copy: ModelCopy): void => {
 const asType = (copy: ModelCopy, model_type: unknown): void =>
   edit(copy, 'config.json', (json) => (json.model_type = model_type));
 
-describe('the Auto classes', function () {
-  this.timeout(60_000);
+describe('the Auto classes', () => {
   let judge: Reference;
   before(function () {
     judge = reference(path.join(__dirname, '..', 'support', 'auto_reference.py'), this);
   });
-  after(() => judge?.close());
 
   const folders: [what: string, change: (copy: ModelCopy) => void, kinds: (keyof typeof AUTO)[]][] = [
     ['a tracker', () => undefined, Object.keys(AUTO) as (keyof typeof AUTO)[]],

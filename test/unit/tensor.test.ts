@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { constants, PerformanceObserver } from 'node:perf_hooks';
-import { DTYPES } from '../../lib/core/dtype';
+import {
+  bfloat16ToNumber,
+  DTYPES,
+  float16ToNumber,
+  numberToBfloat16,
+  numberToFloat16,
+} from '../../lib/core/dtype';
 import type { DType } from '../../lib/core/dtype';
-import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../../lib/core/half';
-import { native } from '../../lib/native/binding';
+import { addon } from '../../lib/native/binding';
 import { Tensor } from '../../lib/tensor';
 
 const range = (count: number) => Float32Array.from({ length: count }, (_, index) => index);
@@ -218,7 +223,7 @@ describe('Tensor', () => {
     assert.ok(major.length <= 8, `128 handles of one tensor made V8 collect ${major.length} times`);
   });
 
-  it('takes whole numbers of the range of whole types only', () => {
+  it('takes integers of their range only for integer dtypes', () => {
     for (const [type, value] of [
       ['uint8', 300],
       ['uint8', -1],
@@ -248,7 +253,7 @@ describe('Tensor', () => {
   });
 
   it('says DEVICE_UNAVAILABLE for a device that is not there', async function () {
-    if (native.runtimeInfo().cudaDevices > 0) return this.skip();
+    if (addon().runtimeInfo().cudaDevices > 0) return this.skip();
     await assert.rejects(new Tensor('float32', [1], [1]).to('cuda'), {
       name: 'Sam3TrackerError',
       code: 'DEVICE_UNAVAILABLE',
@@ -267,7 +272,7 @@ describe('Tensor', () => {
       Object.create(Object.getPrototypeOf(handle) as object) as object,
     ])
       assert.throws(() => Reflect.apply(to, stranger, [options]), TypeError);
-    assert.throws(() => native.postProcessMasks({ masks: [{}] } as never), {
+    assert.throws(() => addon().postProcessMasks({ masks: [{}] } as never), {
       name: 'TypeError',
       message: 'Expected a Tensor for masks.',
     });

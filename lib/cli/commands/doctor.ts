@@ -1,14 +1,22 @@
-/** What `sam3-tracker doctor` finds out. Every step may fail: its error is a finding, and the others go on. */
+/** `sam3-tracker doctor`: examines an installation. Every step may fail: its error is a finding, and the others go on. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { LibtorchPlace } from '../../native/libtorch';
+import { Command } from 'commander';
+import { describePlace, type LibtorchPlace } from '../../native/libtorch';
 import { systemLibc } from '../../native/diagnosis';
 import type { NativeRuntimeInfo } from '../../native/binding';
 import { chooseLibtorch, findAddon, libtorchNotFound, openLibtorchLoader } from '../../native/load';
 import { PACKAGE_MANIFEST, PACKAGE_ROOT } from '../../core/package';
-import type { SelfTestResult, runSelfTest } from './self-test';
+import type { CommandContext } from '../io';
+import { runSelfTest, type SelfTestResult } from './self-test';
+
+const HELP = `
+Its output belongs into every issue report. It tells nothing of your images; paths of this machine are in it.
+
+Exit codes: 0 everything works; 1 something does not.
+`;
 
 /** One GPU as nvidia-smi describes it. */
 export interface Gpu {
@@ -91,7 +99,7 @@ function describeSystem(): DoctorReport['system'] {
 }
 
 /** Examines this installation. */
-export async function examine(): Promise<DoctorReport> {
+async function examine(): Promise<DoctorReport> {
   const { gpus, note } = listGpus();
   const report: DoctorReport = {
     package: { version: PACKAGE_MANIFEST.version, directory: PACKAGE_ROOT },
@@ -111,10 +119,7 @@ export async function examine(): Promise<DoctorReport> {
     report.addon = { file: files.addon, origin: files.origin, builtFor: loader.builtFor };
     report.libtorch = chooseLibtorch(files, loader);
     if (report.libtorch.chosen === null) throw libtorchNotFound(report.libtorch, loader.builtFor);
-    // Loads libtorch, which has to wait until it is known that there is one.
-    // eslint-disable-next-line @typescript-eslint/no-require-imports -- see above
-    const run = require('./self-test') as { runSelfTest: typeof runSelfTest };
-    const { runtime, results } = await run.runSelfTest();
+    const { runtime, results } = await runSelfTest();
     report.runtime = runtime;
     report.selfTest = results;
     for (const { device, problem } of results)
@@ -130,4 +135,79 @@ export async function examine(): Promise<DoctorReport> {
       'The driver shows GPUs and libtorch can use none of them: the driver may be too old for this CUDA build.',
     );
   return report;
+}
+
+/** A report as the command prints it. */
+export function doctorText(report: DoctorReport): string {
+  const lines: string[] = [];
+  const add = (name: string, value: string): void => {
+    lines.push(
+      `${(name === '' ? '' : `${name}:`).padEnd(14)}${value.replaceAll('\n', `\n${' '.repeat(14)}`)}`,
+    );
+  };
+  const { system, libtorch, runtime, selfTest } = report;
+  add('sam3-tracker', `${report.package.version} in ${report.package.directory}`);
+  add(
+    'Node',
+    `${system.node}, ${system.platform}-${system.arch}, ${system.libc}, ${system.cpus} CPUs (${system.cpu})`,
+  );
+  add(
+    'addon',
+    report.addon
+      ? `${report.addon.file} (${report.addon.origin}, for libtorch ${report.addon.builtFor})`
+      : 'none',
+  );
+  if (libtorch.chosen) {
+    const { chosen } = libtorch;
+    add(
+      'libtorch',
+      `${chosen.version ?? 'unknown version'}, ${chosen.build === 'cuda' ? 'CUDA' : 'CPU'} build, in ${chosen.directory}`,
+    );
+    add('', `by ${chosen.source}`);
+  } else add('libtorch', ['none', ...libtorch.places.map((place) => `- ${describePlace(place)}`)].join('\n'));
+  if (runtime) {
+    const capability = `CPU capability ${runtime.cpuCapability}`;
+    add('threads', `${runtime.threads} for one operation, ${capability}`);
+    const devices = `${runtime.cudaDevices} usable by libtorch`;
+    add(
+      'CUDA devices',
+      libtorch.chosen?.build === 'cuda' && runtime.cudaDevices === 0
+        ? `${devices}: a CUDA build without a GPU`
+        : devices,
+    );
+  }
+  const gpus = report.gpus.map(
+    (gpu) =>
+      `${gpu.name}, ${gpu.memoryMiB} MiB, compute capability ${gpu.computeCapability}, driver ${gpu.driver}`,
+  );
+  if (gpus.length === 0) gpus.push(`none (${report.gpuNote})`);
+  else if (report.gpuNote !== '') gpus.push(`note: ${report.gpuNote}`);
+  add('GPUs', gpus.join('\n'));
+  add(
+    'models',
+    report.models.length > 0
+      ? report.models.map(({ id, hasWeights }) => `${id}${hasWeights ? '' : ' (graphs only)'}`).join('\n')
+      : 'none',
+  );
+  for (const { device, problem, milliseconds } of selfTest)
+    add('self-test', `${device}: ${problem ?? `a click was segmented as expected in ${milliseconds} ms`}`);
+  for (const problem of report.problems) add('PROBLEM', problem);
+  lines.push(report.problems.length === 0 ? 'Everything works.' : 'Something does not work: see PROBLEM.');
+  return `${lines.join('\n')}\n`;
+}
+
+/** The command. */
+export function doctorCommand({ output, finish }: CommandContext): Command {
+  return new Command('doctor')
+    .summary('check this installation')
+    .description(
+      'Checks this installation: Node, the addon, libtorch, GPUs, models, and a small run of the model.',
+    )
+    .option('--json', 'the report as JSON', false)
+    .addHelpText('after', HELP)
+    .action(async ({ json }: { json: boolean }) => {
+      const report = await examine();
+      output.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : doctorText(report));
+      finish(report.problems.length === 0 ? 0 : 1);
+    });
 }

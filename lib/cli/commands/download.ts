@@ -1,16 +1,17 @@
 /** `sam3-tracker download`: a model of the hub into its cache. */
 import { SingleBar } from 'cli-progress';
+import { Command } from 'commander';
 import { Sam3TrackerConfig } from '../../config/sam3-tracker';
 import { Sam3TrackerError } from '../../core/errors';
-import { find_graphs } from '../../model/graphs';
+import { findGraphs } from '../../model/graphs';
 import type { DownloadProgress } from '../../hub/settings';
 import { open_pretrained } from '../../checkpoint/pretrained-files';
 import { readConfigDict } from '../../checkpoint/settings';
-import { failWithoutWeights, find_weight_files } from '../../checkpoint/weights';
-import type { Output } from '../output';
+import { failWithoutWeights, findWeightFiles } from '../../checkpoint/weights';
+import type { CommandContext, Output } from '../io';
 
 /** The options of the command line, as commander gives them. */
-export interface DownloadOptions {
+interface DownloadOptions {
   revision: string;
   token?: string;
   cacheDir?: string;
@@ -42,14 +43,14 @@ function reporter({ stderr }: Output, quiet: boolean): (progress: DownloadProgre
 }
 
 /**
- * Runs the command.
+ * Downloads a model.
  *
  * @param model a repository on the hub.
  * @param options of the command line.
  * @param output the folder goes to stdout, everything else to stderr.
  * @throws Sam3TrackerError as `from_pretrained`; RangeError for a configuration that is not the tracker's.
  */
-export async function runDownload(model: string, options: DownloadOptions, output: Output): Promise<void> {
+async function download(model: string, options: DownloadOptions, output: Output): Promise<void> {
   const files = await open_pretrained(model, {
     revision: options.revision,
     token: options.token,
@@ -61,11 +62,32 @@ export async function runDownload(model: string, options: DownloadOptions, outpu
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
   for (const name of ['processor_config.json', 'preprocessor_config.json']) await files.find(name);
   try {
-    if (files.directory === null) find_graphs(config, files.folder);
+    if (files.directory === null) findGraphs(config, files.folder);
   } catch (error) {
     if (!(error instanceof Sam3TrackerError) || error.code !== 'GRAPHS_NOT_FOUND') throw error;
     output.stderr.write(`Note: ${error.message}\n`);
   }
-  if ((await find_weight_files(files)) === null) failWithoutWeights(files);
+  if ((await findWeightFiles(files)) === null) failWithoutWeights(files);
   output.stdout.write(`${files.folder}\n`);
+}
+
+/** The command. */
+export function downloadCommand({ output }: CommandContext): Command {
+  return new Command('download')
+    .summary('download a model from the Hugging Face hub')
+    .description(
+      "Downloads a model's configurations and weights into the hub's cache and prints the folder. A gated model " +
+        '(facebook/sam3) wants its terms accepted on its page and a token: --token, HF_TOKEN, or "hf auth login".',
+    )
+    .argument('<model>', 'owner/name, such as facebook/sam3')
+    .option('--revision <revision>', 'a branch, a tag or a commit', 'main')
+    .option(
+      '--token <token>',
+      'an access token (better: HF_TOKEN, which other users of the machine do not see)',
+    )
+    .option('--cache-dir <directory>', "the hub's cache (default: HF_HUB_CACHE, else $HF_HOME/hub)")
+    .option('--force', 'download what is in the cache again', false)
+    .option('--quiet', 'print the folder and errors only', false)
+    .option('--debug', 'print the stack of an error', false)
+    .action(async (model: string, options: DownloadOptions) => download(model, options, output));
 }

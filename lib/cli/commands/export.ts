@@ -3,9 +3,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { Command } from 'commander';
 import { Sam3TrackerError } from '../../core/errors';
 import { PACKAGE_ROOT } from '../../core/package';
-import type { Output } from '../output';
+import type { CommandContext, Output } from '../io';
 
 function findPython(): string {
   const named = process.env.SAM3_TRACKER_PYTHON;
@@ -28,7 +29,7 @@ function packages(): string {
  * @returns its exit code: 0, 1 for an export that failed, 2 for a wrong command line.
  * @throws Sam3TrackerError FILE_NOT_FOUND where there is no Python.
  */
-export async function runExport(args: readonly string[], output: Output): Promise<number> {
+async function runExporter(args: readonly string[], output: Output): Promise<number> {
   const python = findPython();
   const script = path.join(PACKAGE_ROOT, 'scripts', 'export_model.py');
   const child = spawn(python, [script, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -45,4 +46,20 @@ export async function runExport(args: readonly string[], output: Output): Promis
       { cause },
     );
   }
+}
+
+/** The command. */
+export function exportCommand({ output, finish }: CommandContext): Command {
+  return new Command('export')
+    .summary('make the graphs of a checkpoint of another configuration (needs Python)')
+    .description(
+      'Runs the exporter, scripts/export_model.py, with the options given. It needs Python 3.10 or later with the ' +
+        'packages of scripts/requirements.txt: SAM3_TRACKER_PYTHON names one, else .venv of the checkout, else python3.',
+    )
+    .argument('[options...]', 'those of the exporter: see sam3-tracker export --help')
+    .allowUnknownOption()
+    .helpOption(false)
+    .action(async (_: string[], __: object, self: Command) => {
+      finish(await runExporter(self.args, output));
+    });
 }

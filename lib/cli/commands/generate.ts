@@ -1,19 +1,35 @@
-/** `sam3-tracker generate`: pictures to a COCO annotation file and pictures of their masks. */
+/** `sam3-tracker generate`: images to a COCO annotation file and overlays of their masks. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { SingleBar } from 'cli-progress';
+import { Command, Option } from 'commander';
 import { draw_overlay, type Color } from '../../masks/overlay';
 import { write_coco_annotations } from '../../pipelines/coco-annotations';
-import type { MaskGenerationOptions } from '../../pipelines/mask-generation-options';
+import {
+  MAX_LAYERS,
+  MOST_POINTS_PER_SIDE,
+  type MaskGenerationOptions,
+  type MaskGenerationProgress,
+} from '../../pipelines/mask-generation-options';
 import { pipeline } from '../../pipelines/pipeline';
 import type { DeviceOption, DTypeOption } from '../../core/types';
-import { Interruption } from '../interruption';
-import type { Output } from '../output';
-import { resultName } from '../usage';
+import {
+  addMessageOptions,
+  addModelOptions,
+  checkDirectory,
+  checkNames,
+  chooseModel,
+  integerFrom,
+  parseArea,
+  parseFraction,
+  parseNumber,
+  resultName,
+} from '../arguments';
+import { Interruption, type CommandContext, type Output } from '../io';
 
 /** The options of the command line, as commander gives them; undefined leaves it to the model and the pipeline. */
-export interface GenerateCommandOptions {
+interface GenerateOptions {
   out: string;
   model?: string;
   device: DeviceOption;
@@ -34,7 +50,19 @@ export interface GenerateCommandOptions {
   debug: boolean;
 }
 
-const DEFAULT_MODEL = 'sam3-tracker-tiny';
+const HELP = `
+Writes annotations.json, a COCO annotation file for all images, and NAME-masks.png for each, where every mask has a
+colour of its own. What no option says is as the model wants it, or as in transformers' mask-generation pipeline.
+
+Examples:
+  sam3-tracker generate photo.jpg --out masks
+  sam3-tracker generate photos/*.jpg --out masks --crops-n-layers 1 --format polygons
+  sam3-tracker generate photo.jpg --out masks --pred-iou-thresh 0.6 --points-per-crop 16
+
+Ctrl-C writes the annotations of the images that are done; a second one ends at once.
+
+Exit codes: 0 all went well; 1 an image, the model or a file failed; 2 the command line is wrong; 130 ended by Ctrl-C.
+`;
 
 /** The turn of the colour circle after which hues differ most from all before: the golden angle. */
 const GOLDEN_ANGLE = 137.508;
@@ -53,7 +81,7 @@ function distinctColors(count: number): Color[] {
   });
 }
 
-function generationOptions(options: GenerateCommandOptions): MaskGenerationOptions {
+function generationOptions(options: GenerateOptions): MaskGenerationOptions {
   const given = {
     points_per_crop: options.pointsPerCrop,
     points_per_batch: options.pointsPerBatch,
@@ -70,48 +98,57 @@ function generationOptions(options: GenerateCommandOptions): MaskGenerationOptio
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-/** A bar for people at a terminal. */
-function makeBar({ stderr }: Output, quiet: boolean): SingleBar | null {
-  if (quiet || !(stderr instanceof Writable) || !('isTTY' in stderr) || stderr.isTTY !== true) return null;
-  return new SingleBar({
-    stream: stderr,
-    format: '{name} [{bar}] {value}/{total} points, {masks} masks',
-    hideCursor: true,
-    clearOnComplete: true,
-  });
+/** A bar for people at a terminal; nothing elsewhere, or where messages are not wanted. */
+class Progress {
+  /** Of the image that is being worked on. */
+  name = '';
+  readonly #bar: SingleBar | null = null;
+
+  constructor({ stderr }: Output, quiet: boolean) {
+    if (quiet || !(stderr instanceof Writable) || !('isTTY' in stderr) || stderr.isTTY !== true) return;
+    this.#bar = new SingleBar({
+      stream: stderr,
+      format: '{name} [{bar}] {value}/{total} points, {masks} masks',
+      hideCursor: true,
+      clearOnComplete: true,
+    });
+  }
+
+  show({ points_done, points_total, masks_kept }: MaskGenerationProgress): void {
+    const labels = { name: this.name, masks: masks_kept };
+    if (points_done === 0 || !this.#bar?.isActive) this.#bar?.start(points_total, points_done, labels);
+    this.#bar?.update(points_done, labels);
+  }
+
+  stop(): void {
+    this.#bar?.stop();
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+  }
 }
 
 /**
- * Runs the command. A picture that fails does not stop the others; an interruption does, and then what is done is
- * written.
+ * Finds the masks of images; one that fails does not stop the others. An interruption does, and then what is done is
+ * written. Gives the exit code.
  *
- * @param images paths or URLs.
- * @param options of the command line.
- * @param output where results and messages go.
- * @param report takes the error of a picture.
- * @returns the exit code.
  * @throws what loading the model and writing the annotations throw.
  */
-export async function runGenerate(
+async function generate(
   images: readonly string[],
-  options: GenerateCommandOptions,
-  output: Output,
-  report: (error: unknown) => void,
+  options: GenerateOptions,
+  { output, report }: CommandContext,
 ): Promise<number> {
+  const { out, device, dtype, debug } = options;
   const say = (text: string): void => void (options.quiet || output.stdout.write(text));
-  if (options.model === undefined)
-    say(`Using ${DEFAULT_MODEL}, a small demonstration model; --model takes a better one.\n`);
-  using generator = await pipeline('mask-generation', options.model ?? DEFAULT_MODEL, {
-    device: options.device,
-    dtype: options.dtype,
-  });
-  await mkdir(options.out, { recursive: true });
+  using generator = await pipeline('mask-generation', chooseModel(options.model, say), { device, dtype });
+  await mkdir(out, { recursive: true });
   using interruption = new Interruption();
-  const bar = makeBar(output, options.quiet);
-  let current = '';
+  using progress = new Progress(output, options.quiet);
   let failures = 0;
   let done = 0;
-  const annotations = path.join(options.out, 'annotations.json');
+  const annotations = path.join(out, 'annotations.json');
   try {
     await write_coco_annotations(generator, images, annotations, {
       segmentation: options.format,
@@ -119,35 +156,85 @@ export async function runGenerate(
       generation: {
         ...generationOptions(options),
         signal: interruption.signal,
-        progress_callback: ({ points_done, points_total, masks_kept }) => {
-          const labels = { name: current, masks: masks_kept };
-          if (points_done === 0 || !bar?.isActive) bar?.start(points_total, points_done, labels);
-          bar?.update(points_done, labels);
-        },
+        progress_callback: (at) => progress.show(at),
       },
-      on_start: (name) => (current = resultName(name)),
+      on_start: (name) => (progress.name = resultName(name)),
       on_image: async (name, image, { masks }) => {
-        bar?.stop();
-        const overlay = path.join(options.out, `${resultName(name)}-masks.png`);
+        progress.stop();
+        const overlay = path.join(out, `${resultName(name)}-masks.png`);
         await (await draw_overlay(image, masks, { colors: distinctColors(masks.length) })).save(overlay);
         say(`${name}: ${masks.length} masks -> ${overlay}\n`);
         done++;
       },
       on_error: (name, error) => {
-        bar?.stop();
+        progress.stop();
         failures++;
-        report(new Error(`${name}: ${error.message}`, { cause: error }));
+        report(new Error(`${name}: ${error.message}`, { cause: error }), debug);
       },
     });
   } catch (error) {
     if (interruption.exitCode === null) throw error;
-    bar?.stop();
+    progress.stop();
     const where = done > 0 ? `; ${annotations} has those` : '';
-    report(new Error(`Interrupted: ${done} of ${images.length} images are done${where}.`));
+    report(new Error(`Interrupted: ${done} of ${images.length} images are done${where}.`), debug);
     return interruption.exitCode;
-  } finally {
-    bar?.stop();
   }
   if (failures < images.length) say(`-> ${annotations}\n`);
   return failures > 0 ? 1 : 0;
+}
+
+/** Adds the pipeline's arguments. */
+function addGenerationOptions(command: Command): Command {
+  return command
+    .option(
+      '--points-per-crop <n>',
+      'points along each side of the image',
+      integerFrom(1, MOST_POINTS_PER_SIDE),
+    )
+    .option('--points-per-batch <n>', 'points at once: fewer take less memory', integerFrom(1))
+    .option('--crops-n-layers <n>', 'layers of crops beside the whole image', integerFrom(0, MAX_LAYERS))
+    .option('--pred-iou-thresh <score>', 'masks of a lower predicted IoU go', parseFraction)
+    .option('--stability-score-thresh <score>', 'less stable masks go', parseFraction)
+    .option('--mask-threshold <logit>', 'pixels with a logit above it are inside', parseNumber)
+    .option('--crops-nms-thresh <iou>', 'of two masks that overlap more than this one goes', parseFraction)
+    .option('--max-hole-area <pixels>', "fill holes of up to so many pixels of the model's masks", parseArea)
+    .option(
+      '--max-sprinkle-area <pixels>',
+      "remove sprinkles of up to so many pixels of the model's masks",
+      parseArea,
+    )
+    .option(
+      '--min-mask-region-area <pixels>',
+      'fill smaller holes and remove smaller islands',
+      integerFrom(0),
+    )
+    .addOption(
+      new Option('--reference <reference>', "lay points and choose masks as transformers' pipeline").choices([
+        'transformers',
+      ]),
+    );
+}
+
+/** The command. */
+export function generateCommand(context: CommandContext): Command {
+  const command = new Command('generate')
+    .summary('find the masks of everything in images')
+    .description('Finds the masks of everything in images.')
+    .argument('<image...>', 'a path or a URL')
+    .requiredOption('--out <directory>', 'where files go');
+  addModelOptions(command).addOption(
+    new Option(
+      '--format <format>',
+      'how the annotations say which pixels are inside (polygons have no holes)',
+    )
+      .choices(['coco_rle', 'polygons'])
+      .default('coco_rle'),
+  );
+  return addMessageOptions(addGenerationOptions(command))
+    .addHelpText('after', HELP)
+    .action(async (images: string[], options: GenerateOptions) => {
+      checkNames(images, '-masks.png');
+      checkDirectory(options.out);
+      context.finish(await generate(images, options, context));
+    });
 }

@@ -7,7 +7,7 @@ import { Sam3TrackerError } from '../../core/errors';
 import { kindOf } from '../../core/files';
 import { withLock } from '../../hub/lock';
 import { inspectLibtorch } from '../../native/libtorch';
-import type { Output } from '../output';
+import type { Output } from '../io';
 
 /** What is to be installed. */
 export interface LibtorchInstallRequest {
@@ -220,7 +220,7 @@ async function keepRuntime(packages: string, kept: string): Promise<void> {
 async function checkSpace(directory: string, build: 'cpu' | 'cuda'): Promise<void> {
   const { bavail, bsize } = await statfs(directory);
   const { fetched, installed } = SIZES[build];
-  // The wheels lie beside what is unpacked from them until the end.
+  // The wheels stay until what they hold is unpacked.
   const needed = (fetched + 1.1 * installed) * 1e6;
   if (bavail * bsize < needed)
     throw failed(

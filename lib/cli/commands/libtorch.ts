@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { describePlace, hasNvidiaDriver, installDirectory } from '../../native/libtorch';
 import { chooseLibtorch, findAddon, libtorchNotFound, openLibtorchLoader } from '../../native/load';
 import { installLibtorch } from './libtorch-install';
-import type { Output } from '../output';
+import type { CommandContext, Output } from '../io';
 
 const HELP = `
 libtorch is PyTorch's C++ library, which computes. The first of these that fits is used:
@@ -50,12 +50,8 @@ async function runInstall(
   output.stdout.write(`${directory}\n`);
 }
 
-/**
- * The command.
- *
- * @param output where text goes.
- */
-export function libtorchCommand(output: Output): Command {
+/** The command. */
+export function libtorchCommand({ output }: CommandContext): Command {
   const command = new Command('libtorch')
     .summary('show or get the libtorch that computes')
     .description("Shows or gets libtorch, PyTorch's C++ library, which computes.")

@@ -1,45 +1,81 @@
-/** One picture and its prompts to masks, through the package's own API. */
+/** `sam3-tracker segment`: images one after another, each to files, to JSON, or both. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { DeviceOption, DTypeOption } from '../../core/types';
+import { RawImage } from '../../image/raw-image';
 import { mask_planes } from '../../masks/masks';
-import { type Mask } from '../../masks/types';
-import type { Sam3TrackerImageSegmentationOutput } from '../../model/outputs';
-import type { Sam3TrackerModel } from '../../model/modeling-sam3-tracker';
-import type { Sam3TrackerProcessor } from '../../processor/processing-sam3-tracker';
-import type { RawImage } from '../../image/raw-image';
+import type { Sam3TrackerMasksOutput } from '../../model/outputs';
+import { Sam3TrackerModel } from '../../model/modeling-sam3-tracker';
+import { Sam3TrackerProcessor } from '../../processor/processing-sam3-tracker';
 import { Tensor } from '../../tensor';
-import type { ObjectPrompt } from '../prompts';
+import {
+  addMessageOptions,
+  addModelOptions,
+  checkDirectory,
+  checkNames,
+  chooseModel,
+  parseArea,
+  parseNumber,
+  resultName,
+} from '../arguments';
+import type { CommandContext, Output } from '../io';
+import { PromptCollector, checkInside, type ObjectPrompt } from '../prompts';
+import { describeResult, writeResult, type ImageRecord, type SegmentedObject } from '../results';
 
-/** What is asked about one picture. */
-export interface SegmentRequest {
+/** The options of the command line, as commander gives them. */
+interface SegmentOptions {
+  mask: string[];
+  multimask: boolean;
+  model?: string;
+  device: DeviceOption;
+  dtype: DTypeOption;
+  threshold: number;
+  maxHoleArea: number;
+  maxSprinkleArea: number;
+  out?: string;
+  json: boolean;
+  quiet: boolean;
+  debug: boolean;
+}
+
+/** What is asked about one image. */
+interface SegmentRequest extends Omit<SegmentOptions, 'mask'> {
   image: RawImage;
   /** Empty where only `mask` says what is meant. */
   objects: readonly ObjectPrompt[];
-  /** A mask prompt that all objects share, stretched over the picture: white is in the object, black is not. */
+  /** A mask prompt that all objects share, upsampled over the image: white is in the object, black is not. */
   mask: RawImage | null;
-  /** Three masks an object instead of the best one. */
-  multimask: boolean;
-  /** On logits. */
-  threshold: number;
-  /** Low-resolution pixels; 0 leaves holes alone. */
-  maxHoleArea: number;
-  /** Low-resolution pixels; 0 leaves specks alone. */
-  maxSprinkleArea: number;
 }
 
-/** What was found for one object. */
-export interface SegmentedObject {
-  prompt: ObjectPrompt;
-  /** Whether the object is there at all: a logit. */
-  objectScore: number;
-  /** (height, width) of the picture each, with the model's own estimate of their IoU. */
-  masks: { mask: Mask; score: number }[];
-}
+const DEFAULT_DIRECTORY = 'sam3-tracker-out';
 
 /** The logits that stand for white and black in a mask prompt: as sure as a model's own masks are. */
 const MASK_LOGIT = 10;
 
+const HELP = `
+Prompts are pixels of the image, x to the right and y down. --point and --box describe one object; --object, or a
+second --box, begins the next. A point's label is 1 on the object (the default) or 0 beside it. The same prompts are
+used for every IMAGE, and must lie inside each; --mask is given once for each.
+
+Examples:
+  sam3-tracker segment coffee.png --point 235,215
+      one click: writes coffee-mask.png, coffee-overlay.png and coffee.json to sam3-tracker-out
+  sam3-tracker segment coffee.png --point 235,215 --point 370,285,0
+      one object by two clicks, the second of them beside it
+  sam3-tracker segment coffee.png --box 75,15,480,390 --box 325,245,408,328
+      two objects by their boxes
+  sam3-tracker segment coffee.png --point 235,215 --object --point 370,285 --point 400,90
+      two objects, by one click and by two
+  sam3-tracker segment coffee.png --mask coffee-mask.png --point 365,290,0
+      a mask of an earlier call, corrected by a click
+  sam3-tracker segment *.jpg --point 300,200 --json | jq '.[].objects[0].masks[0].box'
+      JSON on standard output, one entry for each image, and no files
+
+Exit codes: 0 all went well; 1 an image, the model or a file failed; 2 the command line is wrong.
+`;
+
 /** A mask prompt (1, 1, height, width): grey values from black to white become logits from -10 to 10. */
-function maskPrompt(picture: RawImage): Tensor {
-  const { data, width, height } = picture.grayscale();
+function maskPrompt(mask: RawImage): Tensor {
+  const { data, width, height } = mask.grayscale();
   const logits = Float32Array.from(data, (value) => (value / 255) * 2 * MASK_LOGIT - MASK_LOGIT);
   return new Tensor('float32', logits, [1, 1, height, width]);
 }
@@ -63,39 +99,53 @@ async function rowsOf(tensor: Tensor): Promise<number[][]> {
   return (host.tolist() as number[][][])[0];
 }
 
+async function readOutputs(outputs: Sam3TrackerMasksOutput): Promise<Omit<SegmentedObject, 'prompt'>[]> {
+  using masks = await outputs.masks[0].cpu();
+  const planes = mask_planes(masks);
+  const scores = await rowsOf(outputs.iou_scores);
+  const objectScores = await rowsOf(outputs.object_score_logits);
+  return scores.map((row, object) => ({
+    objectScore: objectScores[object][0],
+    masks: row.map((score, index) => ({ mask: planes[object * row.length + index], score })),
+  }));
+}
+
 /**
- * Segments one picture: one run of the vision encoder, and one of the decoder for each kind of prompt.
+ * Segments one image: the vision encoder once, and one job for each kind of prompt.
  *
  * @returns one result for each object, in their order; one in all where there is only a mask prompt.
  * @throws what the model and the processor throw.
  */
-export async function segmentImage(
+async function segmentImage(
   model: Sam3TrackerModel,
   processor: Sam3TrackerProcessor,
   request: SegmentRequest,
 ): Promise<SegmentedObject[]> {
+  const { image, multimask: multimask_output } = request;
   const objects = request.objects.length > 0 ? request.objects : [{ points: [], labels: [], box: null }];
-  using pictures = await processor({ images: request.image });
+  using features = await processor({ images: image });
   using input_masks = request.mask && maskPrompt(request.mask);
-  const image_embeddings = await model.get_image_embeddings(pictures.pixel_values);
+  const image_embeddings = await model.get_image_embeddings(features.pixel_values);
   try {
     const results: SegmentedObject[] = [];
     for (const group of groupObjects(objects)) {
       const prompts = group.map((index) => objects[index]);
+      const hasPoints = prompts[0].points.length > 0;
       using inputs = await processor({
-        original_sizes: [[request.image.height, request.image.width]],
-        input_points: prompts[0].points.length > 0 ? [prompts.map(({ points }) => points)] : null,
-        input_labels: prompts[0].points.length > 0 ? [prompts.map(({ labels }) => labels)] : null,
+        original_sizes: [[image.height, image.width]],
+        input_points: hasPoints ? [prompts.map(({ points }) => points)] : null,
+        input_labels: hasPoints ? [prompts.map(({ labels }) => labels)] : null,
         input_boxes: prompts[0].box ? [prompts.map(({ box }) => box as number[])] : null,
       });
-      using outputs = await model({
-        ...inputs,
-        image_embeddings,
-        input_masks,
-        multimask_output: request.multimask,
-      });
-      const found = await readOutputs(processor, outputs, inputs.original_sizes, request);
-      found.forEach((result, index) => {
+      using outputs = await model.predict_masks(
+        { ...inputs, image_embeddings, input_masks, multimask_output },
+        {
+          mask_threshold: request.threshold,
+          max_hole_area: request.maxHoleArea,
+          max_sprinkle_area: request.maxSprinkleArea,
+        },
+      );
+      (await readOutputs(outputs)).forEach((result, index) => {
         results[group[index]] = { prompt: prompts[index], ...result };
       });
     }
@@ -105,24 +155,127 @@ export async function segmentImage(
   }
 }
 
-async function readOutputs(
-  processor: Sam3TrackerProcessor,
-  outputs: Sam3TrackerImageSegmentationOutput,
-  original_sizes: Tensor,
-  { threshold, maxHoleArea, maxSprinkleArea }: SegmentRequest,
-): Promise<Omit<SegmentedObject, 'prompt'>[]> {
-  const [stretched] = await processor.post_process_masks(outputs.pred_masks, original_sizes, {
-    mask_threshold: threshold,
-    max_hole_area: maxHoleArea,
-    max_sprinkle_area: maxSprinkleArea,
+function summary({ image, objects }: ImageRecord, json: string | null): string {
+  const found = objects.map(({ masks }, index) => {
+    const scores = masks.map(({ iou_score, area }) => `score ${iou_score.toFixed(3)}, ${area} pixels`);
+    return `${objects.length > 1 ? `object ${index + 1}: ` : ''}${scores.join('; ')}`;
   });
-  using masks = stretched;
-  using host = await masks.cpu();
-  const planes = mask_planes(host);
-  const scores = await rowsOf(outputs.iou_scores);
-  const objectScores = await rowsOf(outputs.object_score_logits);
-  return scores.map((row, object) => ({
-    objectScore: objectScores[object][0],
-    masks: row.map((score, index) => ({ mask: planes[object * row.length + index], score })),
-  }));
+  return `${image}: ${found.join(' | ')}${json === null ? '' : ` -> ${json}`}\n`;
+}
+
+/**
+ * Segments images; one that fails does not stop the others. Gives how many failed.
+ *
+ * @throws what loading the model throws.
+ */
+async function segmentImages(
+  images: readonly string[],
+  objects: readonly ObjectPrompt[],
+  options: SegmentOptions,
+  { output, report }: CommandContext,
+): Promise<number> {
+  const say = sayer(options, output);
+  const modelName = chooseModel(options.model, say);
+  const { device, dtype } = options;
+  using model = await Sam3TrackerModel.from_pretrained(modelName, { device, dtype });
+  const processor = await Sam3TrackerProcessor.from_pretrained(modelName);
+  const directory = options.out ?? (options.json ? null : DEFAULT_DIRECTORY);
+  const records: ImageRecord[] = [];
+  let failures = 0;
+  for (const [index, name] of images.entries()) {
+    try {
+      const image = await RawImage.read(name);
+      checkInside(objects, image);
+      const mask = options.mask.length > 0 ? await RawImage.read(options.mask[index]) : null;
+      const found = await segmentImage(model, processor, { ...options, image, objects, mask });
+      const record = describeResult(name, image, modelName, found);
+      const files =
+        directory === null ? null : await writeResult(directory, resultName(name), image, found, record);
+      records.push(record);
+      say(summary(record, files && files.json));
+    } catch (error) {
+      failures++;
+      report(new Error(`${name}: ${(error as Error).message}`, { cause: error }), options.debug);
+    }
+  }
+  if (options.json) output.stdout.write(`${JSON.stringify(records, null, 2)}\n`);
+  return failures;
+}
+
+/** Where messages go: with --json standard output belongs to the JSON. */
+function sayer({ quiet, json }: SegmentOptions, { stdout, stderr }: Output): (text: string) => void {
+  return (text) => {
+    if (!quiet) (json ? stderr : stdout).write(text);
+  };
+}
+
+/** Checks that prompts and mask files fit the images. @throws InvalidArgumentError that says what to give. */
+function checkPrompts(
+  images: readonly string[],
+  objects: readonly ObjectPrompt[],
+  masks: readonly string[],
+): void {
+  if (objects.length === 0 && masks.length === 0)
+    throw new InvalidArgumentError('Say what to segment: --point, --box or --mask.');
+  if (masks.length > 0 && masks.length !== images.length)
+    throw new InvalidArgumentError(
+      `Give --mask once for each image: ${masks.length} for ${images.length} images.`,
+    );
+}
+
+/** Adds the prompts, which are gathered in the order of the command line. */
+function addPromptOptions(command: Command, prompts: PromptCollector): Command {
+  const gathered = (flags: string, description: string, add: (text: string) => void): Option =>
+    new Option(flags, description).argParser((text: string) => add(text));
+  return command
+    .addOption(gathered('--point <x,y[,label]>', 'a click', (text) => prompts.addPoint(text)))
+    .addOption(gathered('--box <x1,y1,x2,y2>', "an object's box", (text) => prompts.addBox(text)))
+    .option('--object', 'begin the next object')
+    .on('option:object', () => prompts.startObject())
+    .option(
+      '--mask <file>',
+      'a mask of any size as a prompt, upsampled over the image: white inside, black outside, grey unsure',
+      (file: string, files: string[]) => [...files, file],
+      [],
+    );
+}
+
+/** The command. */
+export function segmentCommand(context: CommandContext): Command {
+  const prompts = new PromptCollector();
+  const command = new Command('segment')
+    .summary('segment objects in images by points, boxes or a mask')
+    .description('Segments objects in images by points, boxes or a mask.')
+    .argument('<image...>', 'a path or a URL');
+  addPromptOptions(command, prompts).option(
+    '--multimask',
+    'three masks for each object instead of the best one',
+    false,
+  );
+  addModelOptions(command)
+    .option('--threshold <logit>', 'pixels with a logit above it are inside', parseNumber, 0)
+    .option(
+      '--max-hole-area <pixels>',
+      "fill holes of up to so many pixels of the model's masks",
+      parseArea,
+      0,
+    )
+    .option(
+      '--max-sprinkle-area <pixels>',
+      "remove sprinkles of up to so many pixels of the model's masks",
+      parseArea,
+      0,
+    )
+    .option('--out <directory>', 'where files go (default: sam3-tracker-out; with --json: nowhere)')
+    .option('--json', 'print the results as JSON, and nothing else, to standard output', false);
+  return addMessageOptions(command)
+    .addHelpText('after', HELP)
+    .action(async (images: string[], options: SegmentOptions) => {
+      const objects = prompts.finish();
+      checkPrompts(images, objects, options.mask);
+      checkNames(images, '-mask.png');
+      if (options.out !== undefined) checkDirectory(options.out);
+      const failures = await segmentImages(images, objects, options, context);
+      if (failures > 0) context.finish(1);
+    });
 }

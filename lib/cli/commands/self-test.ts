@@ -1,9 +1,10 @@
-/** The part of `sam3-tracker doctor` that needs libtorch: what it says of itself, and a click with the bundled model. */
+/** What `sam3-tracker doctor` computes: a click with the bundled model on each kind of device. */
 import { Sam3TrackerModel } from '../../model/modeling-sam3-tracker';
-import { native } from '../../native/binding';
+import { addon } from '../../native/binding';
 import type { NativeRuntimeInfo } from '../../native/binding';
 import { Sam3TrackerProcessor } from '../../processor/processing-sam3-tracker';
 import { RawImage } from '../../image/raw-image';
+import { DEFAULT_MODEL } from '../../core/package';
 import type { DeviceOption } from '../../core/types';
 
 /** A run of the bundled model on one device. */
@@ -14,7 +15,6 @@ export interface SelfTestResult {
   milliseconds: number;
 }
 
-const MODEL = 'sam3-tracker-tiny';
 const SIDE = 256;
 const CENTER = 110;
 const RADIUS = 60;
@@ -42,8 +42,8 @@ function iouWithDisk(mask: ArrayLike<number | boolean>): number {
 }
 
 async function segmentDisk(device: DeviceOption): Promise<number> {
-  using model = await Sam3TrackerModel.from_pretrained(MODEL, { device });
-  const processor = await Sam3TrackerProcessor.from_pretrained(MODEL);
+  using model = await Sam3TrackerModel.from_pretrained(DEFAULT_MODEL, { device });
+  const processor = await Sam3TrackerProcessor.from_pretrained(DEFAULT_MODEL);
   const inputs = await processor({
     images: drawDisk(),
     input_points: [[[[CENTER, CENTER]]]],
@@ -69,7 +69,7 @@ async function testDevice(device: 'cpu' | 'cuda:0'): Promise<SelfTestResult> {
 
 /** Runs the bundled model on the CPU, and on the first CUDA device where there is one. */
 export async function runSelfTest(): Promise<{ runtime: NativeRuntimeInfo; results: SelfTestResult[] }> {
-  const runtime = native.runtimeInfo();
+  const runtime = addon().runtimeInfo();
   const devices = runtime.cudaDevices > 0 ? (['cpu', 'cuda:0'] as const) : (['cpu'] as const);
   const results: SelfTestResult[] = [];
   for (const device of devices) results.push(await testDevice(device));

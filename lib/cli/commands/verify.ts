@@ -1,13 +1,15 @@
 /** `sam3-tracker verify`: facebook/sam3's published outputs beside those found here. */
+import { Command } from 'commander';
 import { Sam3TrackerModel } from '../../model/modeling-sam3-tracker';
 import { Sam3TrackerProcessor } from '../../processor/processing-sam3-tracker';
 import { RawImage } from '../../image/raw-image';
 import type { Tensor } from '../../tensor';
 import type { DeviceOption, DTypeOption } from '../../core/types';
-import type { Output } from '../output';
+import { MODEL_ARGUMENT, addTargetOptions, parseArea } from '../arguments';
+import type { CommandContext, Output } from '../io';
 
 /** The options of the command line, as commander gives them. */
-export interface VerifyOptions {
+interface VerifyOptions {
   image: string;
   device: DeviceOption;
   dtype: DTypeOption;
@@ -22,6 +24,9 @@ export interface Comparison {
   expected: number;
   found: number;
 }
+
+/** facebook/sam3's published outputs are those of this image. */
+const TRUCK = 'https://huggingface.co/datasets/hf-internal-testing/sam2-fixtures/resolve/main/truck.jpg';
 
 /** Published for truck.jpg in transformers' integration tests of Sam3TrackerModel, float32, with a tolerance of 1e-4. */
 const PUBLISHED = {
@@ -45,7 +50,7 @@ async function numbers(tensor: Tensor): Promise<number[]> {
   return [...(host.data as Float32Array)];
 }
 
-/** Runs every published case on one picture. */
+/** Runs every published case on one image. */
 async function compareAll(
   model: Sam3TrackerModel,
   processor: Sam3TrackerProcessor,
@@ -99,7 +104,7 @@ export function agrees({ expected, found }: Comparison, tolerance: number): bool
 }
 
 /**
- * Runs the command.
+ * Prints a line for each published value.
  *
  * @param name the model.
  * @param options of the command line.
@@ -107,7 +112,7 @@ export function agrees({ expected, found }: Comparison, tolerance: number): bool
  * @returns whether every value agrees.
  * @throws as `from_pretrained` and `RawImage.read`.
  */
-export async function runVerify(name: string, options: VerifyOptions, output: Output): Promise<boolean> {
+async function verify(name: string, options: VerifyOptions, output: Output): Promise<boolean> {
   const { device, dtype, tolerance } = options;
   using model = await Sam3TrackerModel.from_pretrained(name, { device, dtype });
   const processor = await Sam3TrackerProcessor.from_pretrained(name);
@@ -128,4 +133,27 @@ export async function runVerify(name: string, options: VerifyOptions, output: Ou
       `(${name}, ${model.device}, ${model.dtype})\n`,
   );
   return differing === 0;
+}
+
+/** The command. */
+export function verifyCommand({ output, finish }: CommandContext): Command {
+  const command = new Command('verify')
+    .summary("compare facebook/sam3's outputs with the published ones")
+    .description(
+      "Runs the inputs of transformers' own tests of facebook/sam3 and prints the published values and those found " +
+        'beside each other. Exit code 1 where one differs by more than the tolerance.',
+    )
+    .argument('[model]', MODEL_ARGUMENT, 'facebook/sam3')
+    .option('--image <image>', 'the image truck.jpg, if not from the hub: a path or a URL', TRUCK);
+  return addTargetOptions(command, 'float32')
+    .option(
+      '--tolerance <number>',
+      "largest difference: this, and as much of the value's size; that of transformers' tests",
+      parseArea,
+      1e-4,
+    )
+    .option('--debug', 'print the stack of an error', false)
+    .action(async (model: string, options: VerifyOptions) => {
+      finish((await verify(model, options, output)) ? 0 : 1);
+    });
 }

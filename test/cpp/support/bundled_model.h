@@ -4,6 +4,7 @@
 #include <string>
 
 #include "model/tracker_model.h"
+#include "safetensors_table.h"
 
 namespace sam3_tracker {
 
@@ -13,7 +14,7 @@ inline LoadOptions BundledModelOptions(const std::string& directory, c10::Scalar
   return {.vision_encoder = graphs + "vision_encoder.pt",
           .prompt_encoder = graphs + "prompt_encoder.pt",
           .mask_decoder = graphs + "mask_decoder.pt",
-          .weight_files = {weights},
+          .weight_files = {ReadTable(weights)},
           .random_weights = std::nullopt,
           .device = c10::Device(c10::kCPU),
           .dtype = dtype,

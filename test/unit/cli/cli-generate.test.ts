@@ -64,7 +64,7 @@ describe('sam3-tracker generate', () => {
     );
   });
 
-  it('shows at a terminal how far each picture is, to its last point', async () => {
+  it('shows at a terminal how far each image is, to its last point', async () => {
     const { code, stdout, terminal } = await generate(ASTRONAUT, COFFEE, '--points-per-batch', '10');
     assert.equal(code, 0);
     assert.match(stdout, /astronaut\.png: \d+ masks/);
@@ -88,7 +88,7 @@ describe('sam3-tracker generate', () => {
   ] as const)
     // prettier-ignore
     it(`writes what is done and ends with ${expected} where ${signal} ends it`, async () => {
-      // A picture of 1,600 points takes seconds.
+      // An image of 1,600 points takes seconds.
       const child = spawn(
         process.execPath,
         ['--import', 'tsx', path.join('lib', 'cli', 'main.ts'), 'generate', ASTRONAUT, COFFEE, CHELSEA]

@@ -8,7 +8,7 @@ import type { ModelRecord } from '../../../lib/cli/commands/inspect';
 import { agrees } from '../../../lib/cli/commands/verify';
 import { BUNDLED_MODEL, withModelCopy } from '../../support/bundled-model';
 import { HubFixture } from '../../support/hub';
-import { ROOT, findPython } from '../../support/python';
+import { ROOT, requirePython } from '../../support/python';
 import { readWeights, writeWeights } from '../../support/safetensors';
 
 const ID = 'tests/tiny';
@@ -181,13 +181,7 @@ describe('sam3-tracker export', () => {
   const hub = new HubFixture();
 
   it('runs the exporter, and gives its text and exit code', async function () {
-    this.timeout(120_000);
-    const { python, reason } = findPython();
-    if (python === null) {
-      if (process.env.CI) throw new Error(`The test with Python did not run: ${reason}`);
-      process.stdout.write(`    (skipped: ${reason})\n`);
-      return this.skip();
-    }
+    requirePython(this);
     const help = await run('export', '--help');
     assert.equal(help.code, 0, help.stderr);
     assert.match(help.stdout, /--checkpoint DIRECTORY_OR_ID/);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { PromptCollector, checkInside } from '../../../lib/cli/prompts';
 
-const PICTURE = { width: 600, height: 400 };
+const IMAGE = { width: 600, height: 400 };
 
 /** Objects of points and boxes as they are written, each an object of its own. */
 function collect(points: readonly string[], boxes: readonly string[]): PromptCollector {
@@ -18,7 +18,7 @@ function collect(points: readonly string[], boxes: readonly string[]): PromptCol
   return collector;
 }
 
-describe('prompts and the picture that they are for', () => {
+describe('prompts and the image that they are for', () => {
   const outside: [what: string, points: string[], boxes: string[], named: string][] = [
     ['a point to the right', ['9999,1'], [], '--point but received "9999,1"'],
     ['a point below', ['5,400.5'], [], '--point but received "5,400.5"'],
@@ -30,14 +30,14 @@ describe('prompts and the picture that they are for', () => {
     ['a box after a point inside', ['5,5'], ['700,5,800,9'], '--box but received "700,5,800,9"'],
   ];
   for (const [what, points, boxes, named] of outside)
-    it(`refuses ${what}, and names the picture's size`, () =>
+    it(`refuses ${what}, and names the image's size`, () =>
       assert.throws(
-        () => checkInside(collect(points, boxes).finish(), PICTURE),
+        () => checkInside(collect(points, boxes).finish(), IMAGE),
         (error: Error) => {
           assert.ok(error instanceof RangeError);
           assert.match(
             error.message,
-            /^Expected a (point|box) in the picture of 600x400 pixels \(width x height\) /,
+            /^Expected a (point|box) in the image of 600x400 pixels \(width x height\) /,
           );
           assert.ok(error.message.includes(named), error.message);
           return true;
@@ -45,5 +45,5 @@ describe('prompts and the picture that they are for', () => {
       ));
 
   it('takes what lies inside and on the edges', () =>
-    checkInside(collect(['0,0', '600,400', '5.5,7'], ['0,0,600,400', '3,3,3,3']).finish(), PICTURE));
+    checkInside(collect(['0,0', '600,400', '5.5,7'], ['0,0,600,400', '3,3,3,3']).finish(), IMAGE));
 });

@@ -66,7 +66,7 @@ describe('sam3-tracker', () => {
     const wrong: [what: string, argv: string[], message: RegExp][] = [
       ['no command', [], /Usage: sam3-tracker/],
       ['an unknown command', ['segmemt', COFFEE], /unknown command 'segmemt'[^]*Did you mean segment/],
-      ['no picture', ['segment', ...CLICK], /missing required argument 'image'/],
+      ['no image', ['segment', ...CLICK], /missing required argument 'image'/],
       ['no prompt', ['segment', COFFEE], /Say what to segment: --point, --box or --mask\./],
       ['one coordinate', ['segment', COFFEE, '--point', '5'], /--point.*Expected x,y or x,y,label in pixels/],
       ['four coordinates', ['segment', COFFEE, '--point', '1,2,1,4'], /Expected x,y or x,y,label/],
@@ -96,14 +96,14 @@ describe('sam3-tracker', () => {
         /Expected a number of at least 0/,
       ],
       [
-        'masks for other pictures',
+        'masks for other images',
         ['segment', COFFEE, '--mask', 'a', '--mask', 'b'],
         /once for each image: 2 for 1/,
       ],
       [
-        'two pictures of a name',
+        'two images of a name',
         ['segment', COFFEE, 'coffee.jpg', ...CLICK],
-        /the same files: coffee-mask\.png/,
+        /the same file: coffee-mask\.png/,
       ],
     ];
     for (const [what, argv, message] of wrong) {
@@ -221,7 +221,7 @@ describe('sam3-tracker', () => {
       assert.notEqual(rle(together).counts, rle(clicked).counts);
     });
 
-    it('heeds threshold, holes and specks', async () => {
+    it('heeds threshold, holes and sprinkles', async () => {
       const area = async (...argv: string[]): Promise<number> =>
         (await segment(COFFEE, ...CLICK, ...argv))[0].objects[0].masks[0].area;
       const plain = await area();
@@ -231,7 +231,7 @@ describe('sam3-tracker', () => {
       assert.ok((await area('--max-sprinkle-area', '9000')) < plain);
     });
 
-    it('goes on after a picture that fails, says so in one line, and ends with 1', async () => {
+    it('goes on after an image that fails, says so in one line, and ends with 1', async () => {
       const { code, stdout, stderr } = await run(
         'segment',
         'missing.png',
@@ -245,7 +245,7 @@ describe('sam3-tracker', () => {
       assert.match(stderr, /^sam3-tracker: missing\.png: .*\n$/);
     });
 
-    it('takes points and boxes on the edges of the picture', async () => {
+    it('takes points and boxes on the edges of the image', async () => {
       const prompts = [
         '--point',
         '0,0',
@@ -260,7 +260,7 @@ describe('sam3-tracker', () => {
       assert.equal(objects.length, 3);
     });
 
-    it('holds prompts against each picture by itself', async () => {
+    it('checks prompts for each image by itself', async () => {
       await new RawImage(new Uint8Array(90 * 80 * 3), 90, 80, 3).save(path.join(directory, 'small.png'));
       const { code, stdout, stderr } = await run(
         'segment',
@@ -292,7 +292,7 @@ describe('sam3-tracker', () => {
     const FEW = ['--points-per-crop', '6', '--pred-iou-thresh', '0.5', '--stability-score-thresh', '0.7'];
     const ASTRONAUT = path.join(ROOT, 'examples', 'images', 'astronaut.png');
 
-    it('writes annotations and a picture of the masks, and goes on after a picture that fails', async () => {
+    it('writes annotations and an overlay, and goes on after an image that fails', async () => {
       const out = path.join(directory, 'everything');
       const { code, stdout, stderr } = await run('generate', ASTRONAUT, 'missing.png', '--out', out, ...FEW);
       assert.equal(code, 1);
@@ -325,12 +325,12 @@ describe('sam3-tracker', () => {
     for (const [what, argv, message] of [
       ['no directory', [ASTRONAUT], /required option '--out <directory>' not specified/],
       [
-        'two pictures of a name',
+        'two images of a name',
         [ASTRONAUT, 'astronaut.jpg', '--out', 'x'],
         /the same file: astronaut-masks\.png/,
       ],
       ['a threshold out of range', [ASTRONAUT, '--out', 'x', '--pred-iou-thresh', '2'], /from 0 to 1/],
-      ['half a point', [ASTRONAUT, '--out', 'x', '--points-per-crop', '0.5'], /whole number of at least 1/],
+      ['half a point', [ASTRONAUT, '--out', 'x', '--points-per-crop', '0.5'], /integer of at least 1/],
       ['too many points', [ASTRONAUT, '--out', 'x', '--points-per-crop', '1025'], /Expected at most 1024/],
       ['too many layers', [ASTRONAUT, '--out', 'x', '--crops-n-layers', '11'], /Expected at most 10/],
     ] as const)

@@ -3,17 +3,15 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { listGpus, type DoctorReport } from '../../../lib/cli/commands/doctor';
-import { doctorText } from '../../../lib/cli/commands/doctor-command';
+import { doctorText, listGpus, type DoctorReport } from '../../../lib/cli/commands/doctor';
 import { main } from '../../../lib/cli/main';
-import { native } from '../../../lib/native/binding';
+import { addon } from '../../../lib/native/binding';
 import { PACKAGE_MANIFEST } from '../../../lib/core/package';
 import { runChild } from '../../support/child';
 
 const ROOT = path.join(__dirname, '..', '..', '..');
 
-describe('sam3-tracker doctor', function () {
-  this.timeout(60_000);
+describe('sam3-tracker doctor', () => {
   let directory: string;
   const savedPath = process.env.PATH;
 
@@ -92,7 +90,7 @@ describe('sam3-tracker doctor', function () {
   });
 
   it('says that a GPU is not used by a CPU build', async function () {
-    if (native.runtimeInfo().cudaDevices > 0) this.skip();
+    if (addon().runtimeInfo().cudaDevices > 0) this.skip();
     fakeNvidiaSmi("echo 'NVIDIA L4, 23034, 8.9, 570.86'");
     const { text } = await run();
     assert.match(text, /GPUs: +NVIDIA L4, 23034 MiB, compute capability 8\.9, driver 570\.86/);

@@ -19,7 +19,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { installLibtorch } from '../../../lib/cli/commands/libtorch-install';
 import { inspectLibtorch } from '../../../lib/native/libtorch';
-import { findPython } from '../../support/python';
+import { requirePython } from '../../support/python';
 
 const RELEASE = '2.13.0';
 const TORCH_LIBRARIES = [
@@ -45,8 +45,7 @@ for name, files in json.loads(sys.argv[1]):
         archive.writestr(info + "RECORD", record + info + "RECORD,,\\n")
 `;
 
-describe('sam3-tracker libtorch', function () {
-  this.timeout(120_000);
+describe('sam3-tracker libtorch', () => {
   let directory: string;
   let wheels: string;
   const said = { stdout: '', stderr: '' };
@@ -63,7 +62,7 @@ describe('sam3-tracker libtorch', function () {
     'PIP_NO_CACHE_DIR',
   ];
   const saved = names.map((name) => [name, process.env[name]] as const);
-  const PYTHON = findPython().python ?? 'python3';
+  let PYTHON: string;
 
   function wheel(
     name: string,
@@ -98,6 +97,10 @@ describe('sam3-tracker libtorch', function () {
     });
     assert.equal(status, 0, stderr);
   }
+
+  before(function () {
+    PYTHON = requirePython(this);
+  });
 
   beforeEach(() => {
     directory = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-install-'));
@@ -290,7 +293,7 @@ describe('sam3-tracker libtorch', function () {
     );
     const request = JSON.stringify({ release: RELEASE, build: 'cpu', directory: target() });
     const code = `require(${module}).installLibtorch(${request}, process);`;
-    const child = spawn(process.execPath, ['--import', 'tsx', '-e', code], {
+    const child = spawn(process.execPath, ['--require', 'tsx/cjs', '-e', code], {
       cwd: path.join(__dirname, '..', '..', '..'),
       env: { ...process.env, PYTHON: fake },
       stdio: 'ignore',

@@ -48,8 +48,7 @@ function meaning(dict: ConfigDict): ConfigDict {
   return { ...Object.fromEntries(entries), ...(theta === undefined ? {} : { theta }) };
 }
 
-describe('configurations beside transformers', function () {
-  this.timeout(120_000);
+describe('configurations beside transformers', () => {
   let python: Reference;
   let version: string;
 
@@ -57,7 +56,6 @@ describe('configurations beside transformers', function () {
     python = reference('test/support/configuration_reference.py', this);
     version = (await python.result('version')) as string;
   });
-  after(() => python?.close());
 
   for (const [index, [name, fields]] of CONFIGURATION_CASES.entries()) {
     it(`case ${index}: ${name} ${fields.replace(/\s+/g, ' ').slice(0, 60)}`, async () => {

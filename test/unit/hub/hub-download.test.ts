@@ -176,7 +176,7 @@ describe('downloads at the same time', () => {
     const code =
       `require(${JSON.stringify(path.join(ROOT, 'lib', 'hub', 'pretrained-files'))})` +
       `.open_pretrained('${ID}').then((model) => model.need('${WEIGHTS}')).then(console.log)`;
-    return spawn(process.execPath, ['--import', 'tsx', '-e', code], {
+    return spawn(process.execPath, ['--require', 'tsx/cjs', '-e', code], {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'inherit'],
     });

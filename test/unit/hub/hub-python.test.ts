@@ -8,28 +8,25 @@ import { Sam3TrackerModel } from '../../../lib/model/modeling-sam3-tracker';
 import { Sam3TrackerProcessor } from '../../../lib/processor/processing-sam3-tracker';
 import { BUNDLED_MODEL, assertSameBits, boxes, pixels } from '../../support/bundled-model';
 import { HubFixture } from '../../support/hub';
-import { findPython } from '../../support/python';
+import { requirePython } from '../../support/python';
 
 const ID = 'tests/tiny';
 
 describe("the hub's cache, shared with Python", () => {
   const hub = new HubFixture();
-  const { python, reason } = findPython();
+  let python: string;
 
   /** What a call of huggingface_hub gives. */
   const huggingfaceHub = async (call: string): Promise<string> => {
     const code = `import huggingface_hub; print(huggingface_hub.${call})`;
     const env = { ...process.env, HF_HUB_DISABLE_XET: '1', HF_HUB_DISABLE_PROGRESS_BARS: '1' };
-    return (await promisify(execFile)(python!, ['-c', code], { env })).stdout.trim();
+    return (await promisify(execFile)(python, ['-c', code], { env })).stdout.trim();
   };
   const pythonPath = (file: string, ...options: string[]): Promise<string> =>
     huggingfaceHub(`hf_hub_download(${[`"${ID}"`, `"${file}"`, ...options].join(', ')})`);
 
   before(function () {
-    if (python !== null) return;
-    if (process.env.CI) throw new Error(`The tests beside Python did not run: ${reason}`);
-    process.stdout.write(`    (skipped: ${reason})\n`);
-    this.skip();
+    python = requirePython(this);
   });
 
   it('holds what Python downloaded', async () => {

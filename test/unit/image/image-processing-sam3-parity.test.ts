@@ -23,12 +23,11 @@ interface ReferenceFeatures<T = WrittenArray> {
   labels: WrittenArray | null;
 }
 
-describe('Sam3ImageProcessor beside transformers', function () {
-  this.timeout(120_000);
+describe('Sam3ImageProcessor beside transformers', () => {
   let directory: string;
   const draw = new Draw(7);
   const small = sample(draw, 'picture', 'uint8', [30, 40, 3]);
-  const picture = ours(small) as RawImage;
+  const image = ours(small) as RawImage;
 
   before(async () => {
     directory = await mkdtemp(path.join(tmpdir(), 'image-processor-'));
@@ -41,7 +40,6 @@ describe('Sam3ImageProcessor beside transformers', function () {
   });
 
   after(async () => {
-    await python?.close();
     await rm(directory, { recursive: true });
   });
 
@@ -177,7 +175,7 @@ describe('Sam3ImageProcessor beside transformers', function () {
     for (const options of [{}, { do_resize: null }, { do_rescale: true, size: { height: 9, width: 8 } }]) {
       const expected = (await ask([theirs(small)], options, null, settings)).result as ReferenceFeatures;
       assertSame(
-        (await processor(picture, options)).pixel_values,
+        (await processor(image, options)).pixel_values,
         expected.pixel_values,
         JSON.stringify(options),
       );
@@ -185,7 +183,7 @@ describe('Sam3ImageProcessor beside transformers', function () {
     processor.do_rescale = true;
     const changed = (await ask([theirs(small)], { do_rescale: true }, null, settings))
       .result as ReferenceFeatures;
-    assertSame((await processor(picture)).pixel_values, changed.pixel_values, 'a changed field');
+    assertSame((await processor(image)).pixel_values, changed.pixel_values, 'a changed field');
   });
 
   it('keeps null, and leaves such a step out', async () => {
@@ -220,7 +218,7 @@ describe('Sam3ImageProcessor beside transformers', function () {
       ]) {
         for (const [name, value] of Object.entries(given))
           if (value === null) assert.equal(processor[name as keyof Sam3ImageProcessorOptions], null, what);
-        const features = await settled(processor(picture));
+        const features = await settled(processor(image));
         if (answer.error) assertSameError(features, answer, what);
         else if (features instanceof Error) throw new Error(`${what}: ${features.stack}`);
         else assertSame(features.pixel_values, (answer.result as ReferenceFeatures).pixel_values, what);
@@ -257,7 +255,7 @@ describe('Sam3ImageProcessor beside transformers', function () {
     for (const options of table) {
       const answer = await ask([theirs(small)], options);
       assertSameError(
-        await settled(new Sam3ImageProcessor()(picture, options)),
+        await settled(new Sam3ImageProcessor()(image, options)),
         answer,
         JSON.stringify(options),
       );

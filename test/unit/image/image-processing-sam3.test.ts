@@ -10,7 +10,7 @@ import { Tensor } from '../../../lib/tensor';
 
 describe('Sam3ImageProcessor', () => {
   let directory: string;
-  const picture = new RawImage(
+  const image = new RawImage(
     Uint8Array.from({ length: 30 * 40 * 3 }, (_, index) => (index * 37) % 256),
     40,
     30,
@@ -27,7 +27,7 @@ describe('Sam3ImageProcessor', () => {
     const processor = new Sam3ImageProcessor();
     assert.ok(processor instanceof Sam3ImageProcessor);
     assert.equal(typeof processor, 'function');
-    assert.equal((await processor(picture)).pixel_values.dims.join(), '1,3,1008,1008');
+    assert.equal((await processor(image)).pixel_values.dims.join(), '1,3,1008,1008');
     assert.deepEqual(JSON.parse(JSON.stringify(processor)), processor.to_dict());
     assert.deepEqual(processor.model_input_names, ['pixel_values']);
   });
@@ -50,13 +50,13 @@ describe('Sam3ImageProcessor', () => {
       do_resize: undefined,
     });
     assert.deepEqual([changed.do_resize, changed.do_rescale], [null, null]);
-    assert.deepEqual((await processor(picture, { return_tensors: 'pt' })).pixel_values.dims, [1, 3, 30, 40]);
+    assert.deepEqual((await processor(image, { return_tensors: 'pt' })).pixel_values.dims, [1, 3, 30, 40]);
   });
 
   it('honours data_format', async () => {
     const processor = new Sam3ImageProcessor({ size: [6, 7] });
-    const planes = (await processor(picture)).pixel_values;
-    const pixels = (await processor(picture, { data_format: 'channels_last' })).pixel_values;
+    const planes = (await processor(image)).pixel_values;
+    const pixels = (await processor(image, { data_format: 'channels_last' })).pixel_values;
     assert.deepEqual([...pixels.dims], [1, 6, 7, 3]);
     for (let channel = 0; channel < 3; channel++)
       assert.deepEqual(
@@ -69,7 +69,7 @@ describe('Sam3ImageProcessor', () => {
   it('returns what return_tensors asks for', async () => {
     const processor = new Sam3ImageProcessor({ size: [6, 7], mask_size: { height: 4, width: 5 } });
     const map = { data: new Uint8Array(1200).fill(3), dims: [30, 40] };
-    const images = [picture, picture];
+    const images = [image, image];
     const call = { segmentation_maps: [map, map] };
     const batch = await processor(images, { ...call, return_tensors: 'pt' });
     assert.deepEqual([...batch.labels!.dims, batch.labels!.type], [2, 4, 5, 'int64']);
@@ -84,7 +84,7 @@ describe('Sam3ImageProcessor', () => {
       ['3,6,7', '3,6,7'],
     );
     assert.deepEqual(lists.labels![1].tolist(), batch.labels!.slice(1).tolist());
-    const ragged = await processor([picture, new RawImage(new Uint8Array(3), 1, 1, 3)], {
+    const ragged = await processor([image, new RawImage(new Uint8Array(3), 1, 1, 3)], {
       do_resize: false,
       return_tensors: null,
     });
@@ -94,11 +94,11 @@ describe('Sam3ImageProcessor', () => {
     );
   });
 
-  it('reads files and URLs that are given as pictures', async () => {
-    const file = path.join(directory, 'picture.png');
-    await picture.save(file);
+  it('reads files and URLs that are given as images', async () => {
+    const file = path.join(directory, 'image.png');
+    await image.save(file);
     const processor = new Sam3ImageProcessor({ size: 5 });
-    const expected = (await processor(picture)).pixel_values.tolist();
+    const expected = (await processor(image)).pixel_values.tolist();
     assert.deepEqual((await processor(file)).pixel_values.tolist(), expected);
     assert.deepEqual((await processor([[file]])).pixel_values.tolist(), expected);
     await assert.rejects(processor(path.join(directory, 'none.png')), { code: 'FILE_NOT_FOUND' });
@@ -129,52 +129,47 @@ describe('Sam3ImageProcessor', () => {
   it('refuses what it does not take, by name', async () => {
     const processor = new Sam3ImageProcessor();
     const table: [unknown, object, string, RegExp][] = [
-      [picture, { do_resiz: true }, 'TypeError', /^Unknown option "do_resiz" .* Did you mean "do_resize"\?$/],
+      [image, { do_resiz: true }, 'TypeError', /^Unknown option "do_resiz" .* Did you mean "do_resize"\?$/],
       [
-        picture,
+        image,
         { do_resize: 1 },
         'TypeError',
         /^Expected a boolean for do_resize but received 1 of type number\.$/,
       ],
-      [picture, { size: 20.5 }, 'RangeError', /^Expected an integer for size/],
-      [picture, { size: 'x' }, 'TypeError', /for size but received "x"/],
-      [picture, { size: [3] }, 'RangeError', /^Expected \[height, width\] for size/],
-      [picture, { resample: 6 }, 'RangeError', /^The resampling should be one of \[0, 1, 2, 3, 4, 5\]/],
-      [picture, { resample: 'bilinear' }, 'TypeError', /PILImageResampling/],
-      [picture, { rescale_factor: NaN }, 'RangeError', /^Expected a finite number for rescale_factor/],
-      [picture, { rescale_factor: 0 }, 'RangeError', /for rescale_factor/],
-      [picture, { image_mean: [] }, 'RangeError', /for image_mean/],
-      [picture, { image_std: [1, '2', 1] }, 'TypeError', /for image_std\[1\]/],
-      [picture, { image_std: 0 }, 'RangeError', /^std evaluated to zero, leading to division by zero\.$/],
-      [picture, { data_format: 'HWC' }, 'RangeError', /for data_format/],
-      [picture, { input_data_format: 'none' }, 'RangeError', /for input_data_format/],
-      [picture, { device: 'gpu' }, 'RangeError', /for device/],
-      [picture, { crop_size: 0, do_center_crop: true }, 'RangeError', /for crop_size\.height/],
-      [picture, { return_tensors: 3 }, 'TypeError', /for return_tensors/],
+      [image, { size: 20.5 }, 'RangeError', /^Expected an integer for size/],
+      [image, { size: 'x' }, 'TypeError', /for size but received "x"/],
+      [image, { size: [3] }, 'RangeError', /^Expected \[height, width\] for size/],
+      [image, { resample: 6 }, 'RangeError', /^The resampling should be one of \[0, 1, 2, 3, 4, 5\]/],
+      [image, { resample: 'bilinear' }, 'TypeError', /PILImageResampling/],
+      [image, { rescale_factor: NaN }, 'RangeError', /^Expected a finite number for rescale_factor/],
+      [image, { rescale_factor: 0 }, 'RangeError', /for rescale_factor/],
+      [image, { image_mean: [] }, 'RangeError', /for image_mean/],
+      [image, { image_std: [1, '2', 1] }, 'TypeError', /for image_std\[1\]/],
+      [image, { image_std: 0 }, 'RangeError', /^std evaluated to zero, leading to division by zero\.$/],
+      [image, { data_format: 'HWC' }, 'RangeError', /for data_format/],
+      [image, { input_data_format: 'none' }, 'RangeError', /for input_data_format/],
+      [image, { device: 'gpu' }, 'RangeError', /for device/],
+      [image, { crop_size: 0, do_center_crop: true }, 'RangeError', /for crop_size\.height/],
+      [image, { return_tensors: 3 }, 'TypeError', /for return_tensors/],
       [
-        picture,
+        image,
         { return_tensors: 'mlx' },
         'RangeError',
         /^Unable to convert output to MLX tensors format, MLX is not installed\.$/,
       ],
       [
-        picture,
+        image,
         { segmentation_maps: { data: new Uint8Array(4), dims: [2, 2] }, mask_size: null },
         'RangeError',
         /^`mask_size` must be specified for segmentation maps/,
       ],
-      [picture, { segmentation_maps: [] }, 'RangeError', /^Could not make a flat list of images from \[\]$/],
+      [image, { segmentation_maps: [] }, 'RangeError', /^Could not make a flat list of images from \[\]$/],
       [[], {}, 'RangeError', /^Could not make a flat list of images from \[\]$/],
       [[[]], {}, 'RangeError', /^Expected at least one image for images\.$/],
       [null, {}, 'TypeError', /^only a single or a list of entries is supported but got type=null\./],
+      [[image, 3], {}, 'TypeError', /^only a single or a list .* type=number\. images\[1\] takes RawImages/],
       [
-        [picture, 3],
-        {},
-        'TypeError',
-        /^only a single or a list .* type=number\. images\[1\] takes RawImages/,
-      ],
-      [
-        [picture, [picture]],
+        [image, [image]],
         {},
         'RangeError',
         /^Could not make a flat list of images from \[RawImage, \[RawImage\]\]$/,
@@ -185,9 +180,9 @@ describe('Sam3ImageProcessor', () => {
         { data: new Uint8Array(11), dims: [2, 2, 3] },
         {},
         'RangeError',
-        /^Expected 12 elements for images\.data/,
+        /^Expected 12 elements for dims .* for images\.data/,
       ],
-      [{ data: new Uint8Array(0), dims: [0, 2, 3] }, {}, 'RangeError', /^Expected pictures with pixels/],
+      [{ data: new Uint8Array(0), dims: [0, 2, 3] }, {}, 'RangeError', /^Expected images with pixels/],
       [{ data: new Uint8Array(4), dims: [2, 2] }, {}, 'RangeError', /^Could not make a flat list/],
     ];
     for (const [images, options, name, message] of table)
@@ -200,14 +195,14 @@ describe('Sam3ImageProcessor', () => {
   });
 
   it('says when there is not enough memory, and goes on', async () => {
-    const picture = new RawImage(new Uint8Array(12), 2, 2, 3);
+    const image = new RawImage(new Uint8Array(12), 2, 2, 3);
     const size = { height: 400_000, width: 400_000 };
-    await assert.rejects(new Sam3ImageProcessor({ size })(picture), {
+    await assert.rejects(new Sam3ImageProcessor({ size })(image), {
       name: 'Sam3TrackerError',
       code: 'OUT_OF_MEMORY',
       message: /^Not enough memory for this call: .* 480000000000 bytes/,
     });
-    assert.deepEqual((await new Sam3ImageProcessor({ size: 4 })(picture)).pixel_values.dims, [1, 3, 4, 4]);
+    assert.deepEqual((await new Sam3ImageProcessor({ size: 4 })(image)).pixel_values.dims, [1, 3, 4, 4]);
   });
 
   it('refuses a disposed tensor, and disposes none of its caller', async () => {

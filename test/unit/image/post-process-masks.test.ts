@@ -38,24 +38,24 @@ describe('post_process_masks', () => {
   });
 
   it('fills holes and removes sprinkles, each by its own area, by name and by position', async () => {
-    // 12 x 12: a foreground square with one hole of 2 pixels, and a speck of 3 pixels outside of it.
+    // 12 x 12: a foreground square with one hole of 2 pixels, and a sprinkle of 3 pixels outside of it.
     const logits = new Float32Array(144).fill(-5);
     const at = (row: number, column: number): number => row * 12 + column;
     for (let row = 1; row < 8; row++) logits.fill(5, at(row, 1), at(row, 8));
     const hole = [at(3, 3), at(3, 4)];
-    const speck = [at(10, 9), at(10, 10), at(11, 10)];
+    const sprinkle = [at(10, 9), at(10, 10), at(11, 10)];
     for (const index of hole) logits[index] = -5;
-    for (const index of speck) logits[index] = 5;
-    const picture = new Tensor('float32', logits, [1, 1, 1, 12, 12]);
+    for (const index of sprinkle) logits[index] = 5;
+    const image = new Tensor('float32', logits, [1, 1, 1, 12, 12]);
     const whole: [number, number][] = [[12, 12]];
     const foreground = async (...args: PostProcessArguments): Promise<[boolean, boolean]> => {
-      const [mask] = await processor.post_process_masks(picture, whole, ...args);
+      const [mask] = await processor.post_process_masks(image, whole, ...args);
       const all = (indices: number[]): boolean => {
         const values = new Set(indices.map((index) => mask.data[index]));
         assert.equal(values.size, 1);
         return Boolean([...values][0]);
       };
-      return [all(hole), all(speck)];
+      return [all(hole), all(sprinkle)];
     };
     assert.deepEqual(await foreground(), [false, true]);
     assert.deepEqual(await foreground({ max_hole_area: 2 }), [true, true]);
@@ -86,7 +86,7 @@ describe('post_process_masks', () => {
     assert.deepEqual(found.tolist(), expected.tolist());
   });
 
-  it('takes no pictures, and pictures without objects', async () => {
+  it('takes no images, and images without objects', async () => {
     assert.deepEqual(await processor.post_process_masks([], []), []);
     const none = new Tensor('float32', new Float32Array(0), [0, 3, 4, 4]);
     const [masksOfNone] = await processor.post_process_masks([none], sizes);
@@ -106,7 +106,9 @@ describe('post_process_masks', () => {
       ['a', sizes, [], 'TypeError', /for masks/],
       [masks, [...sizes, ...sizes], [], 'RangeError', /each of the 1 images of masks but received 2\.$/],
       [masks, [[0, 6]], [], 'RangeError', /for original_sizes\[0\]\[0\] \(height\)/],
-      [masks, [[5, 6, 7]], [], 'TypeError', /for original_sizes\[0\]/],
+      [masks, [[5, 6, 7]], [], 'RangeError', /^Expected \[height, width\] for original_sizes\[0\]/],
+      [masks, [['a', 6]], [], 'TypeError', /for original_sizes\[0\]\[0\]/],
+      [masks, [[5.5, 6]], [], 'RangeError', /integer .* for original_sizes\[0\]\[0\] \(height\)/],
       [masks, 5, [], 'TypeError', /for original_sizes/],
       [masks, new Tensor('int64', BigInt64Array.of(5n, 6n), [2]), [], 'RangeError', /dims \(images, 2\)/],
       [flat, [...sizes, ...sizes], [], 'RangeError', /dims \(objects, masks, height, width\) for masks\[0\]/],
@@ -128,15 +130,12 @@ describe('post_process_masks', () => {
     assert.equal(masks.disposed, false);
   });
 
-  describe('beside transformers', function () {
-    this.timeout(60_000);
+  describe('beside transformers', () => {
     let python: Reference | undefined;
 
     before(function () {
       python = reference(path.join(__dirname, '..', '..', 'support', 'image_reference.py'), this);
     });
-
-    after(() => python?.close());
 
     it('post-processes masks to the same booleans and logits', async () => {
       const draw = new Draw(3);

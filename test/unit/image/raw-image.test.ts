@@ -9,7 +9,7 @@ import sharp from 'sharp';
 import { RawImage, type RawImageData } from '../../../lib/image/raw-image';
 import { reference, type Reference } from '../../support/python';
 
-interface Picture {
+interface RenderedImage {
   name: string;
   mode: string;
   size: [number, number];
@@ -48,46 +48,43 @@ describe('RawImage', () => {
 
   describe('beside Pillow', () => {
     let python: Reference | undefined;
-    let pictures: Picture[];
+    let images: RenderedImage[];
     let files: string;
 
     before(async function () {
-      this.timeout(60_000);
       python = reference(path.join(__dirname, '..', '..', 'support', 'image_reference.py'), this);
-      files = await mkdtemp(path.join(directory, 'pictures-'));
-      pictures = (await python.result('pictures', { directory: files })) as Picture[];
+      files = await mkdtemp(path.join(directory, 'images-'));
+      images = (await python.result('pictures', { directory: files })) as RenderedImage[];
     });
 
-    after(() => python?.close());
-
-    it("reads every kind of picture with the bytes of convert('RGB')", async () => {
-      assert.ok(pictures.length > 35);
-      const modes = new Set(pictures.map((picture) => picture.mode));
+    it("reads every kind of image with the bytes of convert('RGB')", async () => {
+      assert.ok(images.length > 35);
+      const modes = new Set(images.map((image) => image.mode));
       for (const mode of ['1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK'])
-        assert.ok(modes.has(mode), `no picture of mode ${mode}`);
-      for (const { name, size, rgb } of pictures) {
+        assert.ok(modes.has(mode), `no image of mode ${mode}`);
+      for (const { name, size, rgb } of images) {
         const image = await RawImage.read(path.join(files, name));
         assert.deepEqual(image.size, size, name);
         assertBytes(image.rgb().data, rgb, name);
       }
     });
 
-    it('leaves pictures as they lie where autoOrient is false', async () => {
-      for (const { name, lying } of pictures) {
+    it('leaves images as they lie where autoOrient is false', async () => {
+      for (const { name, lying } of images) {
         const image = await RawImage.read(path.join(files, name), { autoOrient: false });
         assertBytes(image.rgb().data, lying, name);
       }
     });
 
     it("makes grey as convert('L') does", async () => {
-      for (const { name, grey } of pictures)
+      for (const { name, grey } of images)
         assertBytes((await RawImage.read(path.join(files, name))).rgb().grayscale().data, grey, name);
     });
 
     it('keeps the channels of the file', async () => {
       const channels = { '1': 1, L: 1, LA: 4, RGB: 3, CMYK: 3, RGBA: 4 } as Record<string, number>;
-      for (const { name, mode } of pictures) {
-        // A transparent colour is an alpha channel to sharp and a note beside the picture to Pillow.
+      for (const { name, mode } of images) {
+        // A transparent colour is an alpha channel to sharp and a note beside the image to Pillow.
         if (mode === 'P' || name.includes('transparent')) continue;
         assert.equal((await RawImage.read(path.join(files, name))).channels, channels[mode], name);
       }
@@ -109,7 +106,7 @@ describe('RawImage', () => {
 
   describe('read', () => {
     it('takes every kind of input', async () => {
-      const file = path.join(directory, 'a picture.png');
+      const file = path.join(directory, 'an image.png');
       await writeFile(file, png);
       const buffer = Uint8Array.from(png).buffer;
       const inputs = {
@@ -201,7 +198,7 @@ describe('RawImage', () => {
       assert.deepEqual((await RawImage.read(pipeline)).size, [2, 3]);
     });
 
-    it('refuses what is no picture, each with one clear error', async () => {
+    it('refuses what is no image, each with one clear error', async () => {
       const missing = path.join(directory, 'missing.png');
       await assert.rejects(
         RawImage.read(missing),
@@ -224,7 +221,7 @@ describe('RawImage', () => {
       );
       await assert.rejects(
         RawImage.read(sharp(Buffer.from('this is text'))),
-        hasCode('IMAGE_INVALID', /^The sharp instance gave no picture/),
+        hasCode('IMAGE_INVALID', /^The sharp instance gave no image/),
       );
       const broken = await RawImage.read(Buffer.from('this is text')).catch((error: Error) => error);
       assert.ok((broken as Error).cause instanceof Error);
@@ -320,11 +317,11 @@ describe('RawImage', () => {
     }
     const image = new RawImage(pixels, 5, 4, 3);
     await assert.rejects(
-      image.save(path.join(directory, 'picture.unknown')),
-      hasCode('FILE_INVALID', /could not be written to .*picture\.unknown/),
+      image.save(path.join(directory, 'image.unknown')),
+      hasCode('FILE_INVALID', /could not be written to .*image\.unknown/),
     );
     await assert.rejects(
-      image.save(path.join(directory, 'none', 'picture.png')),
+      image.save(path.join(directory, 'none', 'image.png')),
       hasCode('FILE_INVALID', /could not be written/),
     );
     await assert.rejects(image.save(5 as never), { name: 'TypeError' });

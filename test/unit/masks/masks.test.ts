@@ -229,13 +229,10 @@ describe('masks', () => {
   describe('beside transformers and pycocotools', () => {
     let python: Reference | undefined;
     before(function () {
-      this.timeout(60_000);
       python = reference(path.join(__dirname, '..', '..', 'support', 'masks_reference.py'), this);
     });
-    after(() => python?.close());
 
-    it('compresses 1,000 random masks to the same bytes, an empty and a full one too', async function () {
-      this.timeout(60_000);
+    it('compresses 1,000 random masks to the same bytes, an empty and a full one too', async () => {
       const random = randomNumbers(5);
       const masks = Array.from({ length: 1000 }, (_, index) => {
         const [height, width] = [1, 2].map(() => 1 + Math.floor(random() * 120));
@@ -260,8 +257,7 @@ describe('masks', () => {
       }
     });
 
-    it('merges as pycocotools, and outlines what it fills again', async function () {
-      this.timeout(60_000);
+    it('merges as pycocotools, and outlines what it fills again', async () => {
       const random = randomNumbers(7);
       for (let round = 0; round < 20; round++) {
         const [height, width] = [1, 2].map(() => 1 + Math.floor(random() * 50));
@@ -285,8 +281,7 @@ describe('masks', () => {
       }
     });
 
-    it('agrees on 60 random masks between 1 x 1 and 70 x 70', async function () {
-      this.timeout(60_000);
+    it('agrees on 60 random masks between 1 x 1 and 70 x 70', async () => {
       const random = randomNumbers(11);
       for (let round = 0; round < 60; round++) {
         const [height, width] = round === 0 ? [1, 1] : [1, 2].map(() => 1 + Math.floor(random() * 70));

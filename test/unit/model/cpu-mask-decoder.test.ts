@@ -84,7 +84,7 @@ describe('decoder of many objects', () => {
       const { data } = (await model({ image_embeddings, input_points, ...more })).pred_masks;
       process.stdout.write(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64'));`;
     const masksOf = async (capability: string, method = 'const more = {};'): Promise<Tensor> => {
-      const { code, stdout, stderr } = await runChild(source(method), 40, {
+      const { code, stdout, stderr } = await runChild(source(method), 150, {
         ATEN_CPU_CAPABILITY: capability,
       });
       assert.equal(code, 0, stderr);

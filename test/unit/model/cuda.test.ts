@@ -11,7 +11,7 @@ import type { DTypeOption } from '../../../lib/core/types';
 import type { Sam3TrackerModelInputs } from '../../../lib/model/inputs';
 import type { Sam3TrackerImageSegmentationOutput } from '../../../lib/model/outputs';
 import { runSelfTest } from '../../../lib/cli/commands/self-test';
-import { native } from '../../../lib/native/binding';
+import { addon } from '../../../lib/native/binding';
 import { agreement, difference } from '../../parity/compare';
 import {
   assertSameBits,
@@ -43,13 +43,12 @@ const click = (
   input_labels: labels([1, objects, count]),
 });
 
-describe('on a GPU', function () {
-  this.timeout(120_000);
+describe('on a GPU', () => {
   let model: Sam3TrackerModel;
   let onCpu: Sam3TrackerModel;
 
   before(async function () {
-    if (native.runtimeInfo().cudaDevices === 0) {
+    if (addon().runtimeInfo().cudaDevices === 0) {
       process.stdout.write('    (skipped: libtorch sees no CUDA device)\n');
       return this.skip();
     }

@@ -57,8 +57,7 @@ describe('forms of a call', () => {
       );
     });
 
-    describe('beside transformers', function () {
-      this.timeout(60_000);
+    describe('beside transformers', () => {
       let judge: Reference;
       let scratch: string;
       before(async function () {
@@ -66,7 +65,6 @@ describe('forms of a call', () => {
         scratch = await mkdtemp(path.join(tmpdir(), 'sam3-tracker-tuples-'));
       });
       after(async () => {
-        await judge?.close();
         if (scratch) await rm(scratch, { recursive: true });
       });
 

@@ -64,8 +64,7 @@ describe('a new Sam3TrackerModel', () => {
   });
   after(() => rm(scratch, { recursive: true }));
 
-  describe('beside transformers', function () {
-    this.timeout(60_000);
+  describe('beside transformers', () => {
     let judge: Reference;
     let theirs: { parameters: number; weights: Record<string, Statistics> };
     let ours: Map<string, Tensor>;
@@ -78,7 +77,6 @@ describe('a new Sam3TrackerModel', () => {
       })) as typeof theirs;
       ours = await weightsOf({ seed: 1 });
     });
-    after(() => judge?.close());
 
     it('has the same weights by name and shape, and as many parameters', () => {
       assert.deepEqual(

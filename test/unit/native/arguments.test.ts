@@ -1,6 +1,6 @@
 /** What native code says of fields that are missing or wrong: each by its one name. */
 import assert from 'node:assert/strict';
-import { native, type NativeBinding } from '../../../lib/native/binding';
+import { addon, type NativeBinding } from '../../../lib/native/binding';
 
 const batch = {
   device: 'cpu',
@@ -45,18 +45,18 @@ describe('fields of native options', () => {
     ['loadTrackerModel', {}, 'Expected a string for vision_encoder.'],
   ] as [keyof NativeBinding, object | null, string][])
     it(`are named: ${message}`, () => {
-      assert.throws(() => (native[name] as (options: unknown) => unknown)(options), {
+      assert.throws(() => (addon()[name] as (options: unknown) => unknown)(options), {
         name: 'TypeError',
         message,
       });
     });
 
   it('are read', async () => {
-    const { least, points } = native.batchMemory(batch as never);
+    const { least, points } = addon().batchMemory(batch as never);
     // With the decoder's kernels or without.
     assert.ok([1769472, 1843200].includes(least), String(least));
     assert.equal(points, Infinity);
-    const [pixels] = await native.preprocessImages(preprocess as never);
+    const [pixels] = await addon().preprocessImages(preprocess as never);
     assert.deepEqual(pixels.dims, [1, 3, 2, 2]);
   });
 });

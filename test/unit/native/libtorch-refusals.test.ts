@@ -5,12 +5,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { installLibtorch } from '../../../lib/cli/commands/libtorch-install';
 import { main } from '../../../lib/cli/main';
-import { findPython } from '../../support/python';
 
 const RELEASE = '2.13.0';
 
-describe('sam3-tracker libtorch', function () {
-  this.timeout(120_000);
+describe('sam3-tracker libtorch', () => {
   let directory: string;
   const said = { stdout: '', stderr: '' };
   const output = {
@@ -18,14 +16,14 @@ describe('sam3-tracker libtorch', function () {
     stderr: { write: (text: string) => (said.stderr += text) },
   };
   const saved = process.env.PYTHON;
-  const PYTHON = findPython().python ?? 'python3';
   const file = (name: string): string => path.join(directory, name);
   const target = (): string => file('libtorch');
 
   beforeEach(() => {
     directory = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-libtorch-'));
     Object.assign(said, { stdout: '', stderr: '' });
-    process.env.PYTHON = PYTHON;
+    process.env.PYTHON = file('python');
+    writeFileSync(process.env.PYTHON, '#!/bin/sh\necho 3.12\n', { mode: 0o755 });
   });
   afterEach(() => {
     rmSync(directory, { recursive: true, force: true });
@@ -37,8 +35,6 @@ describe('sam3-tracker libtorch', function () {
     const home = file('home');
     mkdirSync(home, { mode: 0o555 });
     chmodSync(directory, 0o755);
-    process.env.PYTHON = file('python');
-    writeFileSync(process.env.PYTHON, '#!/bin/sh\necho 3.12\n', { mode: 0o755 });
     const request = { release: RELEASE, build: 'cpu', directory: path.join(home, 'libtorch') } as const;
     // Nothing is read-only for root.
     const isRoot = process.geteuid?.() === 0;
@@ -64,21 +60,18 @@ describe('sam3-tracker libtorch', function () {
       message: /is not empty and holds no libtorch/,
     });
     rmSync(target(), { recursive: true });
-    const fake = path.join(directory, 'python');
+    const elsewhere = { release: RELEASE, build: 'cpu', directory: path.join(__filename, 'x') } as const;
+    await assert.rejects(installLibtorch(elsewhere, output), {
+      message: /cannot be written to: choose a directory/,
+    });
     for (const [text, expected] of [
       ['#!/bin/sh\necho 3.8\n', /Python 3\.10 to 3\.14 with pip is needed .*is 3\.8/],
       ['#!/bin/sh\n[ "$1" = -c ] && echo 3.12\n', /\(3\.12\) has no pip: apt-get install python3-pip/],
       ['#!/bin/sh\nexit 1\n', /Python 3\.10 to 3\.14 with pip is needed to fetch libtorch\. /],
     ] as const) {
-      writeFileSync(fake, text, { mode: 0o755 });
-      process.env.PYTHON = fake;
+      writeFileSync(file('python'), text);
       await assert.rejects(install(), { code: 'DOWNLOAD_FAILED', message: expected });
     }
-    process.env.PYTHON = PYTHON;
-    const elsewhere = { release: RELEASE, build: 'cpu', directory: path.join(__filename, 'x') } as const;
-    await assert.rejects(installLibtorch(elsewhere, output), {
-      message: /cannot be written to: choose a directory/,
-    });
   });
 
   it('has "which" tell the directory, and a wrong command line its usage', async () => {

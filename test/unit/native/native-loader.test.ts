@@ -20,8 +20,7 @@ import {
   libtorchPlaces,
 } from '../../../lib/native/libtorch';
 import { chooseLibtorch, findAddon, openLibtorchLoader } from '../../../lib/native/load';
-import { checkNodeVersion } from '../../../lib/core/node-version';
-import { PACKAGE_ROOT } from '../../../lib/core/package';
+import { PACKAGE_ROOT, checkNodeVersion } from '../../../lib/core/package';
 
 const files = findAddon();
 const loader = openLibtorchLoader(files);
@@ -33,15 +32,16 @@ const libtorch = (() => {
   return chosen.directory;
 })();
 /** Not the whole library: each of these processes has to compile what it loads. */
-const LIBRARY = path.join(__dirname, '..', '..', '..', 'lib', 'native', 'binding');
-const LOADS = 'new native.Tensor("float32", [2], null).dispose(); console.log("loaded");';
+const LIBRARY = path.join(PACKAGE_ROOT, 'lib', 'native', 'binding');
+const ENTRY = path.join(PACKAGE_ROOT, 'lib', 'index');
+const LOADS =
+  'const native = addon(); new native.Tensor("float32", [2], null).dispose(); console.log("loaded");';
 
 /** As under Node's permission model. */
 const NO_CHILD = `require('node:child_process').spawnSync =
   () => ({ error: Object.assign(new Error('no'), { code: 'EPERM' }) });`;
 
-describe('loading the addon', function () {
-  this.timeout(60_000);
+describe('loading the addon', () => {
   let directory: string;
   const file = (...names: string[]): string => path.join(directory, ...names);
 
@@ -50,16 +50,16 @@ describe('loading the addon', function () {
   });
   afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-  /** Loads the library in a process of its own; the probe's memory lies in the test's directory. */
+  /** Loads the library in a process of its own; the probe remembers in the test's directory. */
   function run(
     environment: Record<string, string> = {},
     preload = '',
     library = LIBRARY,
   ): { code: string; text: string } {
     const source = `${preload}
-      try { const { native } = require(${JSON.stringify(library)}); ${LOADS} }
+      try { const { addon } = require(${JSON.stringify(library)}); ${LOADS} }
       catch (error) { console.log(JSON.stringify({ code: error.code, text: error.message })); }`;
-    const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', '-e', source], {
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['--require', 'tsx/cjs', '-e', source], {
       encoding: 'utf8',
       cwd: PACKAGE_ROOT,
       env: { ...process.env, HOME: directory, XDG_CACHE_HOME: '', LIBTORCH: '', ...environment },
@@ -163,12 +163,12 @@ describe('loading the addon', function () {
 
   it("names the build and the command where 'cuda' is asked for and cannot be had", function () {
     const source = `
-      const { native } = require(${JSON.stringify(LIBRARY)});
-      const { Sam3TrackerModel } = require(${JSON.stringify(path.join(LIBRARY, '..', 'index'))});
-      if (native.runtimeInfo().cudaDevices > 0) console.log(JSON.stringify({ devices: true }));
+      const { addon } = require(${JSON.stringify(LIBRARY)});
+      const { Sam3TrackerModel } = require(${JSON.stringify(ENTRY)});
+      if (addon().runtimeInfo().cudaDevices > 0) console.log(JSON.stringify({ devices: true }));
       else Sam3TrackerModel.from_pretrained('sam3-tracker-tiny', { device: 'cuda' }).catch((error) =>
         console.log(JSON.stringify({ code: error.code, text: error.message })));`;
-    const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '-e', source], {
+    const { stdout, stderr } = spawnSync(process.execPath, ['--require', 'tsx/cjs', '-e', source], {
       encoding: 'utf8',
       cwd: PACKAGE_ROOT,
     });
@@ -277,16 +277,37 @@ describe('loading the addon', function () {
     assert.equal(run({ SAM3_TRACKER_LIBTORCH: libtorch }, NO_CHILD).code, 'loaded');
   });
 
-  it('names Node where it is too old', () => {
-    const preload = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.4' } });`;
-    const { code, text } = run(
-      {},
-      preload,
-      path.join(__dirname, '..', '..', '..', 'lib', 'core', 'node-version'),
-    );
-    assert.equal(code, 'NODE_TOO_OLD');
-    assert.match(text, /needs Node 20[\d.]* or later, as .*undici does, and this is Node 18\.20\.4/);
+  it('names Node where it is too old, before a package that needs a newer one is loaded', () => {
+    const preload = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.4' } });
+      const Module = require('node:module');
+      const load = Module._load;
+      Module._load = function (name, ...rest) {
+        if (['undici', 'sharp'].includes(name)) throw new ReferenceError('File is not defined');
+        return load.call(this, name, ...rest);
+      };`;
+    for (const entry of [ENTRY, path.join(PACKAGE_ROOT, 'lib', 'cli', 'main')]) {
+      const { code, text } = run({}, preload, entry);
+      assert.equal(code, 'NODE_TOO_OLD', text);
+      assert.match(text, /needs Node 20[\d.]* or later, as .*undici does, and this is Node 18\.20\.4/);
+    }
     for (const version of ['20.20.2', '22.1.0', '100.0.0']) checkNodeVersion(version);
+  });
+
+  it('is tried again by the call after one that failed', () => {
+    const wrong = fakeLibtorch('wrong', {}, '2.5.1+cpu');
+    const source = `const { addon } = require(${JSON.stringify(LIBRARY)});
+      const said = [];
+      try { addon(); } catch (error) { said.push(error.code); }
+      process.env.SAM3_TRACKER_LIBTORCH = ${JSON.stringify(libtorch)};
+      said.push(addon() === addon());
+      console.log(JSON.stringify(said));`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['--require', 'tsx/cjs', '-e', source], {
+      encoding: 'utf8',
+      cwd: PACKAGE_ROOT,
+      env: { ...process.env, HOME: directory, XDG_CACHE_HOME: '', SAM3_TRACKER_LIBTORCH: wrong },
+    });
+    assert.ok(stdout, stderr);
+    assert.deepEqual(JSON.parse(stdout), ['LIBTORCH_NOT_FOUND', true]);
   });
 });
 

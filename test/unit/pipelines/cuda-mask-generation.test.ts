@@ -17,7 +17,7 @@ import {
   type MaskGenerationPipeline,
 } from '../../../lib/index';
 import { batchMemory } from '../../../lib/model/generate-masks';
-import { native } from '../../../lib/native/binding';
+import { addon } from '../../../lib/native/binding';
 import { BUNDLED_MODEL, BUNDLED_SIDE } from '../../support/bundled-model';
 import { randomNumbers } from '../../support/random';
 
@@ -45,12 +45,11 @@ function differing(a: GeneratedMask['mask'], b: GeneratedMask['mask']): number {
 
 const apart = (a: Box, b: Box): number => Math.max(...a.map((side, index) => Math.abs(side - b[index])));
 
-describe('segment everything on a GPU', function () {
-  this.timeout(120_000);
+describe('segment everything on a GPU', () => {
   const models: Sam3TrackerModel[] = [];
 
   before(async function () {
-    if (native.runtimeInfo().cudaDevices === 0) {
+    if (addon().runtimeInfo().cudaDevices === 0) {
       process.stdout.write('    (skipped: libtorch sees no CUDA device)\n');
       return this.skip();
     }

@@ -1,7 +1,7 @@
 /** The pipeline of a model on the hub, and on a device that is not there. */
 import assert from 'node:assert/strict';
 import { pipeline } from '../../../lib/index';
-import { native } from '../../../lib/native/binding';
+import { addon } from '../../../lib/native/binding';
 import { BUNDLED_MODEL } from '../../support/bundled-model';
 import { HubFixture } from '../../support/hub';
 import { FEW, picture } from '../../support/mask-generation';
@@ -48,7 +48,7 @@ describe('mask generation by a model on the hub', () => {
     }));
 
   it('says that there is no such GPU, of a directory and of the hub, and leaves no model', async function () {
-    if (native.runtimeInfo().cudaDevices > 0) return this.skip();
+    if (addon().runtimeInfo().cudaDevices > 0) return this.skip();
     for (const model of [BUNDLED_MODEL, ID])
       for (const device of [0, 'cuda', 'cuda:0'] as const)
         await assert.rejects(pipeline('mask-generation', model, { device }), {

@@ -16,12 +16,13 @@ import {
   type Sam3TrackerModel,
 } from '../../../lib/index';
 import { batchMemory } from '../../../lib/model/generate-masks';
-import { native, type NativeBinding } from '../../../lib/native/binding';
-import { mapInTurns } from '../../../lib/core/turns';
+import { addon, type NativeBinding } from '../../../lib/native/binding';
+import { mapInTurns } from '../../../lib/core/async';
 import { FindingStub, ModelStub, picture, pipelineOf } from '../../support/mask-generation';
 
 /** Runs with other functions in the place of the addon's. */
 async function withNative(other: Partial<NativeBinding>, run: () => Promise<void>): Promise<void> {
+  const native = addon();
   const own = { ...native };
   Object.assign(native, other);
   try {

@@ -11,7 +11,7 @@ describe('Sam3TrackerProcessor refuses', () => {
     new Sam3ImageProcessor({ size: { height: 24, width: 24 }, mask_size: { height: 8, width: 8 } }),
     1008,
   );
-  const picture = { data: new Uint8Array(4 * 6 * 3), dims: [4, 6, 3] };
+  const image = { data: new Uint8Array(4 * 6 * 3), dims: [4, 6, 3] };
   const sizes = [[60, 90]];
 
   const refusals: [
@@ -106,13 +106,13 @@ describe('Sam3TrackerProcessor refuses', () => {
     ],
     [
       'points of fewer images',
-      { images: [picture, picture], input_points: [[[[1, 2]]]] },
+      { images: [image, image], input_points: [[[[1, 2]]]] },
       RangeError,
       /1 image,.*are 2 images/,
     ],
     [
       'boxes of more images',
-      { images: picture, input_boxes: [[[1, 2, 3, 4]], [[1, 2, 3, 4]]] },
+      { images: image, input_boxes: [[[1, 2, 3, 4]], [[1, 2, 3, 4]]] },
       RangeError,
       /input_boxes is for 2/,
     ],
@@ -122,7 +122,7 @@ describe('Sam3TrackerProcessor refuses', () => {
     ['no sizes', { original_sizes: [] }, RangeError, /at least one image/],
     [
       'sizes of other images',
-      { images: picture, original_sizes: [[6, 4]] },
+      { images: image, original_sizes: [[6, 4]] },
       RangeError,
       /not the sizes of the images/,
     ],
@@ -138,7 +138,7 @@ describe('Sam3TrackerProcessor refuses', () => {
       TypeError,
       /"input_point".*Did you mean "input_points"/,
     ],
-    ['a misspelt image option', { images: picture, do_resise: true }, TypeError, /Did you mean "do_resize"/],
+    ['a misspelt image option', { images: image, do_resise: true }, TypeError, /Did you mean "do_resize"/],
     [
       'an image option without images',
       { original_sizes: sizes, do_resize: true },
@@ -147,7 +147,7 @@ describe('Sam3TrackerProcessor refuses', () => {
     ],
     [
       'maps without images',
-      { original_sizes: sizes, segmentation_maps: picture },
+      { original_sizes: sizes, segmentation_maps: image },
       RangeError,
       /segmentation_maps.*no effect/,
     ],

@@ -17,7 +17,7 @@ interface Field {
   dtype: string;
   dims: number[];
   data: (number | string)[];
-  /** Bytes of a picture or an array, in place of `data`. */
+  /** Bytes of an image or an array, in place of `data`. */
   base64?: string;
 }
 
@@ -98,14 +98,12 @@ const numbersOf = (field: { data: ArrayLike<number | bigint> }): number[] => Arr
 
 const isWhole = (data: readonly unknown[]): boolean => data.every(Number.isInteger);
 
-describe('Sam3TrackerProcessor beside transformers', function () {
-  this.timeout(120_000);
+describe('Sam3TrackerProcessor beside transformers', () => {
   let python: Reference;
 
   before(function () {
     python = reference('test/support/processing_reference.py', this);
   });
-  after(() => python?.close());
 
   async function compare({ settings, options }: ProcessingCase): Promise<void> {
     const expected = (await python.result('process', { settings, options })) as Record<string, Field>;
@@ -115,10 +113,10 @@ describe('Sam3TrackerProcessor beside transformers', function () {
       const isNumPy = options.return_tensors === 'np';
       assert.equal(Tensor.isTensor(field), !isNumPy, name);
       const theirs = expected[name];
-      // Unset, transformers leaves pictures and sizes as lists: only their numbers can be compared.
+      // Unset, transformers leaves images and sizes as lists: only their numbers can be compared.
       if (!Array.isArray(theirs)) {
         assert.deepEqual(field.dims, theirs.dims, name);
-        // JavaScript's numbers do not say whether a size was a float: whole ones are int64.
+        // JavaScript's numbers do not say whether a size was a float: integers are int64.
         const dtype = name === 'original_sizes' && isWhole(theirs.data) ? 'int64' : theirs.dtype;
         if (Tensor.isTensor(field)) assert.equal(field.type, dtype, name);
       }
@@ -221,7 +219,7 @@ describe('Sam3TrackerProcessor beside transformers', function () {
 
 describe('Sam3TrackerProcessor', () => {
   const processor = makeProcessor({ target_size: 1008 });
-  const picture = { data: new Uint8Array(4 * 6 * 3), dims: [4, 6, 3] };
+  const image = { data: new Uint8Array(4 * 6 * 3), dims: [4, 6, 3] };
   const sizes = [[60, 90]];
 
   it('names what it gives', () => {
@@ -232,19 +230,19 @@ describe('Sam3TrackerProcessor', () => {
 
   it('is called with one object, or as in transformers.js with the images first', async () => {
     const options = { input_points: [[[[3, 2]]]], input_labels: [[[1]]] };
-    const one = await processor({ images: picture, ...options });
-    const two = await processor(picture, options);
-    const three = await processor([picture]);
+    const one = await processor({ images: image, ...options });
+    const two = await processor(image, options);
+    const three = await processor([image]);
     assert.deepEqual(one.keys(), ['pixel_values', 'original_sizes', 'input_points', 'input_labels']);
     assert.deepEqual(two.keys(), one.keys());
     assert.deepEqual(three.keys(), ['pixel_values', 'original_sizes']);
     assert.deepEqual(two.input_points.tolist(), one.input_points.tolist());
     assert.deepEqual(one.original_sizes.tolist(), [[4n, 6n]]);
-    await assert.rejects(processor(picture, { images: picture } as never), /images twice/);
+    await assert.rejects(processor(image, { images: image } as never), /images twice/);
   });
 
   it('passes image options on', async () => {
-    const inputs = await processor({ images: picture, size: { height: 5, width: 7 }, do_rescale: false });
+    const inputs = await processor({ images: image, size: { height: 5, width: 7 }, do_rescale: false });
     assert.deepEqual(inputs.pixel_values.dims, [1, 3, 5, 7]);
   });
 
@@ -274,11 +272,11 @@ describe('Sam3TrackerProcessor', () => {
   });
 
   it('takes the sizes of the images beside the images', async () => {
-    const inputs = await processor({ images: picture, original_sizes: [[4, 6]] });
+    const inputs = await processor({ images: image, original_sizes: [[4, 6]] });
     assert.deepEqual(inputs.original_sizes.tolist(), [[4n, 6n]]);
   });
 
-  it('needs an image processor, and whole numbers', () => {
+  it('needs an image processor, and integers', () => {
     assert.throws(() => new Sam3TrackerProcessor(5 as never), {
       name: 'TypeError',
       message: 'Received a number for argument image_processor, but a ImageProcessingMixin was expected.',

@@ -1,15 +1,6 @@
 /** Checks of options, for the whole package: each returns the value with its type, or throws what it expected. */
-import { isDType } from './dtype';
 import { wrongType, wrongValue } from './errors';
-import type {
-  ArrayWithDims,
-  Device,
-  DeviceMapOption,
-  DeviceOption,
-  DTypeOption,
-  ImageSize,
-  ReturnTensors,
-} from './types';
+import type { ArrayWithDims } from './types';
 
 /** Bounds of a number, both included. */
 export interface Bounds {
@@ -156,150 +147,18 @@ export function checkOneOf<T extends string>(value: unknown, allowed: readonly T
 }
 
 /**
- * A size in pixels, [height, width]: two positive integers.
+ * Dims that so many elements fill: the length of each axis, outermost first.
  *
- * @throws TypeError for anything but two numbers; RangeError for a size that is not a positive integer.
+ * @param dims what the caller passed.
+ * @param elements how many elements there are.
+ * @param prefix what errors put before the names `data` and `dims`.
+ * @throws TypeError for another type; RangeError for lengths that are no integers of at least 0, or another product.
  */
-export function checkSize(value: unknown, name: string): ImageSize {
-  const items: unknown[] | null =
-    Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))
-      ? Array.from(value as ArrayLike<unknown>)
-      : null;
-  if (items?.length !== 2) throw wrongType('[height, width]', name, value);
-  return [
-    checkInteger(items[0], `${name}[0] (height)`, { min: 1 }),
-    checkInteger(items[1], `${name}[1] (width)`, { min: 1 }),
-  ];
-}
-
-const DEVICE_FORMS = '"auto", "cpu", "cuda", "cuda:N" or a device number N';
-
-/**
- * One device: 'cuda' becomes 'cuda:0', N becomes 'cuda:N', as torch.device reads them.
- *
- * @throws TypeError for another type; RangeError for a string or number that names no device.
- */
-export function checkDevice(value: unknown, name: string): Device | 'auto' {
-  if (typeof value === 'number') return `cuda:${checkInteger(value, name, { min: 0, max: 127 })}`;
-  if (typeof value !== 'string') throw wrongType(DEVICE_FORMS, name, value);
-  if (value === 'auto' || value === 'cpu') return value;
-  if (value === 'cuda') return 'cuda:0';
-  const match = /^cuda:(0|[1-9]\d{0,2})$/.exec(value);
-  if (!match || Number(match[1]) > 127) throw wrongValue(DEVICE_FORMS, name, value);
-  return value as Device;
-}
-
-/** Where a model goes: both names may be left out. */
-export interface DeviceOptions {
-  device?: DeviceOption | null;
-  device_map?: DeviceMapOption | null;
-}
-
-/**
- * The device that `device` and transformers' `device_map` name together.
- *
- * @param options both may be left out ('auto' then); both given must agree. A map puts the whole model on one
- *   device: `{ '': 'cuda:0' }`.
- * @throws TypeError and RangeError as `checkDevice`; RangeError for two that differ.
- */
-export function parseDevice(options: DeviceOptions): Device | 'auto' {
-  const { device, device_map } = options as { device?: unknown; device_map?: unknown };
-  const direct = device === undefined || device === null ? null : checkDevice(device, 'device');
-  if (device_map === undefined || device_map === null) return direct ?? 'auto';
-  let mapped: Device | 'auto';
-  if (isPlainObject(device_map)) {
-    const keys = Object.keys(device_map);
-    if (keys.length !== 1 || keys[0] !== '')
-      throw wrongValue(
-        "a device or { '': device }",
-        'device_map',
-        device_map,
-        'A model lies on one device as a whole.',
-      );
-    mapped = checkDevice(device_map[''], "device_map['']");
-  } else {
-    mapped = checkDevice(device_map, 'device_map');
-  }
-  if (direct !== null && direct !== mapped)
-    throw wrongValue(
-      `the same device as device (${direct})`,
-      'device_map',
-      device_map,
-      'Leave one of them out.',
-    );
-  return mapped;
-}
-
-/** The element types that a model computes in. */
-export const MODEL_DTYPES = ['auto', 'float32', 'float16', 'bfloat16'] as const;
-
-/** What a model computes in: both names may be left out. */
-export interface DTypeOptions {
-  dtype?: DTypeOption | null;
-  torch_dtype?: DTypeOption | null;
-}
-
-/**
- * The element type that `dtype` and its older name `torch_dtype` name together.
- *
- * @param options both may be left out ('auto' then, as in transformers); both given must agree.
- * @throws TypeError for another type; RangeError for another name, or for two that differ.
- */
-export function parseDtype(options: DTypeOptions): DTypeOption {
-  const given = (['dtype', 'torch_dtype'] as const)
-    .filter((name) => options[name] !== undefined && options[name] !== null)
-    .map((name) => checkOneOf(options[name], MODEL_DTYPES, name));
-  if (given.length === 2 && given[0] !== given[1])
-    throw wrongValue(
-      `the same type as dtype (${given[0]})`,
-      'torch_dtype',
-      given[1],
-      'Leave one of them out.',
-    );
-  return given[0] ?? 'auto';
-}
-
-/**
- * What `return_tensors` asks for where it is set.
- *
- * @throws RangeError with transformers' own message for another name; TypeError for another type.
- */
-export function checkTensorType(value: unknown): ReturnTensors {
-  if (value === 'pt' || value === 'np') return value;
-  if (typeof value !== 'string') throw wrongType('"pt" or "np"', 'return_tensors', value);
-  if (value === 'mlx')
-    throw new RangeError('Unable to convert output to MLX tensors format, MLX is not installed.');
-  throw new RangeError(`${value} is not a valid TensorType, please select one of ['pt', 'np', 'mlx']`);
-}
-
-/**
- * What `return_tensors` asks for; unset (undefined or null) is 'pt'.
- *
- * @throws as checkTensorType.
- */
-export function checkReturnTensors(value: unknown): ReturnTensors {
-  return value === undefined || value === null ? 'pt' : checkTensorType(value);
-}
-
-/**
- * What the arguments of a `to` name: a device, a dtype, or both, as one object or one after the other.
- *
- * @throws TypeError for anything that names neither.
- */
-export function readTarget(
-  target: unknown,
-  second: unknown,
-  where: string,
-): { device?: unknown; dtype?: unknown } {
-  if (second !== undefined) {
-    if ((typeof target !== 'string' && typeof target !== 'number') || isDType(target))
-      throw wrongType('a device before a dtype', where, target);
-    return { device: target, dtype: second };
-  }
-  if (isDType(target)) return { dtype: target };
-  if (typeof target === 'string' || typeof target === 'number') return { device: target };
-  const wanted = checkOptions(target ?? null, ['device', 'dtype'], where);
-  if (wanted.device === undefined && wanted.dtype === undefined)
-    throw wrongType('a device, a dtype or an object of both', where, target);
-  return wanted;
+export function checkDims(dims: unknown, elements: number, prefix: string): number[] {
+  if (!Array.isArray(dims)) throw wrongType('an array of axis lengths', `${prefix}dims`, dims);
+  const lengths = dims.map((dim, axis) => checkInteger(dim, `${prefix}dims[${axis}]`, { min: 0 }));
+  const count = lengths.reduce((product, length) => product * length, 1);
+  if (elements !== count)
+    throw wrongValue(`${count} elements for dims [${lengths.join(', ')}]`, `${prefix}data`, elements);
+  return lengths;
 }

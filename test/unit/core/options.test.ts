@@ -1,20 +1,17 @@
 /** The checks of options that the whole package uses. */
 import assert from 'node:assert/strict';
 import { runInNewContext } from 'node:vm';
+import { checkReturnTensors, checkSize, parseDevice, parseDtype } from '../../../lib/core/device';
 import {
   checkBoolean,
   checkInteger,
   checkNumber,
   checkOneOf,
   checkOptions,
-  checkReturnTensors,
-  checkSize,
   checkString,
   isPlainObject,
   likelyName,
-  parseDevice,
-  parseDtype,
-} from '../../../lib/core/validate';
+} from '../../../lib/core/options';
 
 type Kind = typeof RangeError | typeof TypeError;
 

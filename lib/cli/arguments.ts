@@ -1,0 +1,118 @@
+/** What command lines are parsed and checked by, before any work is done for them. */
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { DEFAULT_MODEL } from '../core/package';
+import { MODEL_DTYPES, checkDevice } from '../core/device';
+
+/** What commands say of the model that they take. */
+export const MODEL_ARGUMENT = 'a directory, the id of a bundled model, or owner/name on the Hugging Face hub';
+
+/** A finite number. @throws InvalidArgumentError for anything else. */
+export function parseNumber(text: string): number {
+  const value = text.trim() === '' ? NaN : Number(text);
+  if (!Number.isFinite(value)) throw new InvalidArgumentError('Expected a number.');
+  return value;
+}
+
+/** A number of at least 0. @throws InvalidArgumentError for anything else. */
+export function parseArea(text: string): number {
+  const value = parseNumber(text);
+  if (value < 0) throw new InvalidArgumentError('Expected a number of at least 0.');
+  return value;
+}
+
+/** A number from 0 to 1. @throws InvalidArgumentError for anything else. */
+export function parseFraction(text: string): number {
+  const value = parseNumber(text);
+  if (value < 0 || value > 1) throw new InvalidArgumentError('Expected a number from 0 to 1.');
+  return value;
+}
+
+/** A parser of integers from `min` to `max`. It throws InvalidArgumentError for anything else. */
+export function integerFrom(min: number, max = Infinity): (text: string) => number {
+  return (text) => {
+    const value = parseNumber(text);
+    if (!Number.isSafeInteger(value) || value < min)
+      throw new InvalidArgumentError(`Expected an integer of at least ${min}.`);
+    if (value > max) throw new InvalidArgumentError(`Expected at most ${max}.`);
+    return value;
+  };
+}
+
+/** A device as `checkDevice` knows it. @throws InvalidArgumentError for anything else. */
+export function parseDeviceOption(text: string): string | number {
+  try {
+    return checkDevice(/^\d+$/.test(text) ? Number(text) : text, '--device');
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
+
+/** The name of an image's files without an extension: the image's own. */
+export function resultName(image: string): string {
+  if (/^data:/i.test(image)) return 'image';
+  const isUrl = /^(https?|file):/i.test(image) && URL.canParse(image);
+  const file = isUrl ? path.posix.basename(new URL(image).pathname) : image;
+  return path.parse(file).name || 'image';
+}
+
+/**
+ * Checks where files are to go, before any work is done for them.
+ *
+ * @throws InvalidArgumentError where something that is no directory lies there.
+ */
+export function checkDirectory(directory: string): void {
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() === false)
+    throw new InvalidArgumentError(`--out takes a directory, and ${directory} is a file.`);
+}
+
+/**
+ * Checks that no two images would write files of one name.
+ *
+ * @param images paths or URLs.
+ * @param suffix what a file's name has behind the image's.
+ * @throws InvalidArgumentError that names the file.
+ */
+export function checkNames(images: readonly string[], suffix: string): void {
+  const names = images.map(resultName);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined)
+    throw new InvalidArgumentError(`Two images would write the same file: ${twice}${suffix}.`);
+}
+
+/** Adds --device and --dtype: where a model computes, and in what. */
+export function addTargetOptions(command: Command, dtype: (typeof MODEL_DTYPES)[number]): Command {
+  return command
+    .option(
+      '--device <device>',
+      'auto (CUDA where there is one), cpu, cuda, cuda:N or N',
+      parseDeviceOption,
+      'auto',
+    )
+    .addOption(
+      new Option('--dtype <dtype>', "what to compute in; auto is the model's own")
+        .choices(MODEL_DTYPES)
+        .default(dtype),
+    );
+}
+
+/** Adds --model, --device and --dtype. */
+export function addModelOptions(command: Command): Command {
+  const model = 'exported model, or the id of a bundled one or on the hub';
+  return addTargetOptions(command.option('--model <directory>', model), 'auto');
+}
+
+/** Adds --quiet and --debug. */
+export function addMessageOptions(command: Command): Command {
+  return command
+    .option('--quiet', 'print errors only', false)
+    .option('--debug', 'print the stack of an error', false);
+}
+
+/** The model that --model names, or the bundled one, and then says so. */
+export function chooseModel(named: string | undefined, say: (text: string) => void): string {
+  if (named !== undefined) return named;
+  say(`Using ${DEFAULT_MODEL}, a small demonstration model; --model takes a better one.\n`);
+  return DEFAULT_MODEL;
+}

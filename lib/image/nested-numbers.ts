@@ -1,0 +1,185 @@
+/** Numbers in lists, as sizes and prompts come: nested lists, typed arrays, arrays with dims and Tensors, in any mix. */
+import { wrongType } from '../core/errors';
+import { checkDims, isArrayWithDims } from '../core/options';
+import { Tensor, numbersOf } from '../tensor';
+import type { ArrayWithDims } from '../core/types';
+
+/** Numbers in nested lists; a typed array, or one with dims, may stand anywhere for a list of its shape. */
+export type NestedNumbers =
+  number | bigint | boolean | ArrayBufferView | ArrayWithDims | readonly NestedNumbers[];
+
+/** What nested numbers have to be: rows of a fixed width, in lists of lists. */
+export interface RowForm {
+  /** Name of the argument, for errors. */
+  name: string;
+  /** What the lists around the rows hold, outermost first: for points images, objects, points. */
+  axes: readonly string[];
+  /** Numbers in a row; null where single numbers stand in place of rows. */
+  width: number | null;
+  /** Whether a row may be empty: it is left out then. */
+  mayBeEmpty?: boolean;
+  /** The error for what is neither a list nor a number; default a TypeError that names the place. */
+  wrongElement?: (value: unknown) => Error;
+  /** The error for a row of another width. */
+  wrongWidth: (width: number, name: string) => Error;
+}
+
+const isTypedArray = (value: unknown): value is ArrayLike<number | bigint> & ArrayBufferView =>
+  ArrayBuffer.isView(value) && !(value instanceof DataView);
+
+const isNumber = (value: unknown): value is number | bigint | boolean =>
+  ['number', 'bigint', 'boolean'].includes(typeof value);
+
+interface NumberArray {
+  dims: readonly number[];
+  elements: ArrayLike<unknown> | Tensor;
+}
+
+/** What stands for a list of numbers, with its shape; null for anything else. */
+function asArray(value: unknown, name: string): NumberArray | null {
+  if (Tensor.isTensor(value)) return { dims: value.dims, elements: value };
+  if (isTypedArray(value)) return { dims: [value.length], elements: value };
+  if (!isArrayWithDims(value)) return null;
+  const { data, dims } = value;
+  if (!Array.isArray(data) && !isTypedArray(data))
+    throw wrongType('an array of numbers', `${name}.data`, data);
+  return { dims: checkDims(dims, data.length, `${name}.`), elements: data };
+}
+
+/** The shape of what stands for a list of numbers; null for anything else. @throws as `Rows`. */
+export function dimsOf(value: unknown, name: string): readonly number[] | null {
+  return asArray(value, name)?.dims ?? null;
+}
+
+/**
+ * The rows of nested numbers, flattened. Lists may differ in length. Tensors on the CPU are read at once, those on other
+ * devices by `load`; an array without elements costs nothing, whatever its other dims.
+ */
+export class Rows {
+  /** The largest length at each level above the rows (`_get_nested_dimensions`). */
+  readonly dims: number[];
+  // Indices of each row, one a level, and its numbers; row after row.
+  readonly #places: number[] = [];
+  readonly #values: number[] = [];
+  readonly #form: RowForm;
+  /** Names of the axes, and the width of a row. */
+  readonly #shape: readonly (string | number)[];
+  readonly #pending: { tensor: Tensor; start: number }[] = [];
+
+  /**
+   * Reads and flattens.
+   *
+   * @throws TypeError for anything but lists and arrays of numbers; RangeError for arrays of other dims, and rows of
+   *   another width; Sam3TrackerError DISPOSED.
+   */
+  constructor(value: unknown, form: RowForm) {
+    this.#form = form;
+    this.#shape = form.width === null ? form.axes : [...form.axes, form.width];
+    this.dims = form.axes.map(() => 0);
+    this.#read(value, [], form.name);
+  }
+
+  /** Whether all numbers are there: false until `load` where Tensors are on other devices. */
+  get isLoaded(): boolean {
+    return this.#pending.length === 0;
+  }
+
+  /** Fetches the numbers of Tensors on other devices. @throws as `Tensor.cpu`. */
+  async load(): Promise<void> {
+    const copies = this.#pending.splice(0).map(async ({ tensor, start }) => {
+      using onHost = await tensor.cpu();
+      numbersOf(onHost).forEach((value, index) => (this.#values[start + index] = value));
+    });
+    await Promise.all(copies);
+  }
+
+  /** How many rows there are, padding left out. */
+  get count(): number {
+    return this.#values.length / (this.#form.width ?? 1);
+  }
+
+  /** How many numbers there are once all lists of a level are as long as the longest. */
+  get paddedLength(): number {
+    return this.dims.reduce((product, dim) => product * dim, this.#form.width ?? 1);
+  }
+
+  /** Visits the rows: the numbers of each, its index at every level above it, and where it begins in the padded array. */
+  forEach(visit: (row: number[], place: number[], offset: number) => void): void {
+    const { length } = this.dims;
+    const width = this.#form.width ?? 1;
+    for (let row = 0; row < this.count; row++) {
+      const place = this.#places.slice(row * length, (row + 1) * length);
+      const position = place.reduce((before, index, level) => before * this.dims[level] + index, 0);
+      visit(this.#values.slice(row * width, (row + 1) * width), place, position * width);
+    }
+  }
+
+  #read(value: unknown, place: readonly number[], name: string): void {
+    const { axes, width, mayBeEmpty, wrongWidth } = this.#form;
+    const level = place.length;
+    const array = asArray(value, name);
+    if (array) return this.#readArray(array, place, name);
+    if (level === this.#shape.length) this.#values.push(this.#toNumber(value, name));
+    else if (Array.isArray(value)) {
+      for (let index = 0; index < value.length; index++)
+        this.#read(value[index], [...place, index], `${name}[${index}]`);
+      if (level < axes.length) this.#grow(level, value.length);
+      else if (value.length === 0 && mayBeEmpty) return;
+      else if (value.length !== width) throw wrongWidth(value.length, name);
+    } else this.#refuse(value, `a list, dims (${this.#shape.slice(level).join(', ')}),`, name);
+    if (level === axes.length) this.#places.push(...place);
+  }
+
+  #readArray(array: NumberArray, place: readonly number[], name: string): void {
+    const { axes, width, mayBeEmpty, wrongWidth } = this.#form;
+    const level = place.length;
+    const expected = this.#shape.slice(level);
+    // As nested lists, an array without elements ends at its first axis of length 0.
+    const empty = array.dims.indexOf(0);
+    const dims = empty < 0 ? array.dims : array.dims.slice(0, empty + 1);
+    if (empty < 0 ? dims.length !== expected.length : dims.length > expected.length)
+      throw new RangeError(
+        `Expected dims (${expected.join(', ')}) for ${name} but received dims [${array.dims.join(', ')}].`,
+      );
+    const above = dims.slice(0, axes.length - level);
+    above.forEach((length, axis) => this.#grow(level + axis, length));
+    const [last] = dims.slice(above.length);
+    if (last !== undefined && last !== width && !(last === 0 && mayBeEmpty)) throw wrongWidth(last, name);
+    if (empty >= 0) return;
+    this.#readElements(array, name);
+    if (level <= axes.length) this.#place(place, above);
+  }
+
+  #readElements({ dims, elements }: NumberArray, name: string): void {
+    if (Tensor.isTensor(elements)) {
+      if (elements.device === 'cpu') for (const value of numbersOf(elements)) this.#values.push(value);
+      else {
+        this.#pending.push({ tensor: elements, start: this.#values.length });
+        for (let left = dims.reduce((product, dim) => product * dim, 1); left > 0; left--)
+          this.#values.push(0);
+      }
+    } else
+      for (let index = 0; index < elements.length; index++)
+        this.#values.push(this.#toNumber(elements[index], `${name}.data[${index}]`));
+  }
+
+  /** The places of the rows of an array with these dims above its rows, in row-major order. */
+  #place(place: readonly number[], dims: readonly number[]): void {
+    if (dims.length === 0) this.#places.push(...place);
+    else for (let index = 0; index < dims[0]; index++) this.#place([...place, index], dims.slice(1));
+  }
+
+  #toNumber(value: unknown, name: string): number {
+    return isNumber(value) ? Number(value) : this.#refuse(value, 'a number', name);
+  }
+
+  #refuse(value: unknown, what: string, name: string): never {
+    const { wrongElement } = this.#form;
+    const isOther = value !== null && value !== undefined && !Array.isArray(value) && !isNumber(value);
+    throw wrongElement && isOther ? wrongElement(value) : wrongType(what, name, value);
+  }
+
+  #grow(level: number, length: number): void {
+    this.dims[level] = Math.max(this.dims[level], length);
+  }
+}
