@@ -300,6 +300,6 @@ int main() {
   Expect(FindDecoderKernels() == nullptr, "there are no kernels for this kind of processor");
 #endif
   if (failures > 0) return EXIT_FAILURE;
-  std::printf("decoder_kernels: all passed for %d kinds of processor (%s)\n", kinds, capability.c_str());
+  std::printf("kernels: all passed for %d kinds of processor (%s)\n", kinds, capability.c_str());
   return EXIT_SUCCESS;
 }
