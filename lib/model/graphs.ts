@@ -12,7 +12,7 @@ import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { failWithoutWeights, findWeightFiles } from '../checkpoint/weights';
 
 /** The version of the manifest and of the graphs' methods that this package reads. */
-const FORMAT_VERSION = 2;
+const FORMAT_VERSION = 3;
 
 const COMPONENTS = ['vision_encoder', 'prompt_encoder', 'mask_decoder'] as const;
 const MANIFEST = 'manifest.json';

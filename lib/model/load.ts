@@ -84,17 +84,17 @@ function attentionOf(wanted: unknown, config: Sam3TrackerConfig): AttentionImple
 function loadOptions(
   config: Sam3TrackerConfig,
   graphs: GraphFiles,
-  rest: Pick<NativeLoadOptions, 'weight_files' | 'randomWeights' | 'device' | 'dtype'>,
+  rest: Pick<NativeLoadOptions, 'weight_files' | 'random_weights' | 'device' | 'dtype'>,
 ): NativeLoadOptions {
-  const decoder = config.mask_decoder_config;
+  const { mask_decoder_config: decoder, prompt_encoder_config } = config;
   return {
-    visionEncoder: graphs.vision_encoder,
-    promptEncoder: graphs.prompt_encoder,
-    maskDecoder: graphs.mask_decoder,
-    multimaskViaStability: decoder.dynamic_multimask_via_stability,
-    stabilityDelta: decoder.dynamic_multimask_stability_delta,
-    stabilityThreshold: decoder.dynamic_multimask_stability_thresh,
-    pointEmbeddings: config.prompt_encoder_config.num_point_embeddings,
+    vision_encoder: graphs.vision_encoder,
+    prompt_encoder: graphs.prompt_encoder,
+    mask_decoder: graphs.mask_decoder,
+    dynamic_multimask_via_stability: decoder.dynamic_multimask_via_stability,
+    dynamic_multimask_stability_delta: decoder.dynamic_multimask_stability_delta,
+    dynamic_multimask_stability_thresh: decoder.dynamic_multimask_stability_thresh,
+    num_point_embeddings: prompt_encoder_config.num_point_embeddings,
     ...rest,
   };
 }
@@ -112,7 +112,7 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
   const weights = initialWeights(config, shapes);
   const load = loadOptions(config, graphs, {
     weight_files: [],
-    randomWeights: { seed, weights },
+    random_weights: { seed, weights },
     device,
     dtype,
   });
@@ -207,7 +207,7 @@ export async function loadModelSource(
   const { dtype, handle } = await files.read(async () => {
     const tables = await Promise.all(weights.map(readSafetensors));
     const found = wantedDtype === 'auto' ? automaticDtype(config, tables, device) : wantedDtype;
-    const rest = { weight_files: trackerWeights(tables), randomWeights: null, device, dtype: found };
+    const rest = { weight_files: trackerWeights(tables), random_weights: null, device, dtype: found };
     const load = loadOptions(config, graphs, rest);
     return { dtype: found, handle: await callNative(() => addon().loadTrackerModel(load)) };
   });

@@ -80,7 +80,7 @@ void TestExtremeSizes() {
 }
 
 void TestTiesAndSpecialValues() {
-  // Logits on a coarse grid: many stretched values lie on the threshold itself, and many objects tie.
+  // Logits on a coarse grid: many upsampled values lie on the threshold itself, and many objects tie.
   const at::Tensor ties = at::randint(-2, 3, {3, 2, 24, 24}).to(at::kFloat) * 0.25;
   at::Tensor special = at::randn({3, 2, 24, 24});
   special.index_put_({special.abs() < 0.1}, std::numeric_limits<float>::quiet_NaN());

@@ -16,7 +16,7 @@ import {
   type MaskGenerationOutput,
   type MaskGenerationPipeline,
 } from '../../../lib/index';
-import { memoryOfBatches } from '../../../lib/model/generate-masks';
+import { batchMemory } from '../../../lib/model/generate-masks';
 import { addon } from '../../../lib/native/binding';
 import { BUNDLED_MODEL, BUNDLED_SIDE } from '../../support/bundled-model';
 import { randomNumbers } from '../../support/random';
@@ -174,14 +174,14 @@ describe('segment everything on a GPU', () => {
       const sizes: number[] = [];
       let done = 0;
       const limited = await assertAlike(
-        { ...options, max_memory: Math.ceil(memoryOfBatches(models[0]).least * 10) },
+        { ...options, max_memory: Math.ceil(batchMemory(models[0], 0).least * 10) },
         8,
       );
       const free = await assertAlike(options, 8);
       assert.ok(partOfMasks(limited, free) >= 0.85);
       await generators[0](COFFEE, {
         ...options,
-        max_memory: Math.ceil(memoryOfBatches(models[0]).least * 10),
+        max_memory: Math.ceil(batchMemory(models[0], 0).least * 10),
         progress_callback: ({ points_done }) => {
           if (points_done > done) sizes.push(points_done - done);
           done = points_done;

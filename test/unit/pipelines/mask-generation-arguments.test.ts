@@ -47,7 +47,7 @@ describe('arguments of mask generation', () => {
         /^RangeError: Expected points_per_crop or point_grids/,
       ],
       ['a box upside down', { box_of_interest: [5, 5, 1, 9] }, /^RangeError: .*box_of_interest/],
-      ['a box outside', { box_of_interest: [0, 0, 41, 30] }, /^RangeError: .*inside the picture \(40 x 30\)/],
+      ['a box outside', { box_of_interest: [0, 0, 41, 30] }, /^RangeError: .*inside the image \(40 x 30\)/],
       ['no memory', { max_memory: 1000 }, /^RangeError: .*what one point takes/],
       ['no signal', { signal: {} }, /^TypeError: .*AbortSignal/],
       ['no function', { progress_callback: 1 }, /^TypeError: .*progress_callback/],

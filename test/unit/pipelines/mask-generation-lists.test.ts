@@ -15,7 +15,7 @@ import {
   type MaskGenerationOptions,
   type Sam3TrackerModel,
 } from '../../../lib/index';
-import { memoryOfBatches } from '../../../lib/model/generate-masks';
+import { batchMemory } from '../../../lib/model/generate-masks';
 import { addon, type NativeBinding } from '../../../lib/native/binding';
 import { mapInTurns } from '../../../lib/core/async';
 import { FindingStub, ModelStub, picture, pipelineOf } from '../../support/mask-generation';
@@ -253,7 +253,7 @@ describe('mask generation of lists and of many masks', () => {
     it('takes fewer points at once within max_memory, and refuses one that is too small', async () => {
       const sizes = ({ batches }: ModelStub): number[] => batches.map(({ points }) => points.length / 2);
       const { stub } = await collect({});
-      const max_memory = Math.ceil(memoryOfBatches(stub as unknown as Sam3TrackerModel).least);
+      const max_memory = Math.ceil(batchMemory(stub as unknown as Sam3TrackerModel, 0).least);
       assert.deepEqual(sizes(stub), [4]);
       assert.deepEqual(sizes((await collect({ max_memory })).stub), [1, 1, 1, 1]);
       await assert.rejects(collect({ max_memory: 1000 }), /^RangeError: .*max_memory/);

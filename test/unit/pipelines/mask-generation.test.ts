@@ -17,7 +17,7 @@ import {
   type MaskGenerationOptions,
   type MaskGenerationProgress,
 } from '../../../lib/index';
-import { memoryOfBatches } from '../../../lib/model/generate-masks';
+import { batchMemory } from '../../../lib/model/generate-masks';
 import { FEW, FindingStub, ModelStub, ask, picture, pipelineOf } from '../../support/mask-generation';
 
 const PHOTO = path.join(__dirname, '..', '..', '..', 'examples', 'images', 'astronaut.png');
@@ -62,7 +62,7 @@ describe('mask generation', () => {
       const some = await sizes({ max_memory: 5e6 });
       assert.ok(some.length > 1 && some[0] < 25, `batches of ${some.join(', ')}`);
       // One by one, and with room for all that a decoder takes at once.
-      const { least } = memoryOfBatches(new ModelStub() as never);
+      const { least } = batchMemory(new ModelStub() as never, 0);
       assert.deepEqual(new Set(await sizes({ max_memory: Math.ceil(least) })), new Set([1]));
       assert.deepEqual(await sizes({ max_memory: 1e9 }), [25]);
     });
