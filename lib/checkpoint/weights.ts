@@ -11,7 +11,7 @@ import type { PretrainedFiles } from './pretrained-files';
  * @throws Sam3TrackerError FILE_NOT_FOUND for a shard that is missing, FILE_INVALID for an index that is none, and as
  *   `PretrainedFiles.find`.
  */
-export async function find_weight_files(files: PretrainedFiles): Promise<string[] | null> {
+export async function findWeightFiles(files: PretrainedFiles): Promise<string[] | null> {
   const single = await files.find('model.safetensors');
   if (single !== null) return [single];
   const index = await files.find('model.safetensors.index.json');

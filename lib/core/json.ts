@@ -81,3 +81,11 @@ export function decodeSpecialFloats(value: unknown): unknown {
   if (keys.length === 1 && (tag === 'NaN' || tag === 'Infinity' || tag === '-Infinity')) return Number(tag);
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, decodeSpecialFloats(item)]));
 }
+
+/** Canonical JSON (RFC 8785): keys sorted, no white space, numbers as ECMAScript writes them. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(',')}}`;
+}

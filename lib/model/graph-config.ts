@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import type { PreTrainedConfig } from '../config/pretrained-config';
 import type { Sam3TrackerConfig } from '../config/sam3-tracker';
 import { wrongValue } from '../core/errors';
+import { canonicalJson } from '../core/json';
 
 const BACKBONE_FIELDS = [
   'hidden_size',
@@ -69,7 +70,7 @@ function pick(config: PreTrainedConfig, names: readonly string[]): Record<string
  *
  * @throws RangeError for an image or patch that is not square, for which there are no graphs.
  */
-export function graph_config(config: Sam3TrackerConfig): GraphConfig {
+export function graphConfig(config: Sam3TrackerConfig): GraphConfig {
   return {
     vision: {
       ...pick(config.vision_config.backbone_config, BACKBONE_FIELDS),
@@ -80,17 +81,9 @@ export function graph_config(config: Sam3TrackerConfig): GraphConfig {
   };
 }
 
-/** Canonical JSON (RFC 8785): keys sorted, no white space, numbers as ECMAScript writes them. */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(',')}}`;
-}
-
-/** sha256 (hex) over the canonical JSON of `graph_config`: equal to the `config_hash` of a manifest whose graphs fit. */
-export function config_hash(config: Sam3TrackerConfig): string {
+/** sha256 (hex) over the canonical JSON of `graphConfig`: equal to the `config_hash` of a manifest whose graphs fit. */
+export function configHash(config: Sam3TrackerConfig): string {
   return createHash('sha256')
-    .update(canonicalJson(graph_config(config)))
+    .update(canonicalJson(graphConfig(config)))
     .digest('hex');
 }

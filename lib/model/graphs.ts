@@ -1,4 +1,4 @@
-/** The TorchScript graphs of a model: those beside its weights, or those that this package ships for its configuration. */
+/** The files that a model is loaded from: graphs and weights, checked before libtorch sees them. */
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readFileSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -7,9 +7,10 @@ import { pipeline } from 'node:stream/promises';
 import type { Sam3TrackerConfig } from '../config/sam3-tracker';
 import { Sam3TrackerError } from '../core/errors';
 import { isFile, kindOf, objectField, parse_json_object } from '../core/files';
-import { config_hash } from './graph-config';
+import { configHash } from './graph-config';
 import { BUNDLED_MODELS } from '../checkpoint/pretrained-files';
-import { checkZip } from '../checkpoint/zip-check';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
+import { failWithoutWeights, findWeightFiles } from '../checkpoint/weights';
 
 /** The version of the manifest and of the graphs' methods that this package reads. */
 const FORMAT_VERSION = 2;
@@ -23,8 +24,15 @@ export type GraphFiles = Record<(typeof COMPONENTS)[number], string>;
 /** Graphs that have the hashes of their manifest, and what it says of them. */
 export interface Graphs {
   files: GraphFiles;
-  /** Whether they hold their weights themselves; null where there is no manifest that says so. */
-  holdsWeights: boolean | null;
+  /** Whether they hold their weights themselves. */
+  holdsWeights: boolean;
+}
+
+/** Absolute paths of what a model is loaded from. */
+export interface ModelFiles {
+  graphs: GraphFiles;
+  /** safetensors files; empty where the graphs hold their weights. */
+  weights: string[];
 }
 
 interface Manifest {
@@ -70,16 +78,16 @@ function checkHash(graph: string, expected: string, found: string): void {
 }
 
 /**
- * The graphs that this package ships for a configuration, chosen by its content (`config_hash`) and checked against
+ * The graphs that this package ships for a configuration, chosen by its content (`configHash`) and checked against
  * their manifest. Returns at once: the files are small.
  *
  * @param config of the model.
  * @param checkpoint the directory or id that the configuration is of, for the command in the error; null for none.
  * @throws Sam3TrackerError GRAPHS_NOT_FOUND, with the command that makes them, for a configuration that the package has
- *   no graphs for; FILE_NOT_FOUND and HASH_MISMATCH for a damaged installation; RangeError as `graph_config`.
+ *   no graphs for; FILE_NOT_FOUND and HASH_MISMATCH for a damaged installation; RangeError as `graphConfig`.
  */
-export function find_graphs(config: Sam3TrackerConfig, checkpoint: string | null = null): GraphFiles {
-  const wanted = config_hash(config);
+export function findGraphs(config: Sam3TrackerConfig, checkpoint: string | null = null): GraphFiles {
+  const wanted = configHash(config);
   if (!existsSync(BUNDLED_MODELS))
     throw new Sam3TrackerError(
       'FILE_NOT_FOUND',
@@ -108,11 +116,11 @@ export function find_graphs(config: Sam3TrackerConfig, checkpoint: string | null
 }
 
 /**
- * The shape of every parameter and buffer of graphs by its transformers name, as the manifest beside them says.
+ * The shape of every parameter and buffer of graphs by its transformers name, as their manifest says.
  *
  * @throws Sam3TrackerError FILE_INVALID for a manifest that has no such table.
  */
-export function graph_parameters(graphs: GraphFiles): Record<string, number[]> {
+export function graphParameters(graphs: GraphFiles): Record<string, number[]> {
   const file = manifestOf(graphs);
   const components = objectField(
     parse_json_object(readFileSync(file, 'utf8'), file).components,
@@ -126,42 +134,39 @@ export function graph_parameters(graphs: GraphFiles): Record<string, number[]> {
   return Object.assign({}, ...shapes) as Record<string, number[]>;
 }
 
-/** Where the manifest of graphs is, if they have one. */
+/** Where the manifest of graphs is. */
 export function manifestOf(graphs: GraphFiles): string {
   return path.join(path.dirname(graphs.vision_encoder), MANIFEST);
 }
 
 /**
- * The graphs of a model directory: its own where it has a `torchscript` folder, else those that this package ships for
- * the configuration.
+ * The graphs of a model: those in the `torchscript` folder of a directory, else those that this package ships for the
+ * configuration.
  *
- * @throws Sam3TrackerError FILE_NOT_FOUND for a folder with a graph missing; FILE_INVALID, CONFIG_MISMATCH and
- *   HASH_MISMATCH where the manifest shows it, and FILE_INVALID where there is none and an archive does not have its own
- *   checksums; and as `find_graphs`.
+ * @throws Sam3TrackerError FILE_NOT_FOUND for a folder without a graph or the manifest, with the command that makes them;
+ *   FILE_INVALID, CONFIG_MISMATCH and HASH_MISMATCH for what the manifest shows; and as `findGraphs`.
  */
-export async function find_model_graphs(directory: string, config: Sam3TrackerConfig): Promise<Graphs> {
-  const folder = path.join(directory, 'torchscript');
-  if (!(await kindOf(folder))) return { files: find_graphs(config, directory), holdsWeights: false };
+export async function findModelGraphs(source: PretrainedFiles, config: Sam3TrackerConfig): Promise<Graphs> {
+  const { directory, name } = source;
+  const folder = directory === null ? null : path.join(directory, 'torchscript');
+  if (folder === null || !(await kindOf(folder)))
+    return { files: findGraphs(config, directory ?? name), holdsWeights: false };
   const files = graphFilesOf(folder);
-  for (const graph of Object.values(files)) {
-    if (!(await isFile(graph)))
-      throw new Sam3TrackerError(
-        'FILE_NOT_FOUND',
-        `The model in ${directory} has no graph ${graph}. Make the graphs with ` +
-          `"npx sam3-tracker export --checkpoint ${directory} --out <directory>" and load <directory>.`,
-      );
-  }
-  const file = path.join(folder, MANIFEST);
-  if (!(await isFile(file))) {
-    for (const graph of Object.values(files)) await checkZip(graph);
-    return { files, holdsWeights: null };
+  const file = manifestOf(files);
+  for (const needed of [...Object.values(files), file]) {
+    if (await isFile(needed)) continue;
+    throw new Sam3TrackerError(
+      'FILE_NOT_FOUND',
+      `The graphs in ${folder} are not complete: there is no ${path.basename(needed)}. Make them with ` +
+        `"npx sam3-tracker export --checkpoint ${directory} --out <directory>" and load <directory>.`,
+    );
   }
   const manifest = parseManifest(await readFile(file, 'utf8'), file);
-  const expected = config_hash(config);
+  const expected = configHash(config);
   if (manifest.configHash !== expected)
     throw new Sam3TrackerError(
       'CONFIG_MISMATCH',
-      `The graphs beside ${file} were made for another configuration than config.json: the manifest's config_hash is ` +
+      `The graphs of ${file} were made for another configuration than config.json: the manifest's config_hash is ` +
         `${manifest.configHash}, config.json gives ${expected}. Export the model again.`,
     );
   for (const graph of Object.values(files)) {
@@ -170,4 +175,20 @@ export async function find_model_graphs(directory: string, config: Sam3TrackerCo
     checkHash(graph, manifest.hashes[path.basename(graph)], hash.digest('hex'));
   }
   return { files, holdsWeights: manifest.holdsWeights };
+}
+
+/**
+ * Finds the files of a model: graphs, and model.safetensors or shards. From the hub come weights alone, never code, and
+ * only once there are graphs for them.
+ *
+ * @throws Sam3TrackerError FILE_NOT_FOUND for missing weights; as `findModelGraphs`; and the hub's.
+ */
+export async function findModelFiles(
+  source: PretrainedFiles,
+  config: Sam3TrackerConfig,
+): Promise<ModelFiles> {
+  const { files, holdsWeights } = await findModelGraphs(source, config);
+  const weights = await findWeightFiles(source);
+  if (weights === null && !holdsWeights) failWithoutWeights(source);
+  return { graphs: files, weights: weights ?? [] };
 }

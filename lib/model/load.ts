@@ -1,15 +1,18 @@
 /** What a model is made over: graphs, options, and native weights, loaded or to be drawn. */
 import { randomInt } from 'node:crypto';
 import { Sam3TrackerConfig } from '../config/sam3-tracker';
+import { isDType, isFloating } from '../core/dtype';
 import type { DType } from '../core/dtype';
-import { find_graphs, graph_parameters } from './graphs';
+import { Sam3TrackerError, wrongValue } from '../core/errors';
+import { findGraphs, findModelFiles, graphParameters } from './graphs';
 import type { GraphFiles } from './graphs';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { open_pretrained } from '../checkpoint/pretrained-files';
-import { automaticDtype, find_model_files } from './model-files';
+import { readSafetensors } from '../checkpoint/safetensors';
+import type { SafetensorsFile } from '../checkpoint/safetensors';
 import { addon, callNative, resolveDevice } from '../native/binding';
-import type { NativeLoadOptions, NativeTrackerModel } from '../native/binding';
+import type { NativeLoadOptions, NativeTrackerModel, NativeWeightFile } from '../native/binding';
 import { readConfigDict } from '../checkpoint/settings';
 import type { Device, DeviceMapOption, DeviceOption, DTypeOption } from '../core/types';
 import { parseDevice, parseDtype } from '../core/device';
@@ -80,7 +83,7 @@ function attentionOf(wanted: unknown, config: Sam3TrackerConfig): AttentionImple
 function loadOptions(
   config: Sam3TrackerConfig,
   graphs: GraphFiles,
-  rest: Pick<NativeLoadOptions, 'weightFiles' | 'randomWeights' | 'device' | 'dtype'>,
+  rest: Pick<NativeLoadOptions, 'weight_files' | 'randomWeights' | 'device' | 'dtype'>,
 ): NativeLoadOptions {
   const decoder = config.mask_decoder_config;
   return {
@@ -103,11 +106,11 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
   const device = resolveDevice(parseDevice(given));
   const wantedDtype = parseDtype(given);
   const dtype = wantedDtype === 'auto' ? 'float32' : wantedDtype;
-  const graphs = find_graphs(config);
-  const shapes = graph_parameters(graphs);
+  const graphs = findGraphs(config);
+  const shapes = graphParameters(graphs);
   const weights = initialWeights(config, shapes);
   const load = loadOptions(config, graphs, {
-    weightFiles: [],
+    weight_files: [],
     randomWeights: { seed, weights },
     device,
     dtype,
@@ -120,6 +123,59 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
     parameterCount: countParameters(shapes),
     model: () => callNative(() => addon().loadTrackerModel(load)),
   });
+}
+
+/**
+ * The tracker's weights of a model's files; those of other parts of a checkpoint are left out.
+ *
+ * @throws Sam3TrackerError FILE_INVALID for a weight of a dtype that is not ours, WEIGHTS_UNEXPECTED for one that is there
+ *   twice.
+ */
+function trackerWeights(files: readonly SafetensorsFile[]): NativeWeightFile[] {
+  const found = new Map<string, string>();
+  return files.map(({ path: file, size, entries }) => {
+    const weights = entries.flatMap(({ name, trackerName, dtype, shape, begin, end }) => {
+      if (trackerName === null) return [];
+      if (!isDType(dtype))
+        throw new Sam3TrackerError(
+          'FILE_INVALID',
+          `The weight ${name} in ${file} has the dtype ${dtype}, which cannot be read here: save it as F32, F16 or BF16.`,
+        );
+      const where = `as ${name} in ${file}`;
+      const before = found.get(trackerName);
+      if (before !== undefined)
+        throw new Sam3TrackerError(
+          'WEIGHTS_UNEXPECTED',
+          `The weight ${trackerName} is there twice: ${before} and ${where}.`,
+        );
+      found.set(trackerName, where);
+      return [{ name: trackerName, dtype, shape, begin, end }];
+    });
+    return { path: file, size, weights };
+  });
+}
+
+/**
+ * The element type that dtype 'auto' stands for, by transformers' rule: config.json's, else the first floating weight's;
+ * but half precision computes in float32 on the CPU.
+ *
+ * @throws RangeError for a float64 checkpoint, which has to be loaded in a named dtype.
+ */
+function automaticDtype(config: Sam3TrackerConfig, files: readonly SafetensorsFile[], device: Device): DType {
+  let { dtype } = config.to_dict() as { dtype?: unknown };
+  if (typeof dtype !== 'string') {
+    const weights = files.flatMap(({ entries }) => entries);
+    dtype = weights.find((weight) => isDType(weight.dtype) && isFloating(weight.dtype))?.dtype;
+  }
+  if (dtype === 'float64')
+    throw wrongValue(
+      "a dtype ('float32', 'float16', 'bfloat16')",
+      "dtype 'auto'",
+      dtype,
+      'Name the one to compute in.',
+    );
+  const half = dtype === 'float16' || dtype === 'bfloat16';
+  return half && device !== 'cpu' ? (dtype as DType) : 'float32';
 }
 
 /**
@@ -145,12 +201,12 @@ export async function loadModelSource(
   const [hubOptions] = splitHubOptions(options);
   const files = await open_pretrained(name_or_path, hubOptions);
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
-  const { graphs, weights } = await find_model_files(files, config);
+  const { graphs, weights } = await findModelFiles(files, config);
   const device = resolveDevice(wantedDevice);
   const { dtype, handle } = await files.read(async () => {
-    const found =
-      wantedDtype === 'auto' ? await automaticDtype(config, { graphs, weights }, device) : wantedDtype;
-    const rest = { weightFiles: weights, randomWeights: null, device, dtype: found };
+    const tables = await Promise.all(weights.map(readSafetensors));
+    const found = wantedDtype === 'auto' ? automaticDtype(config, tables, device) : wantedDtype;
+    const rest = { weight_files: trackerWeights(tables), randomWeights: null, device, dtype: found };
     const load = loadOptions(config, graphs, rest);
     return { dtype: found, handle: await callNative(() => addon().loadTrackerModel(load)) };
   });

@@ -5,7 +5,6 @@ import { UntypedCallable } from '../core/callable';
 import { Sam3TrackerConfig } from '../config/sam3-tracker';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongValue } from '../core/errors';
-import { isFile } from '../core/files';
 import { manifestOf } from './graphs';
 import type { GraphFiles } from './graphs';
 import { ModelSource, loadModelSource, newModelSource } from './load';
@@ -155,8 +154,7 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
         architectures: [this.constructor.name],
         dtype: handle.dtype,
       });
-      const manifest = manifestOf(this.#graphs);
-      const copied = [...Object.values(this.#graphs), ...((await isFile(manifest)) ? [manifest] : [])];
+      const copied = [...Object.values(this.#graphs), manifestOf(this.#graphs)];
       await saveFiles(save_directory, [
         ...copied.map((source): FileToSave => ({
           name: path.join('torchscript', path.basename(source)),

@@ -30,17 +30,13 @@ export interface NativeTensor {
   dispose(): void;
 }
 
-/** One weight of a safetensors file. */
-export interface NativeWeightInfo {
-  /** As the file has it. */
-  name: string;
-  /** The tracker's plain module name for it; null for a weight of another part of a SAM3 checkpoint. */
-  trackerName: string | null;
-  /** A DType, or the file's own name of one that is not ours. */
-  dtype: string;
-  shape: number[];
-  bytes: number;
-  file: string;
+/** Where weights lie in a safetensors file; native code maps it and checks every row against its size. */
+export interface NativeWeightFile {
+  path: string;
+  /** Bytes of the file when its header was read. */
+  size: number;
+  /** By the tracker's plain names; `begin` and `end` are bytes from the start of the file. */
+  weights: { name: string; dtype: DType; shape: number[]; begin: number; end: number }[];
 }
 
 /** How one weight of a new model is drawn: normally distributed, or constant where the deviation is 0. */
@@ -56,8 +52,8 @@ export interface NativeLoadOptions {
   visionEncoder: string;
   promptEncoder: string;
   maskDecoder: string;
-  /** safetensors files; empty where the graphs hold their weights, or where they are random. */
-  weightFiles: string[];
+  /** Empty where the graphs hold their weights, or where they are random. */
+  weight_files: NativeWeightFile[];
   /** Weights of a new model, or null. The seed is a whole number from 0 to 2^53 - 1. */
   randomWeights: { seed: number; weights: NativeRandomWeight[] } | null;
   device: string;
@@ -268,8 +264,6 @@ export interface NativeBinding {
   /** A CPU tensor with a copy of `data`, or with undefined elements where that is null. */
   Tensor: new (dtype: DType, dims: number[], data: TensorData | null) => NativeTensor;
   loadTrackerModel(options: NativeLoadOptions): Promise<NativeTrackerModel>;
-  /** Headers of safetensors files, checked, without reading the weights. */
-  readWeightInfo(files: string[]): Promise<NativeWeightInfo[]>;
   preprocessImages(options: NativePreprocessOptions): Promise<NativeTensor[]>;
   postProcessMasks(options: NativePostProcessOptions): Promise<NativeTensor[]>;
   /** For one job. */

@@ -21,7 +21,6 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
 
   exports.Set("Tensor", tensor);
   exports.Set("loadTrackerModel", Napi::Function::New<&TrackerModelObject::Load>(env, "loadTrackerModel"));
-  exports.Set("readWeightInfo", Napi::Function::New<&ReadWeightInfoJob>(env, "readWeightInfo"));
   exports.Set("preprocessImages", Napi::Function::New<&PreprocessImagesJob>(env, "preprocessImages"));
   exports.Set("postProcessMasks", Napi::Function::New<&PostProcessMasksJob>(env, "postProcessMasks"));
   exports.Set("makeCancelFlag", Napi::Function::New<&MakeCancelFlag>(env, "makeCancelFlag"));

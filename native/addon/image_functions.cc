@@ -13,8 +13,6 @@
 #include "addon/errors.h"
 #include "addon/promise_job.h"
 #include "addon/tensor_object.h"
-#include "checkpoint/safetensors_file.h"
-#include "checkpoint/weight_names.h"
 #include "image/preprocess.h"
 #include "masks/post_process.h"
 #include "runtime/device.h"
@@ -158,42 +156,6 @@ Napi::Value PostProcessMasksJob(const Napi::CallbackInfo& info) {
         },
         [](Napi::Env job_env, std::vector<at::Tensor>&& tensors) {
           return TensorObject::WrapList(job_env, tensors);
-        });
-  });
-}
-
-Napi::Value ReadWeightInfoJob(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return Guarded(env, [&] {
-    return RunJob(
-        env, AddonData::Get(env).tensor_executor(),
-        [paths = AsStringList(info[0], "files")] {
-          std::vector<std::shared_ptr<SafetensorsFile>> files;
-          for (const std::string& path : paths) files.push_back(SafetensorsFile::Open(path));
-          return files;
-        },
-        [](Napi::Env job_env, std::vector<std::shared_ptr<SafetensorsFile>>&& files) {
-          Napi::Array result = Napi::Array::New(job_env);
-          for (const auto& file : files) {
-            for (const SafetensorsEntry& entry : file->entries()) {
-              Napi::Object weight = Napi::Object::New(job_env);
-              weight.Set("name", entry.name);
-              const std::optional<std::string> tracker_name = TrackerWeightName(entry.name);
-              weight.Set("trackerName", tracker_name ? Napi::Value(Napi::String::New(job_env, *tracker_name))
-                                                     : job_env.Null());
-              const DTypeEntry* dtype = FindSafetensorsDType(entry.dtype);
-              weight.Set("dtype", dtype == nullptr ? entry.dtype : dtype->name);
-              Napi::Array shape = Napi::Array::New(job_env, entry.shape.size());
-              for (size_t i = 0; i < entry.shape.size(); ++i) {
-                shape.Set(static_cast<uint32_t>(i), static_cast<double>(entry.shape[i]));
-              }
-              weight.Set("shape", shape);
-              weight.Set("bytes", static_cast<double>(entry.end - entry.begin));
-              weight.Set("file", file->path());
-              result.Set(result.Length(), weight);
-            }
-          }
-          return result;
         });
   });
 }

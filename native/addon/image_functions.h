@@ -16,7 +16,4 @@ PictureOptions ReadPictureOptions(const Napi::Object& options);
 // postProcessMasks(options): Promise of one tensor an image (see mask_ops.h).
 Napi::Value PostProcessMasksJob(const Napi::CallbackInfo& info);
 
-// readWeightInfo(files): Promise of the entries of safetensors headers.
-Napi::Value ReadWeightInfoJob(const Napi::CallbackInfo& info);
-
 }  // namespace sam3_tracker

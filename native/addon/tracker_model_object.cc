@@ -55,11 +55,31 @@ std::optional<RandomWeights> ReadRandomWeights(const Napi::Value& value) {
   return random;
 }
 
+std::vector<SafetensorsTable> ReadWeightFiles(const Napi::Value& value) {
+  const Napi::Array files = AsArray(value, "weight_files");
+  std::vector<SafetensorsTable> tables(files.Length());
+  for (uint32_t i = 0; i < files.Length(); ++i) {
+    const Napi::Object file = AsObject(files.Get(i), "weight_files");
+    tables[i].path = AsString(file.Get("path"), "path");
+    tables[i].size = AsInt64(file.Get("size"), "size");
+    const Napi::Array weights = AsArray(file.Get("weights"), "weights");
+    for (uint32_t j = 0; j < weights.Length(); ++j) {
+      const Napi::Object weight = AsObject(weights.Get(j), "weights");
+      tables[i].entries.push_back({.name = AsString(weight.Get("name"), "name"),
+                                   .dtype = DTypeFromName(AsString(weight.Get("dtype"), "dtype")).scalar_type,
+                                   .shape = AsInt64List(weight.Get("shape"), "shape"),
+                                   .begin = AsInt64(weight.Get("begin"), "begin"),
+                                   .end = AsInt64(weight.Get("end"), "end")});
+    }
+  }
+  return tables;
+}
+
 LoadOptions ReadLoadOptions(const Napi::Object& options) {
   return {AsString(options.Get("visionEncoder"), "visionEncoder"),
           AsString(options.Get("promptEncoder"), "promptEncoder"),
           AsString(options.Get("maskDecoder"), "maskDecoder"),
-          AsStringList(options.Get("weightFiles"), "weightFiles"),
+          ReadWeightFiles(options.Get("weight_files")),
           ReadRandomWeights(options.Get("randomWeights")),
           ParseDevice(AsString(options.Get("device"), "device")),
           DTypeFromName(AsString(options.Get("dtype"), "dtype")).scalar_type,

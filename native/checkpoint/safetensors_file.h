@@ -1,33 +1,48 @@
 // A safetensors file mapped into memory: its weights are tensors over the mapping, shared between processes.
+// lib/checkpoint/safetensors.ts reads the header; what it says is checked here against the file.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "checkpoint/safetensors_header.h"
-
 namespace sam3_tracker {
+
+struct SafetensorsEntry {
+  // The tracker's plain name.
+  std::string name;
+  c10::ScalarType dtype;
+  std::vector<int64_t> shape;
+  // Bytes from the start of the file; the end is excluded.
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+// What the header of a file says of the weights that are wanted from it.
+struct SafetensorsTable {
+  std::string path;
+  // Bytes of the file when its header was read.
+  int64_t size = 0;
+  std::vector<SafetensorsEntry> entries;
+};
 
 class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
  public:
-  // Maps the file and checks its header. Throws Sam3Error: kFileNotFound, kFileInvalid.
-  static std::shared_ptr<SafetensorsFile> Open(const std::string& path);
+  // Maps the file and checks that it has the table's size, and that each entry lies in it and is as long as
+  // its shape and dtype say. Throws Sam3Error: kFileNotFound, kFileInvalid.
+  static std::shared_ptr<SafetensorsFile> Open(SafetensorsTable table);
   ~SafetensorsFile();
 
   SafetensorsFile(const SafetensorsFile&) = delete;
   SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
-  const std::string& path() const { return path_; }
-  const std::vector<SafetensorsEntry>& entries() const { return entries_; }
-
-  // Throws Sam3Error kFileInvalid, which names the weight, where this package has no such dtype.
-  void CheckDType(const SafetensorsEntry& entry) const;
+  const std::vector<SafetensorsEntry>& entries() const { return table_.entries; }
 
   // A CPU tensor over the mapped bytes, which it keeps mapped; read only. A copy only where the bytes are not
-  // aligned. Throws as CheckDType.
+  // aligned.
   at::Tensor Tensor(const SafetensorsEntry& entry) const;
 
   // Whether a tensor of the CPU lies in the mapping.
@@ -38,14 +53,12 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
   void Release(const SafetensorsEntry& entry) const;
 
  private:
-  explicit SafetensorsFile(std::string path) : path_(std::move(path)) {}
+  explicit SafetensorsFile(SafetensorsTable table) : table_(std::move(table)) {}
   void Map();
+  void Check(const SafetensorsEntry& entry) const;
 
-  std::string path_;
-  void* mapping_ = nullptr;
-  size_t mapped_bytes_ = 0;
-  const char* data_ = nullptr;
-  std::vector<SafetensorsEntry> entries_;
+  SafetensorsTable table_;
+  char* bytes_ = nullptr;
 };
 
 }  // namespace sam3_tracker

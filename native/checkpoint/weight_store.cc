@@ -5,27 +5,18 @@
 
 #include <utility>
 
-#include "checkpoint/weight_names.h"
-#include "runtime/dtype.h"
 #include "runtime/error.h"
 
 namespace sam3_tracker {
 
-WeightStore::WeightStore(const std::vector<std::string>& paths, const c10::Device& device,
+WeightStore::WeightStore(const std::vector<SafetensorsTable>& tables, const c10::Device& device,
                          c10::ScalarType dtype)
     : upload_(device), dtype_(dtype) {
-  for (const std::string& path : paths) {
-    const std::shared_ptr<SafetensorsFile> file = SafetensorsFile::Open(path);
+  for (const SafetensorsTable& table : tables) {
+    const std::shared_ptr<SafetensorsFile> file = SafetensorsFile::Open(table);
     for (const SafetensorsEntry& entry : file->entries()) {
-      const std::optional<std::string> name = TrackerWeightName(entry.name);
-      if (!name) continue;
-      file->CheckDType(entry);
-      const auto [position, inserted] = weights_.emplace(*name, Location{file, &entry});
-      if (!inserted) {
-        throw Sam3Error(ErrorCode::kWeightsUnexpected, "The weight " + *name + " is there twice: as " +
-                                                           position->second.entry->name + " in " +
-                                                           position->second.file->path() + " and as " +
-                                                           entry.name + " in " + path + ".");
+      if (!weights_.emplace(entry.name, Location{file, &entry}).second) {
+        throw Sam3Error(ErrorCode::kWeightsUnexpected, "The weight " + entry.name + " is there twice.");
       }
     }
   }

@@ -36,10 +36,9 @@ struct Weight {
 
 class WeightStore {
  public:
-  // Opens the files; their weights are wanted on the device in the dtype. Throws Sam3Error: kFileNotFound,
-  // kFileInvalid (for a tracker weight of an unknown dtype too; those of other parts are not looked at),
-  // kWeightsUnexpected for a name that two weights map to.
-  WeightStore(const std::vector<std::string>& paths, const c10::Device& device, c10::ScalarType dtype);
+  // Opens the files of the tables; their weights are wanted on the device in the dtype. Throws Sam3Error:
+  // kFileNotFound, kFileInvalid, kWeightsUnexpected for a name that stands twice.
+  WeightStore(const std::vector<SafetensorsTable>& tables, const c10::Device& device, c10::ScalarType dtype);
 
   // Draws each weight when it is asked for, in float32 on the CPU: the same seed and the same order of asking
   // give the same weights on every device.

@@ -20,8 +20,8 @@ struct LoadOptions {
   std::string vision_encoder;
   std::string prompt_encoder;
   std::string mask_decoder;
-  // safetensors files; empty where the graphs hold their weights, or where the weights are random.
-  std::vector<std::string> weight_files;
+  // Empty where the graphs hold their weights, or where the weights are random.
+  std::vector<SafetensorsTable> weight_files;
   std::optional<RandomWeights> random_weights;
   c10::Device device;
   c10::ScalarType dtype;

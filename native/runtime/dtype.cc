@@ -45,11 +45,4 @@ const DTypeEntry& DTypeFromScalarType(c10::ScalarType type) {
                   std::string("a tensor of type ") + c10::toString(type) + " has no form in JavaScript");
 }
 
-const DTypeEntry* FindSafetensorsDType(const std::string& name) {
-  for (const DTypeEntry& entry : kDTypes) {
-    if (name == entry.safetensors_name) return &entry;
-  }
-  return nullptr;
-}
-
 }  // namespace sam3_tracker

@@ -11,7 +11,7 @@ struct DTypeEntry {
   const char* name;
   c10::ScalarType scalar_type;
   size_t bytes;
-  // The name in a safetensors header, or nullptr where that format has none we read.
+  // The name in a safetensors header.
   const char* safetensors_name;
 };
 
@@ -20,8 +20,5 @@ const DTypeEntry& DTypeFromName(const std::string& name);
 
 // Throws Sam3Error(kInvalidArgument) for a type that has no JavaScript form.
 const DTypeEntry& DTypeFromScalarType(c10::ScalarType type);
-
-// nullptr for an unknown name.
-const DTypeEntry* FindSafetensorsDType(const std::string& name);
 
 }  // namespace sam3_tracker

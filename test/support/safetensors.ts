@@ -1,4 +1,4 @@
-/** Reads and writes safetensors files for tests, right ones and wrong ones. The addon's own reader is under test. */
+/** Reads and writes safetensors files for tests, right ones and wrong ones. The package's own reader is under test. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { DTYPES } from '../../lib/core/dtype';
 import type { DType } from '../../lib/core/dtype';
@@ -68,7 +68,7 @@ export function writeWeights(file: string, weights: ReadonlyMap<string, Weight>)
 }
 
 /** Writes a file of any header text, right or wrong; `claimed` is the length of the header that the file states. */
-export function writeRaw(file: string, header: string, data: Buffer, claimed?: bigint): void {
+export function writeRaw(file: string, header: string | Buffer, data: Buffer, claimed?: bigint): void {
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(claimed ?? BigInt(Buffer.byteLength(header)));
   writeFileSync(file, Buffer.concat([length, Buffer.from(header), data]));

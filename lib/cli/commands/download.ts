@@ -3,11 +3,11 @@ import { SingleBar } from 'cli-progress';
 import { Command } from 'commander';
 import { Sam3TrackerConfig } from '../../config/sam3-tracker';
 import { Sam3TrackerError } from '../../core/errors';
-import { find_graphs } from '../../model/graphs';
+import { findGraphs } from '../../model/graphs';
 import type { DownloadProgress } from '../../hub/settings';
 import { open_pretrained } from '../../checkpoint/pretrained-files';
 import { readConfigDict } from '../../checkpoint/settings';
-import { failWithoutWeights, find_weight_files } from '../../checkpoint/weights';
+import { failWithoutWeights, findWeightFiles } from '../../checkpoint/weights';
 import type { CommandContext, Output } from '../io';
 
 /** The options of the command line, as commander gives them. */
@@ -62,12 +62,12 @@ async function download(model: string, options: DownloadOptions, output: Output)
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
   for (const name of ['processor_config.json', 'preprocessor_config.json']) await files.find(name);
   try {
-    if (files.directory === null) find_graphs(config, files.folder);
+    if (files.directory === null) findGraphs(config, files.folder);
   } catch (error) {
     if (!(error instanceof Sam3TrackerError) || error.code !== 'GRAPHS_NOT_FOUND') throw error;
     output.stderr.write(`Note: ${error.message}\n`);
   }
-  if ((await find_weight_files(files)) === null) failWithoutWeights(files);
+  if ((await findWeightFiles(files)) === null) failWithoutWeights(files);
   output.stdout.write(`${files.folder}\n`);
 }
 

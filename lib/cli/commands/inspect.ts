@@ -8,14 +8,13 @@ import { Command } from 'commander';
 import { Sam3TrackerConfig } from '../../config/sam3-tracker';
 import { DTYPES } from '../../core/dtype';
 import { Sam3TrackerError } from '../../core/errors';
-import { config_hash } from '../../model/graph-config';
-import { graph_parameters } from '../../model/graphs';
+import { configHash } from '../../model/graph-config';
+import { findModelGraphs, graphParameters } from '../../model/graphs';
 import { open_pretrained } from '../../checkpoint/pretrained-files';
-import { find_model_graphs_of } from '../../model/model-files';
-import { addon, callNative } from '../../native/binding';
-import type { NativeWeightInfo } from '../../native/binding';
+import { readSafetensors } from '../../checkpoint/safetensors';
+import type { SafetensorsEntry } from '../../checkpoint/safetensors';
 import { readConfigDict } from '../../checkpoint/settings';
-import { find_weight_files } from '../../checkpoint/weights';
+import { findWeightFiles } from '../../checkpoint/weights';
 import { MODEL_ARGUMENT } from '../arguments';
 import type { CommandContext, Output } from '../io';
 
@@ -72,7 +71,7 @@ async function describeFile(file: string, hashed: boolean): Promise<FileRecord> 
 const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 function compareWeights(
-  weights: readonly NativeWeightInfo[],
+  weights: readonly SafetensorsEntry[],
   expected: Record<string, number[]> | null,
 ): Pick<
   ModelRecord,
@@ -84,8 +83,8 @@ function compareWeights(
   const wanted = own.filter(({ trackerName }) => expected === null || (trackerName as string) in expected);
   const dtypes: Record<string, number> = {};
   for (const { dtype } of wanted) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
-  const bytesOf = (list: readonly NativeWeightInfo[]): number =>
-    list.reduce((sum, { bytes }) => sum + bytes, 0);
+  const bytesOf = (list: readonly SafetensorsEntry[]): number =>
+    list.reduce((sum, { begin, end }) => sum + end - begin, 0);
   return {
     loaded: {
       parameters: wanted.reduce((sum, { shape }) => sum + elements(shape), 0),
@@ -132,16 +131,17 @@ async function describeModel(name: string, options: InspectOptions): Promise<Mod
     `"sam3-tracker inspect" only looks ("sam3-tracker download ${name}" fetches it)`,
   );
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
-  const weightFiles = (await find_weight_files(files)) ?? [];
-  const weights = await files.read(() => callNative(() => addon().readWeightInfo(weightFiles)));
+  const weightFiles = (await findWeightFiles(files)) ?? [];
+  const tables = await files.read(() => Promise.all(weightFiles.map(readSafetensors)));
   let graphs: string[] = [];
   let expected: Record<string, number[]> | null = null;
+  let holdsWeights = false;
   let problem: string | null = null;
   try {
-    const found = await find_model_graphs_of(files, config);
+    const found = await findModelGraphs(files, config);
     graphs = Object.values(found.files);
-    if (found.holdsWeights !== null) expected = graph_parameters(found.files);
-    if (found.holdsWeights === true) expected = null;
+    ({ holdsWeights } = found);
+    if (!holdsWeights) expected = graphParameters(found.files);
   } catch (error) {
     if (!(error instanceof Sam3TrackerError)) throw error;
     problem = error.message;
@@ -151,13 +151,17 @@ async function describeModel(name: string, options: InspectOptions): Promise<Mod
     folder: files.folder,
     model_type: config.model_type,
     image_size: config.prompt_encoder_config.image_size,
-    config_hash: config_hash(config),
+    config_hash: configHash(config),
     graphs: await Promise.all(graphs.map((file) => describeFile(file, true))),
     weights: await Promise.all(weightFiles.map((file) => describeFile(file, options.hash))),
-    ...compareWeights(weights, expected),
+    ...compareWeights(
+      tables.flatMap(({ entries }) => entries),
+      expected,
+    ),
     problem,
   };
-  record.problem ??= problemOf(record);
+  // Graphs that hold their weights need no files of weights.
+  if (weightFiles.length > 0 || !holdsWeights) record.problem ??= problemOf(record);
   return record;
 }
 

@@ -39,7 +39,7 @@ std::vector<std::pair<std::string, at::Tensor>> Weights() {
       {"with holes", numbers({64, 64}).slice(1, 0, 64, 3)},
       {"bfloat16", numbers({1001}).to(at::kBFloat16)},
       {"float64", numbers({1001}).to(at::kDouble)},
-      {"whole numbers", at::arange(1001, at::kLong)},
+      {"integers", at::arange(1001, at::kLong)},
       {"truth values", numbers({1001}).gt(0)},
   };
 }

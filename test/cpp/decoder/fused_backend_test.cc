@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "../support/safetensors_table.h"
 #include "checkpoint/weight_store.h"
 #include "decoder/graph_backend.h"
 #include "runtime/error.h"
@@ -93,7 +94,7 @@ int main(int argc, char** argv) {
   const c10::InferenceMode inference_mode;
   at::manual_seed(3);
   const std::string directory = argv[1];
-  WeightStore store({directory + "/model.safetensors"}, c10::Device(c10::kCPU), c10::kFloat);
+  WeightStore store({ReadTable(directory + "/model.safetensors")}, c10::Device(c10::kCPU), c10::kFloat);
   BindingProblems problems;
   ScriptComponent component(directory + "/torchscript/mask_decoder.pt", &store, &problems);
   problems.Throw();

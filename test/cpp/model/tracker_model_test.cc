@@ -11,6 +11,7 @@
 #include <random>
 #include <string>
 
+#include "../support/safetensors_table.h"
 #include "runtime/error.h"
 
 namespace {
@@ -31,7 +32,7 @@ LoadOptions OptionsFor(const std::string& directory, const std::string& weights,
   return {graphs + "vision_encoder.pt",
           graphs + "prompt_encoder.pt",
           graphs + "mask_decoder.pt",
-          {weights},
+          {sam3_tracker::ReadTable(weights)},
           std::nullopt,
           c10::Device(c10::kCPU),
           dtype,

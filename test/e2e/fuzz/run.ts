@@ -55,7 +55,7 @@ export async function runMutations(first: number, count: number): Promise<Outcom
     outcomes.push({
       seed,
       description: '',
-      altersArchive: false,
+      altersGraph: false,
       result: `died: ${signal}`,
       message: stderr,
     });
@@ -64,18 +64,10 @@ export async function runMutations(first: number, count: number): Promise<Outcom
   return outcomes;
 }
 
-/**
- * Outcomes that must not be: a process that died, an error without a code, an altered archive that was not refused before
- * libtorch saw it.
- */
+/** Outcomes that must not be: a process that died, an error without a code, an altered graph that its manifest did not tell. */
 export function faults(outcomes: readonly Outcome[]): Outcome[] {
-  return outcomes.filter(({ result, altersArchive, message }) => {
-    if (result.startsWith('died')) return true;
-    const isRefusedHere =
-      /HASH_MISMATCH|FILE_NOT_FOUND/.test(result) ||
-      // libtorch's own error does not end so.
-      (result.endsWith('FILE_INVALID') && message.endsWith('Copy or export it again.'));
-    if (altersArchive && !isRefusedHere) return true;
+  return outcomes.filter(({ result, altersGraph, message }) => {
+    if (altersGraph && !/HASH_MISMATCH|FILE_NOT_FOUND/.test(result)) return true;
     const isKnown = result === 'loaded' || /^(?:Sam3TrackerError \w+|RangeError|TypeError)$/.test(result);
     return !isKnown || (result !== 'loaded' && message === '') || result.endsWith('NATIVE_ERROR');
   });

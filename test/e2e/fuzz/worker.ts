@@ -11,7 +11,7 @@ import { mutate } from './mutations';
 export interface Outcome {
   seed: number;
   description: string;
-  altersArchive: boolean;
+  altersGraph: boolean;
   /** 'loaded', or the name and code of the error. */
   result: string;
   message: string;

@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Sam3TrackerConfig } from '../../../lib/config/sam3-tracker';
 import { type ConfigDict } from '../../../lib/config/fields';
-import { canonicalJson, config_hash, graph_config } from '../../../lib/model/graph-config';
-import { find_graphs } from '../../../lib/model/graphs';
+import { canonicalJson } from '../../../lib/core/json';
+import { configHash, graphConfig } from '../../../lib/model/graph-config';
+import { findGraphs } from '../../../lib/model/graphs';
 import { ROOT, reference, type Reference } from '../../support/python';
 
 const BACKBONE = {
@@ -49,7 +50,7 @@ describe('graph_config', () => {
     other.initializer_range = 0.5;
     other.mask_decoder_config.dynamic_multimask_via_stability = false;
     other.vision_config.backbone_config.attention_dropout = 0.5;
-    assert.equal(config_hash(other), config_hash(config));
+    assert.equal(configHash(other), configHash(config));
   });
 
   it('holds every field that does', () => {
@@ -62,14 +63,14 @@ describe('graph_config', () => {
     for (const [section, name, value] of fields) {
       const other = Sam3TrackerConfig.from_dict(SMALL);
       Object.assign(other[section], { [name]: value });
-      assert.notEqual(config_hash(other), config_hash(config), name);
+      assert.notEqual(configHash(other), configHash(config), name);
     }
   });
 
   it('refuses a size that is not square, which no graph has', () => {
     const other = Sam3TrackerConfig.from_dict(SMALL);
     other.vision_config.image_size = [112, 224];
-    assert.throws(() => graph_config(other), /a square size for Sam3ViTConfig\.image_size/);
+    assert.throws(() => graphConfig(other), /a square size for Sam3ViTConfig\.image_size/);
   });
 });
 
@@ -91,7 +92,7 @@ describe("config_hash of transformers 5.23.0's form", () => {
       };
       for (const config of [tracker, video])
         assert.match(
-          find_graphs(Sam3TrackerConfig.from_dict(config)).vision_encoder,
+          findGraphs(Sam3TrackerConfig.from_dict(config)).vision_encoder,
           /models.sam3.torchscript/,
         );
     }
@@ -123,8 +124,8 @@ describe('config_hash beside the exporter', () => {
       const ours = Sam3TrackerConfig.from_dict(config);
       for (const text of [JSON.stringify(config), ours.to_json_string(), ours.to_json_string(false)]) {
         const theirs = (await python.result('graph_config', { text })) as { json: string; hash: string };
-        assert.equal(canonicalJson(graph_config(ours)), theirs.json);
-        assert.equal(config_hash(ours), theirs.hash);
+        assert.equal(canonicalJson(graphConfig(ours)), theirs.json);
+        assert.equal(configHash(ours), theirs.hash);
       }
     });
 
@@ -144,10 +145,10 @@ describe('config_hash beside the exporter', () => {
           : value,
       ) as ConfigDict;
       for (const config of [video, more])
-        assert.equal(config_hash(Sam3TrackerConfig.from_dict(config)), shipped);
+        assert.equal(configHash(Sam3TrackerConfig.from_dict(config)), shipped);
       const other = structuredClone(video) as { tracker_config: { vision_config: object } };
       Object.assign(other.tracker_config.vision_config, { fpn_hidden_size: 128 });
-      assert.notEqual(config_hash(Sam3TrackerConfig.from_dict(other)), shipped);
+      assert.notEqual(configHash(Sam3TrackerConfig.from_dict(other)), shipped);
     }
   });
 

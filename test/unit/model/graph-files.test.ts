@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { open_pretrained } from '../../../lib/checkpoint/pretrained-files';
 import { Sam3TrackerConfig } from '../../../lib/config/sam3-tracker';
 import type { Sam3TrackerError } from '../../../lib/core/errors';
-import { find_graphs, find_model_graphs } from '../../../lib/model/graphs';
+import { findGraphs, findModelGraphs } from '../../../lib/model/graphs';
 import { Sam3TrackerModel } from '../../../lib/model/modeling-sam3-tracker';
 import { Sam3TrackerProcessor } from '../../../lib/processor/processing-sam3-tracker';
 import { BUNDLED_MODEL, assertSameBits, boxes, pixels, withModelCopy } from '../../support/bundled-model';
@@ -21,7 +22,7 @@ const graphsOf = (id: string): object =>
 
 describe('graphs of a configuration', () => {
   it("are the package's for the default configuration, which is facebook/sam3's", () => {
-    assert.deepEqual(find_graphs(new Sam3TrackerConfig()), graphsOf('sam3'));
+    assert.deepEqual(findGraphs(new Sam3TrackerConfig()), graphsOf('sam3'));
   });
 
   it('of facebook/sam3 are small, as the package is', () => {
@@ -35,16 +36,16 @@ describe('graphs of a configuration', () => {
       model_type: 'sam3_video',
       tracker_config: { ...plain, model_type: 'sam3_tracker_video' },
     };
-    assert.deepEqual(find_graphs(Sam3TrackerConfig.from_dict(nested)), graphsOf('sam3'));
+    assert.deepEqual(findGraphs(Sam3TrackerConfig.from_dict(nested)), graphsOf('sam3'));
     const renamed = { ...plain, _name_or_path: 'somebody/else', initializer_range: 0.5 };
-    assert.deepEqual(find_graphs(Sam3TrackerConfig.from_dict(renamed)), graphsOf('sam3'));
+    assert.deepEqual(findGraphs(Sam3TrackerConfig.from_dict(renamed)), graphsOf('sam3'));
     const tiny = await Sam3TrackerConfig.from_pretrained(BUNDLED_MODEL);
-    assert.deepEqual(find_graphs(tiny), graphsOf('sam3-tracker-tiny'));
+    assert.deepEqual(findGraphs(tiny), graphsOf('sam3-tracker-tiny'));
   });
 
   it('are missing for any other configuration, with the command that makes them', () => {
     const config = new Sam3TrackerConfig({ mask_decoder_config: { mlp_dim: 1024 } });
-    assert.throws(() => find_graphs(config), {
+    assert.throws(() => findGraphs(config), {
       name: 'Sam3TrackerError',
       code: 'GRAPHS_NOT_FOUND',
       message: /no graphs for this configuration.*sam3-tracker export --checkpoint/,
@@ -54,11 +55,12 @@ describe('graphs of a configuration', () => {
   it('beside the weights come first', () =>
     withModelCopy(async (copy) => {
       const config = await Sam3TrackerConfig.from_pretrained(copy.directory);
-      const { files, holdsWeights } = await find_model_graphs(copy.directory, config);
+      const source = await open_pretrained(copy.directory);
+      const { files, holdsWeights } = await findModelGraphs(source, config);
       assert.equal(files.mask_decoder, copy.file('torchscript/mask_decoder.pt'));
       assert.equal(holdsWeights, false);
       writeFileSync(copy.file('torchscript/mask_decoder.pt'), 'altered');
-      await assert.rejects(find_model_graphs(copy.directory, config), { code: 'HASH_MISMATCH' });
+      await assert.rejects(findModelGraphs(source, config), { code: 'HASH_MISMATCH' });
     }));
 });
 

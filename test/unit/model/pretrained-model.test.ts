@@ -227,15 +227,5 @@ describe('a pretrained model', () => {
       await assert.rejects(model.save_pretrained(path.join(scratch, 'never')), { code: 'DISPOSED' });
       assert.ok(!existsSync(path.join(scratch, 'never')));
     });
-
-    it('saves a model without a manifest, and its copy without one', () =>
-      withModelCopy(async (copy) => {
-        copy.remove('torchscript/manifest.json');
-        using model = await load(copy.directory, 'float16');
-        const folder = path.join(scratch, 'no-manifest');
-        await model.save_pretrained(folder);
-        assert.deepEqual(readdirSync(path.join(folder, 'torchscript')).length, 3);
-        (await load(folder, 'float16')).dispose();
-      }));
   });
 });
