@@ -43,7 +43,7 @@ export interface MaskBatch extends MaskFilter {
   /** Masks at the part's edge go, unless it is an edge of these bounds too: xyxy, right and bottom excluded. */
   bounds: Box;
   /** [height, width] of the whole image in pixels. */
-  picture_size: ImageSize;
+  original_size: ImageSize;
   /** Ends the work early: after the points that are under way, or at once where it has not begun. */
   signal?: AbortSignal | null;
 }
@@ -123,7 +123,7 @@ export async function generateMaskBatch(
     ...found,
     masks: found.masks.map(({ index, counts, ...mask }) => ({
       ...mask,
-      mask: new RLEMask(batch.picture_size, counts),
+      mask: new RLEMask(batch.original_size, counts),
       point: Math.floor(index / masksOfPoint),
     })),
   };

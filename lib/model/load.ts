@@ -52,7 +52,12 @@ export interface NewModelOptions {
 const LOAD_OPTIONS = ['device', 'device_map', 'dtype', 'torch_dtype', 'attn_implementation'];
 const NEW_OPTIONS = ['seed', 'device', 'dtype', 'attn_implementation'];
 
-interface ModelSourceFields {
+const SOURCE = Symbol('model source');
+
+/** What a model is made over, for this package's own use. */
+export interface ModelSource {
+  /** No caller's object has it. */
+  [SOURCE]: true;
   graphs: GraphFiles;
   device: Device;
   dtype: DType;
@@ -62,15 +67,9 @@ interface ModelSourceFields {
   model: NativeTrackerModel | (() => Promise<NativeTrackerModel>);
 }
 
-/** What a model is made over, for this package's own use: a class, so that no caller's object is taken for one. */
-export class ModelSource {
-  /** The fields, all of them checked. */
-  readonly fields: ModelSourceFields;
-
-  /** A source of the given fields. */
-  constructor(fields: ModelSourceFields) {
-    this.fields = fields;
-  }
+/** Whether a model's second argument is a source, not a caller's options. */
+export function isModelSource(value: unknown): value is ModelSource {
+  return typeof value === 'object' && value !== null && SOURCE in value;
 }
 
 function attentionOf(wanted: unknown, config: Sam3TrackerConfig): AttentionImplementation {
@@ -116,14 +115,15 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
     device,
     dtype,
   });
-  return new ModelSource({
+  return {
+    [SOURCE]: true,
     graphs,
     device,
     dtype,
     attention,
     parameterCount: countParameters(shapes),
     model: () => callNative(() => addon().loadTrackerModel(load)),
-  });
+  };
 }
 
 /**
@@ -213,6 +213,6 @@ export async function loadModelSource(
   });
   const attention = attentionOf(options.attn_implementation, config);
   const { parameterCount } = handle;
-  const source = new ModelSource({ graphs, device, dtype, attention, parameterCount, model: handle });
+  const source = { [SOURCE]: true, graphs, device, dtype, attention, parameterCount, model: handle } as const;
   return { config, source };
 }

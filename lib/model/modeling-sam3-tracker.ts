@@ -105,10 +105,10 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
   }
 
   /**
-   * `forward` and `post_process_masks` in one job: from prompts to masks in the size of the pictures, with the same
+   * `forward` and `post_process_masks` in one job: from prompts to masks in the size of the images, with the same
    * numbers as in two.
    *
-   * @param inputs as those of `forward`; `original_sizes` are the pictures', [height, width] in pixels each.
+   * @param inputs as those of `forward`; `original_sizes` are the images', [height, width] in pixels each.
    * @param args `mask_threshold` (on logits, default 0) and so on, as `post_process_masks` takes them after the sizes.
    * @returns what `forward` returns, and the masks: bool, or logits with `binarize: false`.
    * @throws as `forward` and `Sam3ImageProcessor.post_process_masks`; TypeError for return_dict.

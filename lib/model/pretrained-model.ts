@@ -10,8 +10,8 @@ import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongValue } from '../core/errors';
 import { manifestOf } from './graphs';
 import type { GraphFiles } from './graphs';
-import { ModelSource, loadModelSource, newModelSource } from './load';
-import type { AttentionImplementation, NewModelOptions, PretrainedModelOptions } from './load';
+import { isModelSource, loadModelSource, newModelSource } from './load';
+import type { AttentionImplementation, ModelSource, NewModelOptions, PretrainedModelOptions } from './load';
 import { callNative } from '../native/binding';
 import type { NativeTrackerModel } from '../native/binding';
 import type { Device, DeviceOption, DTypeOption } from '../core/types';
@@ -68,8 +68,8 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
         `Parameter config in \`${name}(config)\` should be an instance of class \`PreTrainedConfig\`. To create a ` +
           `model from a pretrained model use \`model = ${name}.from_pretrained(PRETRAINED_MODEL_NAME)\``,
       );
-    const source = options instanceof ModelSource ? options : newModelSource(config, options, `new ${name}`);
-    const { graphs, device, dtype, attention, parameterCount, model } = source.fields;
+    const source = isModelSource(options) ? options : newModelSource(config, options, `new ${name}`);
+    const { graphs, device, dtype, attention, parameterCount, model } = source;
     this.config = config;
     this.attn_implementation = attention;
     this.#graphs = graphs;

@@ -144,7 +144,7 @@ export interface NativeMaskBatchOptions {
   /** Where a mask at the crop's edge is whole nevertheless; right and bottom excluded. */
   bounds: number[];
   /** [height, width] in pixels. */
-  picture_size: [number, number];
+  original_size: [number, number];
   /** Once `cancel` has set it the job ends early, with a part of the masks. */
   cancel_flag: NativeCancelFlag | null;
 }
@@ -281,7 +281,7 @@ export interface NativeBinding {
     scores: number[];
     iou_threshold: number;
   }): Promise<number[]>;
-  /** SAM's remove_small_regions on the RLE of masks of one size: holes and islands below min_area pixels. */
+  /** SAM's remove_small_regions on the RLE of masks of one size: holes and sprinkles below min_area pixels. */
   removeSmallRegions(options: {
     masks: Uint32Array[];
     /** [height, width] in pixels. */

@@ -164,7 +164,7 @@ export async function* generateBatches(
           points,
           crop_box: crop.box,
           bounds,
-          picture_size: [image.height, image.width],
+          original_size: [image.height, image.width],
         };
         const found = await abortable(model.generate_masks(batch), signal);
         const { masks } = found;

@@ -52,7 +52,7 @@ struct CleanedMask {
 
 void Read(const Napi::Value& value, const std::string& name, MaskBatchOptions* result) {
   const Fields fields(value, name);
-  const auto [height, width] = fields.Get<std::array<int64_t, 2>>("picture_size");
+  const auto [height, width] = fields.Get<std::array<int64_t, 2>>("original_size");
   *result = {.image_embeddings = fields.Get<std::vector<at::Tensor>>("image_embeddings"),
              .points = fields.Get<at::Tensor>("points"),
              .multimask_output = fields.Get<bool>("multimask_output"),

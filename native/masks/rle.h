@@ -60,8 +60,8 @@ class RleWriter {
 // The box around the pixels inside, [0, 0, 0, 0] where there are none.
 PixelBox RleToBox(const RleCounts& counts, int64_t height);
 
-// Fills holes and removes islands of less than `min_area` pixels, as SAM's remove_small_regions does, one
-// after the other: 8-connected; where every island is smaller, the largest stays. Returns whether anything
+// Fills holes and removes sprinkles of less than `min_area` pixels, as SAM's remove_small_regions does, one
+// after the other: 8-connected; where every sprinkle is smaller, the largest stays. Returns whether anything
 // changed.
 bool RemoveSmallRegions(RleCounts* counts, int64_t height, int64_t width, int64_t min_area);
 

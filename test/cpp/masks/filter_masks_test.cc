@@ -169,16 +169,16 @@ void TestEdges() {
 
 // SAM's remove_small_regions by flood fill.
 std::vector<bool> RemoveByFloodFill(std::vector<bool> pixels, int64_t height, int64_t width, int64_t min_area,
-                                    bool islands) {
+                                    bool sprinkles) {
   std::vector<bool> working = pixels;
-  if (!islands) working.flip();
+  if (!sprinkles) working.flip();
   // Column-major: the image's columns are the flood fill's rows.
   const std::vector<int64_t> areas = FloodFillAreas(working, width, height);
   int64_t largest = 0;
   for (const int64_t area : areas) largest = std::max(largest, area);
   std::vector<bool> result = pixels;
   for (size_t i = 0; i < pixels.size(); ++i) {
-    if (working[i] && areas[i] < min_area && !(islands && largest < min_area)) result[i] = !islands;
+    if (working[i] && areas[i] < min_area && !(sprinkles && largest < min_area)) result[i] = !sprinkles;
   }
   return result;
 }
@@ -195,17 +195,17 @@ void TestSmallRegions() {
     const RleCounts before = counts;
     const bool changed = sam3_tracker::RemoveSmallRegions(&counts, height, width, min_area);
     std::vector<bool> expected = RemoveByFloodFill(pixels, height, width, min_area, false);
-    const std::vector<int64_t> islands = FloodFillAreas(expected, width, height);
+    const std::vector<int64_t> sprinkles = FloodFillAreas(expected, width, height);
     int64_t largest = 0;
-    for (const int64_t area : islands) largest = std::max(largest, area);
-    // Where all islands are small the largest stays, which of equals is not said: those rounds count areas
+    for (const int64_t area : sprinkles) largest = std::max(largest, area);
+    // Where all sprinkles are small the largest stays, which of equals is not said: those rounds count areas
     // only.
     const bool all_small = largest > 0 && largest < min_area;
     expected = RemoveByFloodFill(expected, height, width, min_area, true);
     const std::string what = "round " + std::to_string(round);
     if (all_small) {
       const std::vector<bool> left = PixelsOf(counts);
-      Check(std::count(left.begin(), left.end(), true) == largest, "the largest island stays: " + what);
+      Check(std::count(left.begin(), left.end(), true) == largest, "the largest sprinkle stays: " + what);
     } else {
       Check(PixelsOf(counts) == expected, "small regions as flood fill finds them: " + what);
       Check(changed == (counts != before), "a change is told: " + what);
