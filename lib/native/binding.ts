@@ -74,16 +74,19 @@ export interface NativePrompts {
   input_masks: NativeTensor | null;
 }
 
+/** Which components of a mask go: those of at most so many low-resolution pixels; 0 leaves all. */
+interface NativeSmallComponents {
+  max_hole_area: number;
+  max_sprinkle_area: number;
+}
+
 /** What is done to mask logits on their way to the original sizes. */
-export interface NativePostProcessOptions {
+export interface NativePostProcessOptions extends NativeSmallComponents {
   /** [height, width] of each image in pixels. */
   original_sizes: [number, number][];
   /** On logits. */
   mask_threshold: number;
   binarize: boolean;
-  /** Low-resolution pixels; 0 leaves holes alone. */
-  max_hole_area: number;
-  max_sprinkle_area: number;
   apply_non_overlapping_constraints: boolean;
 }
 
@@ -124,7 +127,7 @@ export interface NativeFeatures {
 }
 
 /** What `generateMasks` takes: one batch of points on one part of an image. Boxes are xyxy in pixels of the image. */
-export interface NativeMaskBatchOptions {
+export interface NativeMaskBatchOptions extends NativeSmallComponents {
   /** Of the one image that the crop is. */
   image_embeddings: NativeTensor[];
   /** (points, 2), x and y in pixels of the model's square input. */
@@ -136,9 +139,6 @@ export interface NativeMaskBatchOptions {
   /** On logits. */
   stability_score_offset: number;
   mask_threshold: number;
-  /** Low-resolution pixels; 0 leaves holes alone. */
-  max_hole_area: number;
-  max_sprinkle_area: number;
   /** Right and bottom excluded. */
   crop_box: number[];
   /** Where a mask at the crop's edge is whole nevertheless; right and bottom excluded. */

@@ -122,14 +122,19 @@ Napi::Value PreprocessImagesJob(const Napi::CallbackInfo& info) {
   });
 }
 
+void Read(const Napi::Value& value, const std::string& name, SmallComponents* result) {
+  const Fields fields(value, name);
+  *result = {.max_hole_area = fields.Get<double>("max_hole_area"),
+             .max_sprinkle_area = fields.Get<double>("max_sprinkle_area")};
+}
+
 void Read(const Napi::Value& value, const std::string& name, BatchPostProcessOptions* result) {
   const Fields fields(value, name);
   *result = {.original_sizes = fields.Get<std::vector<std::array<int64_t, 2>>>("original_sizes"),
              .post_process = {
                  .mask_threshold = fields.Get<double>("mask_threshold"),
                  .binarize = fields.Get<bool>("binarize"),
-                 .max_hole_area = fields.Get<double>("max_hole_area"),
-                 .max_sprinkle_area = fields.Get<double>("max_sprinkle_area"),
+                 .small_components = As<SmallComponents>(value, name),
                  .non_overlapping = fields.Get<bool>("apply_non_overlapping_constraints"),
              }};
 }

@@ -12,6 +12,9 @@ namespace sam3_tracker {
 // preprocessImages(options): Promise of a list of tensors (see preprocess.h).
 Napi::Value PreprocessImagesJob(const Napi::CallbackInfo& info);
 
+// Reads NativeSmallComponents.
+void Read(const Napi::Value& value, const std::string& name, SmallComponents* result);
+
 // Reads NativePostProcessOptions.
 void Read(const Napi::Value& value, const std::string& name, BatchPostProcessOptions* result);
 

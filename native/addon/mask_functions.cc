@@ -11,6 +11,7 @@
 #include "addon/arguments.h"
 #include "addon/environment.h"
 #include "addon/errors.h"
+#include "addon/image_functions.h"
 #include "addon/promise_job.h"
 #include "masks/nms.h"
 #include "model/batch_memory.h"
@@ -61,8 +62,7 @@ void Read(const Napi::Value& value, const std::string& name, MaskBatchOptions* r
                         .stability_score_thresh = fields.Get<double>("stability_score_thresh"),
                         .stability_score_offset = fields.Get<double>("stability_score_offset"),
                         .mask_threshold = fields.Get<double>("mask_threshold"),
-                        .max_hole_area = fields.Get<double>("max_hole_area"),
-                        .max_sprinkle_area = fields.Get<double>("max_sprinkle_area"),
+                        .small_components = As<SmallComponents>(value, name),
                         .crop_box = fields.Get<PixelBox>("crop_box"),
                         .bounds = fields.Get<PixelBox>("bounds"),
                         .image_height = height,

@@ -71,13 +71,13 @@ void ConnectedComponents::EndLine() {
 
 template <typename T>
 void FillHolesAndRemoveSprinkles(T* mask, int64_t height, int64_t width, const ComponentLimits<T>& limits) {
-  if (limits.max_hole_area <= 0 && limits.max_sprinkle_area <= 0) return;
+  if (limits.areas.AllStay()) return;
   ConnectedComponents components;
   for (int64_t row = 0; row < height; ++row)
     AddRow(mask + row * width, row, width, limits.threshold, components);
   for (size_t i = 0; i < components.runs().size(); ++i) {
     const Run& run = components.runs()[i];
-    const double limit = run.foreground ? limits.max_sprinkle_area : limits.max_hole_area;
+    const double limit = run.foreground ? limits.areas.max_sprinkle_area : limits.areas.max_hole_area;
     if (limit <= 0 || static_cast<double>(components.Area(i)) > limit) continue;
     std::fill(mask + run.line * width + run.begin, mask + run.line * width + run.end,
               run.foreground ? limits.sprinkle_value : limits.hole_value);

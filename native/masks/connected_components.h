@@ -43,16 +43,23 @@ class ConnectedComponents {
   size_t current_ = 0;
 };
 
-// Which connected components to rewrite, and to what. Areas are counts of pixels of the mask as given.
+// Which components are too small to stay, in pixels of the mask as given; 0 or less leaves all.
+struct SmallComponents {
+  // Background components of at most this area are filled.
+  double max_hole_area;
+  // Foreground components of at most this area are removed.
+  double max_sprinkle_area;
+
+  bool AllStay() const { return max_hole_area <= 0 && max_sprinkle_area <= 0; }
+};
+
+// Which components to rewrite, and to what.
 template <typename T>
 struct ComponentLimits {
+  SmallComponents areas;
   // Pixels above it are foreground, pixels at or below it background; NaN is neither.
   T threshold;
-  // Background components of at most this area become `hole_value`; 0 or less leaves them.
-  double max_hole_area;
   T hole_value;
-  // Foreground components of at most this area become `sprinkle_value`; 0 or less leaves them.
-  double max_sprinkle_area;
   T sprinkle_value;
 };
 

@@ -60,12 +60,13 @@ at::Tensor FindSmallComponents(const at::Tensor& inside, double max_area) {
 
 at::Tensor CleanChunk(const at::Tensor& masks, const ComponentLimits<double>& limits) {
   at::Tensor cleaned = masks;
-  if (limits.max_hole_area > 0)
-    cleaned = cleaned.masked_fill(FindSmallComponents(masks.le(limits.threshold), limits.max_hole_area),
+  if (limits.areas.max_hole_area > 0)
+    cleaned = cleaned.masked_fill(FindSmallComponents(masks.le(limits.threshold), limits.areas.max_hole_area),
                                   limits.hole_value);
-  if (limits.max_sprinkle_area > 0)
-    cleaned = cleaned.masked_fill(FindSmallComponents(masks.gt(limits.threshold), limits.max_sprinkle_area),
-                                  limits.sprinkle_value);
+  if (limits.areas.max_sprinkle_area > 0)
+    cleaned =
+        cleaned.masked_fill(FindSmallComponents(masks.gt(limits.threshold), limits.areas.max_sprinkle_area),
+                            limits.sprinkle_value);
   return cleaned;
 }
 

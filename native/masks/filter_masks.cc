@@ -92,8 +92,10 @@ Candidates SelectByScore(const ScoredMasks& predicted, const MaskFilterOptions& 
 
 // What the holes and sprinkles of a mask become does not depend on its size in the image.
 at::Tensor Clean(const at::Tensor& masks, const MaskFilterOptions& options) {
-  return CleanComponents(
-      masks, {options.mask_threshold, false, options.max_hole_area, options.max_sprinkle_area, false});
+  return CleanComponents(masks, {.mask_threshold = options.mask_threshold,
+                                 .binarize = false,
+                                 .small_components = options.small_components,
+                                 .non_overlapping = false});
 }
 
 // Masks (masks, 1, h, w) at the size of the crop, in their own dtype.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "masks/connected_components.h"
 #include "masks/mask_selection.h"
 #include "masks/rle.h"
 
@@ -22,9 +23,8 @@ struct MaskFilterOptions {
   double stability_score_offset;
   // Pixels inside have logits above it.
   double mask_threshold;
-  // In low-resolution pixels, before anything is measured: see PostProcessOptions.
-  double max_hole_area;
-  double max_sprinkle_area;
+  // In low-resolution pixels; they go before anything is measured.
+  SmallComponents small_components;
   // What the masks are of: a part of the image.
   PixelBox crop_box;
   // Where a mask that touches the crop's edge is whole nevertheless: the image, or the part that is looked

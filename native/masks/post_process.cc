@@ -56,7 +56,7 @@ void CheckMasks(const at::Tensor& masks) {
 }
 
 bool HasComponentsToClean(const at::Tensor& masks, const PostProcessOptions& options) {
-  if (options.max_hole_area <= 0 && options.max_sprinkle_area <= 0) return false;
+  if (options.small_components.AllStay()) return false;
   TORCH_CHECK(masks.is_floating_point(), "Holes and sprinkles need masks of a floating dtype, not ",
               masks.scalar_type());
   return masks.numel() > 0;
@@ -66,8 +66,8 @@ bool HasComponentsToClean(const at::Tensor& masks, const PostProcessOptions& opt
 template <typename T>
 ComponentLimits<T> LimitsFor(at::ScalarType dtype, const PostProcessOptions& options) {
   const auto rounded = [&](double value) { return static_cast<T>(RoundTo(dtype, value)); };
-  return {rounded(options.mask_threshold), options.max_hole_area,
-          rounded(options.mask_threshold + kComponentMargin), options.max_sprinkle_area,
+  return {options.small_components, rounded(options.mask_threshold),
+          rounded(options.mask_threshold + kComponentMargin),
           rounded(options.mask_threshold - kComponentMargin)};
 }
 

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "masks/connected_components.h"
+
 namespace sam3_tracker {
 
 // What is done to predicted masks on their way to the size of the image. Every field is set by the caller.
@@ -14,10 +16,8 @@ struct PostProcessOptions {
   double mask_threshold;
   // True gives booleans (logit > mask_threshold), false the upsampled logits in the masks' own dtype.
   bool binarize;
-  // Background components of at most this many low-resolution pixels are filled; 0 leaves them.
-  double max_hole_area;
-  // Foreground components of at most this many low-resolution pixels are removed; 0 leaves them.
-  double max_sprinkle_area;
+  // In low-resolution pixels.
+  SmallComponents small_components;
   // At each pixel only the object with the highest logit keeps it; the others are clamped to at most -10.
   bool non_overlapping;
 };

@@ -93,7 +93,8 @@ void TestAgainstTwin() {
     if (round % 4 < 2) options.stability_score_thresh = 0.6;
     options.stability_score_offset = round % 7 == 0 ? -0.5 : 1.0;
     options.mask_threshold = round % 6 == 0 ? 0.3 : 0.0;
-    if (round % 8 == 0) options.max_hole_area = options.max_sprinkle_area = 5;
+    if (round % 8 == 0)
+      options.small_components.max_hole_area = options.small_components.max_sprinkle_area = 5;
     if (round % 3 == 1) {
       options.crop_box[0] = Random(0, width - 1);
       options.crop_box[1] = Random(0, height - 1);
