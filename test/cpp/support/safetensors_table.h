@@ -3,15 +3,23 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <map>
-#include <regex>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "checkpoint/safetensors_file.h"
 
 namespace sam3_tracker {
+
+inline std::vector<int64_t> ReadIntegers(const std::string& text) {
+  std::vector<int64_t> integers;
+  std::istringstream stream(text);
+  for (std::string item; std::getline(stream, item, ',');) integers.push_back(std::stoll(item));
+  return integers;
+}
 
 inline SafetensorsTable ReadTable(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -23,14 +31,19 @@ inline SafetensorsTable ReadTable(const std::string& path) {
   SafetensorsTable table{path, file.seekg(0, std::ios::end).tellg(), {}};
   static const std::map<std::string, c10::ScalarType> dtypes = {
       {"F32", c10::kFloat}, {"F16", c10::kHalf}, {"BF16", c10::kBFloat16}, {"I64", c10::kLong}};
-  static const std::regex entry(
-      R"re("([^"]+)":\{"dtype":"(\w+)","shape":\[([\d,]*)\],"data_offsets":\[(\d+),(\d+)\]\})re");
-  for (std::sregex_iterator match(header.begin(), header.end(), entry), end; match != end; ++match) {
-    std::vector<int64_t> shape;
-    std::istringstream sizes((*match)[3]);
-    for (std::string size; std::getline(sizes, size, ',');) shape.push_back(std::stoll(size));
-    table.entries.push_back({(*match)[1], dtypes.at((*match)[2]), shape, data_start + std::stoll((*match)[4]),
-                             data_start + std::stoll((*match)[5])});
+  size_t at = 0;
+  const auto next = [&](const char* before, char after) {
+    at = header.find(before, at) + std::strlen(before);
+    return header.substr(at, header.find(after, at) - at);
+  };
+  while ((at = header.find(R"(":{"dtype":)", at)) != std::string::npos) {
+    const size_t name = header.rfind('"', at - 1) + 1;
+    SafetensorsEntry entry{header.substr(name, at - name), dtypes.at(next(R"("dtype":")", '"')), {}};
+    entry.shape = ReadIntegers(next(R"("shape":[)", ']'));
+    const std::vector<int64_t> offsets = ReadIntegers(next("[", ']'));
+    entry.begin = data_start + offsets[0];
+    entry.end = data_start + offsets[1];
+    table.entries.push_back(entry);
   }
   return table;
 }
