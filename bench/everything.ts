@@ -32,7 +32,7 @@ const SCORE_LIMIT = 1e-4;
 const RUNS = 3;
 const MIB = 2 ** 20;
 
-/** Random weights give masks of noise: thresholds at which about one in ten gets as far as being stretched. */
+/** Random weights give masks of noise: thresholds at which about one in ten gets as far as being upsampled. */
 const OPTIONS = {
   points_per_batch: 64,
   pred_iou_thresh: 0.5,

@@ -46,7 +46,7 @@ const QUIET_CORES = 0.2;
 
 function positiveInteger(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It must be a integer above 0.');
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It must be an integer above 0.');
   return value;
 }
 

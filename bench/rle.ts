@@ -15,7 +15,7 @@ interface Answer<T> {
   result: T;
 }
 
-/** How masks are made: noise of so many cells along each side, stretched smoothly to the image. */
+/** How masks are made: noise of so many cells along each side, upsampled smoothly to the image. */
 interface Kind {
   name: string;
   count: number;
@@ -38,13 +38,13 @@ async function makeMasks({ count, cells }: Kind, scratch: string): Promise<Array
     const columns = cells ?? width;
     const rows = cells ?? height;
     const noise = Uint8Array.from({ length: rows * columns }, () => 256 * random());
-    const stretched = await sharp(noise, { raw: { width: columns, height: rows, channels: 1 } })
+    const upsampled = await sharp(noise, { raw: { width: columns, height: rows, channels: 1 } })
       .resize(width, height, { fit: 'fill', kernel: 'cubic' })
       .extractChannel(0)
       .raw()
       .toBuffer();
     data.set(
-      stretched.map((value) => (value > 127 ? 1 : 0)),
+      upsampled.map((value) => (value > 127 ? 1 : 0)),
       index * height * width,
     );
   }

@@ -4,10 +4,10 @@ import type { ConfigDict } from './config/fields';
 import type { PreTrainedConfig } from './config/pretrained-config';
 import { Sam3ViTConfig, Sam3VisionConfig } from './config/sam3-vision';
 import { typeName } from './core/errors';
-import { read_json_file } from './core/files';
+import { readJsonFile } from './core/files';
 import { splitHubOptions } from './hub/settings';
 import type { HubOptions } from './hub/settings';
-import { open_pretrained } from './checkpoint/pretrained-files';
+import { openPretrained } from './checkpoint/pretrained-files';
 import type { PretrainedFiles } from './checkpoint/pretrained-files';
 import { Sam3ImageProcessor } from './image/image-processing-sam3';
 import type { Sam3ImageProcessorOptions } from './image/options';
@@ -33,17 +33,17 @@ const IMAGE_PROCESSORS = ['Sam3ImageProcessor', 'Sam3ImageProcessorFast'];
 /** The files of a model, of which the options name the hub's part. */
 function open(name_or_path: string, options: HubOptions): Promise<PretrainedFiles> {
   const [hubOptions] = splitHubOptions(options);
-  return open_pretrained(name_or_path, hubOptions);
+  return openPretrained(name_or_path, hubOptions);
 }
 
 /** A JSON file of a model, or null where the model has none of this name. */
 async function optionalJson(source: PretrainedFiles, filename: string): Promise<ConfigDict | null> {
   const file = await source.find(filename);
-  return file === null ? null : read_json_file(file);
+  return file === null ? null : readJsonFile(file);
 }
 
 async function modelTypeOf(source: PretrainedFiles): Promise<string> {
-  const { model_type } = await read_json_file(await source.need('config.json'));
+  const { model_type } = await readJsonFile(await source.need('config.json'));
   if (typeof model_type !== 'string')
     throw new RangeError(
       `Unrecognized model in ${source.name}. Should have a \`model_type\` key in its config.json.`,
@@ -76,10 +76,11 @@ export abstract class AutoConfig {
     pretrained_model_name_or_path: string,
     options: HubOptions & ConfigDict = {},
   ): Promise<Sam3TrackerConfig | Sam3VisionConfig | Sam3ViTConfig> {
-    const model_type = await modelTypeOf(await open(pretrained_model_name_or_path, options));
+    const source = await open(pretrained_model_name_or_path, options);
+    const model_type = await modelTypeOf(source);
     if (!isKnown(model_type)) throw unknownType(model_type);
     return CONFIGURATIONS[model_type].from_pretrained<Sam3TrackerConfig | Sam3VisionConfig | Sam3ViTConfig>(
-      pretrained_model_name_or_path,
+      source,
       options,
     );
   }
@@ -129,14 +130,15 @@ export abstract class AutoModel {
     pretrained_model_name_or_path: string,
     options: PretrainedModelOptions = {},
   ): Promise<Sam3TrackerModel> {
-    const model_type = await modelTypeOf(await open(pretrained_model_name_or_path, options));
+    const source = await open(pretrained_model_name_or_path, options);
+    const model_type = await modelTypeOf(source);
     if (model_type === 'sam3_video')
       throw new RangeError(
         `AutoModel stands for Sam3VideoModel with ${pretrained_model_name_or_path} (model type sam3_video), which this ` +
           'package does not have. AutoModelForMaskGeneration loads the tracker of it.',
       );
     if (model_type !== 'sam3_tracker') throw unknownType(model_type);
-    return Sam3TrackerModel.from_pretrained(pretrained_model_name_or_path, options);
+    return Sam3TrackerModel.from_pretrained(source, options);
   }
 
   /**
@@ -165,9 +167,10 @@ export abstract class AutoModelForMaskGeneration {
     pretrained_model_name_or_path: string,
     options: PretrainedModelOptions = {},
   ): Promise<Sam3TrackerModel> {
-    const model_type = await modelTypeOf(await open(pretrained_model_name_or_path, options));
+    const source = await open(pretrained_model_name_or_path, options);
+    const model_type = await modelTypeOf(source);
     if (!['sam3_tracker', 'sam3_video'].includes(model_type)) throw unknownType(model_type);
-    return Sam3TrackerModel.from_pretrained(pretrained_model_name_or_path, options);
+    return Sam3TrackerModel.from_pretrained(source, options);
   }
 
   /** As `AutoModel.from_config`. */
@@ -194,15 +197,14 @@ export abstract class AutoProcessor {
     for (const file of ['processor_config.json', 'preprocessor_config.json']) {
       const processor_class = (await optionalJson(source, file))?.processor_class;
       if (typeof processor_class !== 'string') continue;
-      if (PROCESSORS.includes(processor_class))
-        return Sam3TrackerProcessor.from_pretrained(pretrained_model_name_or_path, settings);
+      if (PROCESSORS.includes(processor_class)) return Sam3TrackerProcessor.from_pretrained(source, settings);
       throw new RangeError(
         `${pretrained_model_name_or_path} has a processor of class ${processor_class}, which this package does not have. ` +
           `It has: ${PROCESSORS[0]}.`,
       );
     }
     if (TRACKER_TYPES.includes(await modelTypeOf(source)))
-      return Sam3TrackerProcessor.from_pretrained(pretrained_model_name_or_path, settings);
+      return Sam3TrackerProcessor.from_pretrained(source, settings);
     throw new RangeError(
       `Unrecognized processing class in ${pretrained_model_name_or_path}. Can't instantiate a processor, a tokenizer, an ` +
         'image processor, a video processor or a feature extractor for this model. Make sure the repository contains the ' +
@@ -235,7 +237,7 @@ export abstract class AutoImageProcessor {
       typeof type === 'string'
         ? IMAGE_PROCESSORS.includes(type)
         : TRACKER_TYPES.includes(await modelTypeOf(source));
-    if (isRight) return Sam3ImageProcessor.from_pretrained(pretrained_model_name_or_path, overrides);
+    if (isRight) return Sam3ImageProcessor.from_pretrained(source, overrides);
     throw new RangeError(
       `Unrecognized image processor in ${pretrained_model_name_or_path}. Should have a \`image_processor_type\` key in its ` +
         'preprocessor_config.json of config.json, or one of the following `model_type` keys in its config.json: ' +

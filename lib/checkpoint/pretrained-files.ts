@@ -134,17 +134,18 @@ class HubSource extends PretrainedFiles {
  * The model that `from_pretrained` was asked for: an existing directory, else the id of a bundled model, else a
  * repository on the hub, `owner/name`.
  *
- * @param name_or_path a directory, an id, or the one file that is wanted.
+ * @param name_or_path a directory, an id, or the one file that is wanted; files that are open stay as they are.
  * @param options of the hub; a directory needs none.
  * @param offline why nothing is to be downloaded, whatever the options say; null where they decide.
  * @throws TypeError and RangeError for options; Sam3TrackerError FILE_NOT_FOUND, saying where it looked; and as
  *   `RepositorySnapshot.open`.
  */
-export async function open_pretrained(
-  name_or_path: string,
+export async function openPretrained(
+  name_or_path: string | PretrainedFiles,
   options: HubOptions = {},
   offline: string | null = null,
 ): Promise<PretrainedFiles> {
+  if (name_or_path instanceof PretrainedFiles) return name_or_path;
   checkString(name_or_path, 'pretrained_model_name_or_path');
   const settings = await readHubSettings(options);
   settings.offline = offline ?? settings.offline;

@@ -1,14 +1,14 @@
 /** The JSON files of a model beside its weights: configuration, image processor, processor. */
-import { read_json_file } from '../core/files';
+import { readJsonFile } from '../core/files';
 import type { PretrainedFiles } from './pretrained-files';
 import { decodeSpecialFloats } from '../core/json';
 import { isPlainObject } from '../core/options';
 
 function readJson(source: PretrainedFiles, file: string): Promise<Record<string, unknown>> {
-  return source.read(() => read_json_file(file));
+  return source.read(() => readJsonFile(file));
 }
 
-/** The content of config.json. @throws Sam3TrackerError as `PretrainedFiles.need` and `read_json_file`. */
+/** The content of config.json. @throws Sam3TrackerError as `PretrainedFiles.need` and `readJsonFile`. */
 export async function readConfigDict(source: PretrainedFiles): Promise<Record<string, unknown>> {
   return decodeSpecialFloats(await readJson(source, await source.need('config.json'))) as Record<
     string,

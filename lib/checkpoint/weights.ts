@@ -1,7 +1,7 @@
 /** The safetensors files of a model: one, or the shards that an index names. */
 import path from 'node:path';
 import { Sam3TrackerError } from '../core/errors';
-import { objectField, read_json_file } from '../core/files';
+import { objectField, readJsonFile } from '../core/files';
 import type { PretrainedFiles } from './pretrained-files';
 
 /**
@@ -16,7 +16,7 @@ export async function findWeightFiles(files: PretrainedFiles): Promise<string[] 
   if (single !== null) return [single];
   const index = await files.find('model.safetensors.index.json');
   if (index === null) return null;
-  const map = objectField((await files.read(() => read_json_file(index))).weight_map, index, 'weight_map');
+  const map = objectField((await files.read(() => readJsonFile(index))).weight_map, index, 'weight_map');
   const found: string[] = [];
   for (const shard of [...new Set(Object.values(map))].sort()) {
     // A shard is a file of this model: an index from elsewhere must not lead out of it.

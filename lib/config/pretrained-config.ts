@@ -1,6 +1,4 @@
 /** `PreTrainedConfig`: what transformers' configuration classes share (configuration_utils.py). */
-import { mkdir, stat, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import {
   COMMON_FIELDS,
@@ -13,8 +11,10 @@ import {
   type ConfigDict,
   type FieldTable,
 } from './fields';
-import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
-import { open_pretrained } from '../checkpoint/pretrained-files';
+import { wrongType, wrongValue } from '../core/errors';
+import { saveFiles } from '../core/files';
+import { openPretrained } from '../checkpoint/pretrained-files';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { toPythonJson } from '../core/json';
@@ -143,13 +143,25 @@ export abstract class PreTrainedConfig {
    * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_INVALID, and the hub's (ACCESS_DENIED, REPOSITORY_NOT_FOUND,
    *   REVISION_NOT_FOUND, DOWNLOAD_FAILED, HASH_MISMATCH); TypeError and RangeError as `from_dict`.
    */
-  static async from_pretrained<T extends PreTrainedConfig>(
+  static from_pretrained<T extends PreTrainedConfig>(
     this: ConfigClass<T>,
     pretrained_model_name_or_path: string,
+    options?: HubOptions & ConfigDict,
+  ): Promise<T>;
+  /** From files that are open. @internal */
+  static from_pretrained<T extends PreTrainedConfig>(
+    this: ConfigClass<T>,
+    files: string | PretrainedFiles,
+    options?: HubOptions & ConfigDict,
+  ): Promise<T>;
+  /** The one behind both. @internal */
+  static async from_pretrained<T extends PreTrainedConfig>(
+    this: ConfigClass<T>,
+    name_or_files: string | PretrainedFiles,
     options: HubOptions & ConfigDict = {},
   ): Promise<T> {
     const [hubOptions, overrides] = splitHubOptions(options);
-    const source = await open_pretrained(pretrained_model_name_or_path, hubOptions);
+    const source = await openPretrained(name_or_files, hubOptions);
     return fromDict(this, await readConfigDict(source), overrides);
   }
 
@@ -242,22 +254,13 @@ export abstract class PreTrainedConfig {
   /**
    * Writes config.json into a directory, which is made where it is missing. Mirrors `save_pretrained`.
    *
-   * @throws TypeError and RangeError as `validate`; Sam3TrackerError FILE_INVALID where a file has the directory's name.
+   * @throws TypeError and RangeError as `validate`; Sam3TrackerError FILE_INVALID where a file has the directory's name,
+   *   FILE_NOT_WRITTEN.
    */
   async save_pretrained(save_directory: string): Promise<void> {
     checkString(save_directory, 'save_directory');
     this.validate();
-    const found = await stat(save_directory).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null;
-      throw error;
-    });
-    if (found && !found.isDirectory())
-      throw new Sam3TrackerError(
-        'FILE_INVALID',
-        `Provided path (${save_directory}) should be a directory, not a file`,
-      );
-    await mkdir(save_directory, { recursive: true });
-    await writeFile(path.join(save_directory, 'config.json'), this.to_json_string());
+    await saveFiles(save_directory, [{ name: 'config.json', content: this.to_json_string() }]);
   }
 
   /** Marks what must be written as a float; classes with floats inside a `map` add theirs. */
@@ -300,15 +303,12 @@ export abstract class PreTrainedConfig {
 
   #setUnknown(name: string, value: unknown): void {
     toPythonJson(value); // refuses what JSON cannot hold
-    let prototype = Object.getPrototypeOf(this) as object;
-    let descriptor: PropertyDescriptor | undefined;
-    while (!descriptor && prototype !== Object.prototype) {
-      descriptor = Object.getOwnPropertyDescriptor(prototype, name);
-      prototype = Object.getPrototypeOf(prototype) as object;
-    }
-    if (!descriptor) return this.#set(name, structuredClone(value));
-    if (!descriptor.set) throw wrongValue('a name that no method has', 'a field of the configuration', name);
-    (this as unknown as ConfigDict)[name] = value;
+    const present = name === '__proto__' ? undefined : this.#get(name);
+    if (typeof present === 'function')
+      throw wrongValue('a name that no method has', 'a field of the configuration', name);
+    // What is there is reached through a setter, such as image_size.
+    if (present === undefined) this.#set(name, structuredClone(value));
+    else (this as unknown as ConfigDict)[name] = value;
   }
 }
 

@@ -1,16 +1,36 @@
-/** What is asked of files in several places: whether they are there, and what JSON they hold. */
-import { readFile, stat } from 'node:fs/promises';
+/** Files: what lies at a path, the JSON it holds, and writing so that a reader finds the old file or the new one. */
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import type { Stats } from 'node:fs';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { Sam3TrackerError } from './errors';
+
+/** Whether an error of the file system has one of these codes. */
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+  return codes.includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
+/** What `work` gives, or `otherwise` where the file system answers with one of the codes. */
+export async function orElse<T, U>(work: Promise<T>, otherwise: U, ...codes: string[]): Promise<T | U> {
+  try {
+    return await work;
+  } catch (error) {
+    if (hasCode(error, ...codes)) return otherwise;
+    throw error;
+  }
+}
+
+/** What the file system says of a path, symbolic links followed; null where there is nothing. */
+export function statOrNull(file: string): Promise<Stats | null> {
+  return orElse(stat(file), null, 'ENOENT', 'ENOTDIR');
+}
 
 /** What lies at a path, symbolic links followed; null where there is nothing. */
 export async function kindOf(file: string): Promise<'file' | 'directory' | 'other' | null> {
-  try {
-    const found = await stat(file);
-    return found.isFile() ? 'file' : found.isDirectory() ? 'directory' : 'other';
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
-    throw error;
-  }
+  const found = await statOrNull(file);
+  return found && (found.isFile() ? 'file' : found.isDirectory() ? 'directory' : 'other');
 }
 
 /** Whether a path names a regular file, symbolic links followed. */
@@ -18,20 +38,27 @@ export async function isFile(file: string): Promise<boolean> {
   return (await kindOf(file)) === 'file';
 }
 
+/** Bytes of a file, symbolic links followed; null where there is none. */
+export async function sizeOf(file: string): Promise<number | null> {
+  return (await statOrNull(file))?.size ?? null;
+}
+
+/** The sha256 of a file's content, in hex. */
+export async function sha256File(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
 /**
  * A parsed JSON file that holds an object.
  *
  * @throws Sam3TrackerError FILE_NOT_FOUND, or FILE_INVALID with transformers' message for text that is not JSON.
  */
-export async function read_json_file(file: string): Promise<Record<string, unknown>> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
-    throw new Sam3TrackerError('FILE_NOT_FOUND', `There is no file ${file}.`, { cause });
-  }
-  return parse_json_object(text, file);
+export async function readJsonFile(file: string): Promise<Record<string, unknown>> {
+  const text = await orElse(readFile(file, 'utf8'), null, 'ENOENT');
+  if (text === null) throw new Sam3TrackerError('FILE_NOT_FOUND', `There is no file ${file}.`);
+  return parseJsonObject(text, file);
 }
 
 /**
@@ -41,7 +68,7 @@ export async function read_json_file(file: string): Promise<Record<string, unkno
  * @param file its name, for errors.
  * @throws Sam3TrackerError FILE_INVALID with transformers' message for text that is not JSON.
  */
-export function parse_json_object(text: string, file: string): Record<string, unknown> {
+export function parseJsonObject(text: string, file: string): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -72,4 +99,62 @@ export function objectField(value: unknown, file: string, field: string): Record
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** One file to write: its path inside the directory; its text, or what writes it under another path. */
+export interface FileToSave {
+  name: string;
+  content: string | ((file: string) => Promise<void>);
+}
+
+/** Writes text and waits until it is on the disk. */
+async function writeText(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'w');
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Writes files into a directory, which is made where it is missing: each under a temporary name first, and under its own
+ * when all are on the disk. Where one fails, what was there before stays.
+ *
+ * @returns the paths of the files.
+ * @throws Sam3TrackerError FILE_INVALID with transformers' message where a file has the directory's name;
+ *   FILE_NOT_WRITTEN where the file system refuses, or a directory has a file's name; what the writers throw.
+ */
+export async function saveFiles(directory: string, files: readonly FileToSave[]): Promise<string[]> {
+  if (!['directory', null].includes(await kindOf(directory)))
+    throw new Sam3TrackerError(
+      'FILE_INVALID',
+      `Provided path (${directory}) should be a directory, not a file`,
+    );
+  const suffix = `${randomUUID()}.incomplete`;
+  const placed = files.map(({ name, content }) => {
+    const file = path.join(directory, name);
+    return { file, content, incomplete: path.join(path.dirname(file), `.${path.basename(file)}.${suffix}`) };
+  });
+  try {
+    for (const { file } of placed)
+      if ((await kindOf(file)) === 'directory')
+        throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${file} cannot be written: it is a directory.`);
+    for (const { file, content, incomplete } of placed) {
+      await mkdir(path.dirname(file), { recursive: true });
+      await (typeof content === 'string' ? writeText(incomplete, content) : content(incomplete));
+    }
+    for (const { file, incomplete } of placed) await rename(incomplete, file);
+    return placed.map(({ file }) => file);
+  } catch (cause) {
+    // Errors of the file system name a system call; those of the writers say what failed.
+    if (!(cause instanceof Error) || !('syscall' in cause)) throw cause;
+    throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${directory} cannot be written to: ${cause.message}.`, {
+      cause,
+    });
+  } finally {
+    const remove = (file: string): Promise<void> => orElse(rm(file, { force: true }), undefined, 'ENOTDIR');
+    await Promise.all(placed.map(({ incomplete }) => remove(incomplete)));
+  }
 }

@@ -2,28 +2,13 @@
  * One repository in the hub's cache, in huggingface_hub's layout: blobs/ under their hash, snapshots/<commit>/ with
  * links to them, refs/ with the commit of each branch.
  */
-import { randomUUID } from 'node:crypto';
-import {
-  copyFile,
-  mkdir,
-  readFile,
-  readlink,
-  realpath,
-  rename,
-  rm,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { copyFile, readFile, realpath, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { Sam3TrackerError } from '../core/errors';
-import { isFile } from '../core/files';
+import { isFile, orElse, saveFiles } from '../core/files';
 
 /** A full commit hash. */
 export const COMMIT = /^[0-9a-f]{40}$/;
-
-function hasCode(error: unknown, ...codes: string[]): boolean {
-  return codes.includes((error as NodeJS.ErrnoException).code ?? '');
-}
 
 /** The folder of one model repository, read and added to. */
 export class RepositoryCache {
@@ -33,17 +18,12 @@ export class RepositoryCache {
 
   constructor(cacheDir: string, repository: string) {
     this.#cacheDir = cacheDir;
-    this.folder = path.join(cacheDir, folderName(repository));
+    this.folder = path.join(cacheDir, `models--${repository.replaceAll('/', '--')}`);
   }
 
   /** Where the content with this hash lies, or will lie. */
   blob(etag: string): string {
     return path.join(this.folder, 'blobs', etag);
-  }
-
-  /** The file whose owner is downloading the content with this hash. */
-  lockFile(etag: string): string {
-    return path.join(this.#cacheDir, '.locks', path.basename(this.folder), `${etag}.sam3-tracker.lock`);
   }
 
   /** The folder of a commit's files. */
@@ -54,13 +34,9 @@ export class RepositoryCache {
   /** The commit that a revision was when it was last downloaded, or null. */
   async commitOf(revision: string): Promise<string | null> {
     if (COMMIT.test(revision)) return revision;
-    try {
-      const commit = (await readFile(path.join(this.folder, 'refs', revision), 'utf8')).trim();
-      return COMMIT.test(commit) ? commit : null;
-    } catch (error) {
-      if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) return null;
-      throw error;
-    }
+    const file = path.join(this.folder, 'refs', revision);
+    const commit = await orElse(readFile(file, 'utf8'), '', 'ENOENT', 'ENOTDIR', 'EISDIR');
+    return COMMIT.test(commit.trim()) ? commit.trim() : null;
   }
 
   /**
@@ -70,14 +46,9 @@ export class RepositoryCache {
    */
   async find(commit: string, file: string): Promise<string | null> {
     const pointer = path.join(this.snapshot(commit), file);
-    let target: string;
-    try {
-      target = await realpath(pointer);
-    } catch (error) {
-      // A link whose content is gone counts as absent: the content is downloaded again.
-      if (hasCode(error, 'ENOENT', 'ENOTDIR')) return null;
-      throw error;
-    }
+    // A link whose content is gone counts as absent: the content is downloaded again.
+    const target = await orElse(realpath(pointer), null, 'ENOENT', 'ENOTDIR');
+    if (target === null) return null;
     const cache = await realpath(this.#cacheDir);
     if (!target.startsWith(cache + path.sep))
       throw new Sam3TrackerError(
@@ -89,47 +60,19 @@ export class RepositoryCache {
   }
 
   /** Makes a blob a file of a commit: by a link, or a copy where the file system has none. */
-  async link(commit: string, file: string, etag: string): Promise<string> {
-    const pointer = path.join(this.snapshot(commit), file);
-    const target = path.relative(path.dirname(pointer), this.blob(etag));
-    if (await linksTo(pointer, target)) return pointer;
-    await mkdir(path.dirname(pointer), { recursive: true });
-    // A rename replaces whatever is there at once, so that nobody ever finds half of it.
-    const temporary = `${pointer}.${randomUUID()}`;
-    try {
-      try {
-        await symlink(target, temporary);
-      } catch (error) {
-        if (!hasCode(error, 'EPERM', 'ENOTSUP', 'ENOSYS', 'EINVAL')) throw error;
-        await copyFile(this.blob(etag), temporary);
-      }
-      await rename(temporary, pointer);
-    } finally {
-      await rm(temporary, { force: true });
-    }
-    return pointer;
+  async link(commit: string, file: string, etag: string): Promise<void> {
+    const blob = this.blob(etag);
+    const content = async (pointer: string): Promise<void> => {
+      const linked = symlink(path.relative(path.dirname(pointer), blob), pointer).then(() => true);
+      if (!(await orElse(linked, false, 'EPERM', 'ENOTSUP', 'ENOSYS', 'EINVAL')))
+        await copyFile(blob, pointer);
+    };
+    await saveFiles(this.snapshot(commit), [{ name: file, content }]);
   }
 
   /** Remembers the commit that a branch or a tag is now. */
   async writeRef(revision: string, commit: string): Promise<void> {
     if (revision === commit || (await this.commitOf(revision)) === commit) return;
-    const file = path.join(this.folder, 'refs', revision);
-    await mkdir(path.dirname(file), { recursive: true });
-    const temporary = `${file}.${randomUUID()}`;
-    await writeFile(temporary, commit);
-    await rename(temporary, file);
-  }
-}
-
-function folderName(repository: string): string {
-  return `models--${repository.replaceAll('/', '--')}`;
-}
-
-async function linksTo(pointer: string, target: string): Promise<boolean> {
-  try {
-    return (await readlink(pointer)) === target;
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EINVAL')) return false;
-    throw error;
+    await saveFiles(path.join(this.folder, 'refs'), [{ name: revision, content: commit }]);
   }
 }

@@ -1,20 +1,20 @@
 /** One file from the hub into the cache: continued where an earlier attempt ended, checked, and only then in its place. */
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
-import { mkdir, open, statfs } from 'node:fs/promises';
+import { open, rename, rm, statfs } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Sam3TrackerError } from '../core/errors';
+import { hasCode, orElse, sizeOf } from '../core/files';
 import { TransientError } from './client';
 import type { RemoteFile } from './client';
-import { PartialFile } from './partial';
+import { withLock } from './lock';
 
-/** Attempts in a row that bring not one byte before a download is given up. */
+/** Attempts in a row that get no further than those before until a download is given up. */
 const FRUITLESS_ATTEMPTS = 5;
 const FIRST_WAIT = 100;
 const LONGEST_WAIT = 60_000;
-const PIECE = 2 ** 20;
 
 /** What is downloaded, and where to. */
 export interface Download extends RemoteFile {
@@ -22,196 +22,226 @@ export interface Download extends RemoteFile {
   name: string;
   /** Where the checked content goes. */
   destination: string;
+  /** Whether the content is fetched as a whole, whatever is there of it. */
+  force: boolean;
   /** How long it may stand still, in milliseconds. */
   stallTimeout: number;
   /** Asks the server for the content from a byte on. */
-  open(start: number, signal: AbortSignal): Promise<Response>;
+  open: (start: number, signal: AbortSignal) => Promise<Response>;
   /** Told how many bytes are there. */
-  report(loaded: number): void;
+  report: (loaded: number) => void;
 }
 
 /**
- * Downloads the content to `destination`. What has arrived stays beside it as `<etag>.sam3-tracker.incomplete` until it
- * is whole, and an attempt that ends early is continued from there, in this process or in a later one. The hash is
- * checked before the content gets its name; content that was continued and is wrong is fetched once more as a whole.
- * Two that download the same at once each write to a file of their own.
+ * Brings a content to `destination`, unless it is there in its size. What has arrived stays beside it as
+ * `<etag>.sam3-tracker.incomplete`, and an attempt that ends early is continued from there, in this process or in a later
+ * one. The hash is checked before the content gets its name; content that came in parts and is wrong is fetched once more
+ * as a whole.
  *
- * @returns false where another process took this one for dead and has taken its file over.
+ * @returns false where another process took this one for dead and has taken its file away.
  * @throws Sam3TrackerError DOWNLOAD_FAILED where the network or the disk gives out (what has arrived stays),
- *   HASH_MISMATCH where the server sends something else; and what `open` throws.
+ *   HASH_MISMATCH where the server sends something else (nothing stays); and what `open` and `report` throw.
  */
-export async function downloadFile(download: Download): Promise<boolean> {
-  const { destination, size } = download;
-  await mkdir(path.dirname(destination), { recursive: true });
-  for (;;) {
-    const partial = await PartialFile.take(destination, size);
-    const result = await fill(partial, download).catch(async (error: unknown) => {
-      await partial.leave();
-      throw error;
-    });
-    if (result === null) return false;
-    const { found, continued } = result;
-    if (found === download.etag) return partial.publish();
-    await partial.remove();
-    if (!continued)
-      throw new Sam3TrackerError(
-        'HASH_MISMATCH',
-        `${download.name} arrived with the hash ${found}, and the hub says ${download.etag}. Nothing was kept; try again.`,
-      );
-  }
+export function downloadFile(download: Download): Promise<boolean> {
+  const { destination, report } = download;
+  return withLock(`${destination}.sam3-tracker.incomplete`, (partial) => publish(partial, download), report);
 }
 
-/** Completes the file; null where another process has taken it over already. */
-async function fill(
-  partial: PartialFile,
-  download: Download,
-): Promise<{ found: string; continued: boolean } | null> {
-  let handle: FileHandle;
+async function publish(partial: string, download: Download): Promise<boolean> {
+  const { destination, size, force } = download;
   try {
-    handle = await open(partial.path, 'r+');
+    if (!force && (await sizeOf(destination)) === size) {
+      await rm(partial, { force: true });
+      return true;
+    }
+    await fill(partial, download);
+    const moved = rename(partial, destination).then(() => true);
+    return await orElse(moved, false, 'ENOENT');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
-  try {
-    const kept = (await handle.stat()).size;
-    await checkSpace(download, kept);
-    const found = await diskErrors(download, () => receive(handle, download, kept));
-    await diskErrors(download, () => handle.sync());
-    return { found, continued: kept > 0 };
-  } finally {
-    await handle.close();
+    if (error instanceof Sam3TrackerError && error.code === 'HASH_MISMATCH')
+      await rm(partial, { force: true });
+    throw hasCode(error, 'ENOSPC', 'EDQUOT') ? noSpace(download, error) : error;
   }
 }
 
-async function checkSpace(download: Download, kept: number): Promise<void> {
-  const { bavail, bsize } = await statfs(path.dirname(download.destination));
-  if (bavail * bsize < download.size - kept) throw noSpace(download);
-}
-
-function noSpace(download: Download, cause?: unknown): Sam3TrackerError {
+function noSpace({ name, size, destination }: Download, cause?: unknown): Sam3TrackerError {
   return new Sam3TrackerError(
     'DOWNLOAD_FAILED',
-    `There is not enough space for ${download.name} (${download.size} bytes) in ${path.dirname(download.destination)}. ` +
+    `There is not enough space for ${name} (${size} bytes) in ${path.dirname(destination)}. ` +
       'Make room, or choose another cache_dir; what has arrived is kept.',
     { cause },
   );
 }
 
-async function diskErrors<T>(download: Download, work: () => Promise<T>): Promise<T> {
+async function fill(partial: string, download: Download): Promise<void> {
+  const { size, destination, force } = download;
+  const handle = await open(partial, 'a+');
   try {
-    return await work();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw code === 'ENOSPC' || code === 'EDQUOT' ? noSpace(download, error) : error;
-  }
-}
-
-/** Fills the file from `kept` bytes on, over as many connections as it takes; returns the hash of all of it. */
-async function receive(handle: FileHandle, download: Download, kept: number): Promise<string> {
-  let hash = newHash(download);
-  await hashStart(handle, hash, kept);
-  let position = kept;
-  let fruitless = 0;
-  download.report(position);
-  while (position < download.size) {
-    const before = position;
-    try {
-      for await (const [start, piece] of pieces(download, position)) {
-        if (start !== position) {
-          // A server that knows no ranges begins again.
-          hash = newHash(download);
-          position = 0;
-        }
-        await writeAll(handle, piece, position);
-        hash.update(piece);
-        position += piece.length;
-        download.report(position);
-      }
-      if (position < download.size) throw new TransientError('the connection ended early');
-    } catch (error) {
-      if (!(error instanceof TransientError)) throw error;
-      fruitless = position > before ? 0 : fruitless + 1;
-      if (fruitless >= FRUITLESS_ATTEMPTS)
-        throw new Sam3TrackerError(
-          'DOWNLOAD_FAILED',
-          `${download.name} could not be downloaded (${position} of ${download.size} bytes are here, and the next ` +
-            `attempt continues there): ${error.message}.`,
-          { cause: error },
-        );
-      await sleep(Math.min(error.retryAfter ?? FIRST_WAIT * 2 ** fruitless, LONGEST_WAIT));
-    }
-  }
-  return hash.digest('hex');
-}
-
-/** The hash whose digest is the etag: sha256 of a large file, git's own for a small one. */
-function newHash({ etag, size }: RemoteFile): Hash {
-  return etag.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
-}
-
-async function hashStart(handle: FileHandle, hash: Hash, length: number): Promise<void> {
-  const buffer = Buffer.alloc(Math.min(PIECE, length));
-  for (let position = 0; position < length;) {
-    const { bytesRead } = await handle.read(buffer, 0, Math.min(PIECE, length - position), position);
-    if (bytesRead === 0) throw new Error('The file became shorter while it was read.');
-    hash.update(buffer.subarray(0, bytesRead));
-    position += bytesRead;
-  }
-}
-
-async function writeAll(handle: FileHandle, piece: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < piece.length;) {
-    const { bytesWritten } = await handle.write(piece, done, piece.length - done, position + done);
-    done += bytesWritten;
-  }
-}
-
-/** The pieces of one response with their positions; TransientError where it breaks off or stands still. */
-async function* pieces(download: Download, start: number): AsyncGenerator<[number, Uint8Array]> {
-  const stalled = new AbortController();
-  const timer = setTimeout(
-    () => stalled.abort(new Error(`no byte came for ${download.stallTimeout / 1000} s`)),
-    download.stallTimeout,
-  );
-  try {
-    const response = await download.open(start, stalled.signal);
-    let position = startOf(response, start);
-    for await (const piece of body(response)) {
-      timer.refresh();
-      const useful = piece.subarray(0, download.size - position);
-      yield [position, useful];
-      timer.refresh();
-      position += useful.length;
-      if (useful.length < piece.length)
-        throw new TransientError(`the server sent more than the ${download.size} bytes of the file`);
-    }
+    const transfer = new Transfer(handle, download);
+    // What is larger than the content is none of it.
+    if (force || (await handle.stat()).size > size) await transfer.clear();
+    else await transfer.readFile();
+    const { bavail, bsize } = await statfs(path.dirname(destination));
+    if (bavail * bsize < size - transfer.length) throw noSpace(download);
+    await transfer.run();
+    await handle.sync();
   } finally {
-    clearTimeout(timer);
-    // Lets go of a connection that was not read to its end.
-    stalled.abort();
+    await handle.close();
   }
 }
 
-async function* body(response: Response): AsyncGenerator<Uint8Array> {
-  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-  for (;;) {
-    let next;
-    try {
-      next = await reader.read();
-    } catch (cause) {
-      const { message } = cause as Error;
-      throw new TransientError(`the connection broke: ${message}`, { cause });
+/** A file that grows, and the hash of what is in it. */
+class Transfer {
+  /** Bytes that are here. */
+  length = 0;
+  readonly #handle: FileHandle;
+  readonly #download: Download;
+  #hash: Hash;
+  /** Whether they are of several answers, and so perhaps of several contents. */
+  #inParts = false;
+  #asksRanges = true;
+
+  constructor(handle: FileHandle, download: Download) {
+    this.#handle = handle;
+    this.#download = download;
+    this.#hash = this.#newHash();
+  }
+
+  /** The hash whose digest is the etag: sha256 of a large file, git's own for a small one. */
+  #newHash(): Hash {
+    const { etag, size } = this.#download;
+    return etag.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
+  }
+
+  /** Goes on with what is in the file. */
+  async readFile(): Promise<void> {
+    for await (const piece of this.#handle.createReadStream({ start: 0, autoClose: false }))
+      this.#count(piece as Buffer);
+    this.#inParts = this.length > 0;
+  }
+
+  /** Throws away what is in the file. */
+  async clear(): Promise<void> {
+    await this.#handle.truncate();
+    this.#hash = this.#newHash();
+    this.length = 0;
+    this.#inParts = false;
+  }
+
+  /** Receives until the file is whole and its hash is the etag. */
+  async run(): Promise<void> {
+    const { name, size, etag, report } = this.#download;
+    report(this.length);
+    for (;;) {
+      if (this.length < size) await this.#receiveAll();
+      const found = this.#hash.digest('hex');
+      if (found === etag) return;
+      if (!this.#inParts)
+        throw new Sam3TrackerError(
+          'HASH_MISMATCH',
+          `${name} arrived with the hash ${found}, and the hub says ${etag}. Nothing was kept; try again.`,
+        );
+      this.#asksRanges = false;
+      await this.clear();
     }
-    if (next.done) return;
-    yield next.value;
   }
-}
 
-function startOf(response: Response, wanted: number): number {
-  if (response.status !== 206) return 0;
-  const start = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1];
-  if (Number(start) !== wanted)
-    throw new TransientError(`the server sent another range than bytes ${wanted} and on`);
-  return wanted;
+  /** Receives until the file is whole, over as many connections as it takes. */
+  async #receiveAll(): Promise<void> {
+    const { name, size } = this.#download;
+    let best = this.length;
+    let fruitless = 0;
+    while (this.length < size) {
+      try {
+        const wanted = this.#asksRanges ? this.length : 0;
+        const isWanted = await this.#receive(wanted);
+        if (wanted > 0 && !(isWanted && this.length > best)) {
+          // The server does not understand the question: from here on it is asked for everything.
+          this.#asksRanges = false;
+          best = 0;
+        } else if (this.length < size) {
+          throw new TransientError('the connection ended early');
+        }
+      } catch (error) {
+        if (!(error instanceof TransientError)) throw error;
+        // A server that begins anew each time has to get further each time.
+        fruitless = this.length > best ? 0 : fruitless + 1;
+        best = Math.max(best, this.length);
+        if (fruitless >= FRUITLESS_ATTEMPTS)
+          throw new Sam3TrackerError(
+            'DOWNLOAD_FAILED',
+            `${name} could not be downloaded (${this.length} of ${size} bytes are here, and the next attempt ` +
+              `continues there): ${error.message}.`,
+            { cause: error },
+          );
+        await sleep(Math.min(error.retryAfter ?? FIRST_WAIT * 2 ** fruitless, LONGEST_WAIT));
+      }
+    }
+  }
+
+  /**
+   * Receives one answer.
+   *
+   * @returns false where it is not the range from `wanted` on, nor everything.
+   * @throws TransientError where the answer breaks off or stands still.
+   */
+  async #receive(wanted: number): Promise<boolean> {
+    const { size, stallTimeout } = this.#download;
+    const stalled = new AbortController();
+    const stop = (): void => stalled.abort(new Error(`no byte came for ${stallTimeout / 1000} s`));
+    const timer = setTimeout(stop, stallTimeout);
+    try {
+      const response = await this.#ask(wanted, stalled.signal);
+      if (response === null) return false;
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+      const broken = (cause: Error): never => {
+        throw new TransientError(`the connection broke: ${cause.message}`, { cause });
+      };
+      for (;;) {
+        const { done, value } = await reader.read().catch(broken);
+        if (done) return true;
+        timer.refresh();
+        // More than the content is none of it; whether the rest is right the hash tells.
+        await this.#add(value.subarray(0, size - this.length));
+        timer.refresh();
+      }
+    } finally {
+      clearTimeout(timer);
+      // Lets go of a connection that was not read to its end.
+      stalled.abort();
+    }
+  }
+
+  /** An answer whose bytes come after those that are here; null for one of no use to a request for a range. */
+  async #ask(wanted: number, signal: AbortSignal): Promise<Response | null> {
+    const response = await this.#download.open(wanted, signal).catch((error: unknown) => {
+      // Status 416, or whatever else is said to requests for ranges alone.
+      if (wanted > 0 && error instanceof Sam3TrackerError) return null;
+      throw error;
+    });
+    if (response === null) return null;
+    const range = response.headers.get('content-range');
+    if (response.status === 200 && range === null) {
+      await this.clear();
+      return response;
+    }
+    if (Number(/^bytes (\d+)-/.exec(range ?? '')?.[1]) === wanted) {
+      if (wanted > 0) this.#inParts = true;
+      else await this.clear();
+      return response;
+    }
+    if (wanted > 0) return null;
+    throw new TransientError(`the server answered with status ${response.status} instead of the whole file`);
+  }
+
+  async #add(piece: Uint8Array): Promise<void> {
+    await this.#handle.appendFile(piece);
+    this.#count(piece);
+    this.#download.report(this.length);
+  }
+
+  #count(piece: Uint8Array): void {
+    this.#hash.update(piece);
+    this.length += piece.length;
+  }
 }

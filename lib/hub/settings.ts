@@ -1,8 +1,10 @@
 /** Where the Hugging Face hub is, where its cache lies and with whose token: options first, then huggingface_hub's variables. */
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { wrongType, wrongValue } from '../core/errors';
+import { orElse } from '../core/files';
 import { checkBoolean, checkString } from '../core/options';
 
 /** How far the download of one file is; the names are those of transformers.js. */
@@ -30,7 +32,10 @@ export interface HubOptions {
   token?: string | boolean | null;
   /** A branch, a tag or a commit; default 'main'. */
   revision?: string;
-  /** The hub's cache directory; default HF_HUB_CACHE, else `$HF_HOME/hub`, else `~/.cache/huggingface/hub`. */
+  /**
+   * The hub's cache directory, in which a leading ~ is the home; default HF_HUB_CACHE, else `$HF_HOME/hub`, else
+   * `~/.cache/huggingface/hub`.
+   */
   cache_dir?: string;
   /** Take what the cache has, and use no network; default false, or what HF_HUB_OFFLINE says. */
   local_files_only?: boolean;
@@ -97,7 +102,9 @@ export async function readHubSettings(options: HubOptions): Promise<HubSettings>
     token: await accessToken(options.token),
     revision: checkRevision(options.revision ?? 'main'),
     cacheDir: path.resolve(
-      options.cache_dir === undefined ? defaultCache() : checkString(options.cache_dir, 'cache_dir'),
+      options.cache_dir === undefined
+        ? defaultCache()
+        : expandUser(checkString(options.cache_dir, 'cache_dir')),
     ),
     offline,
     forceDownload: checkBoolean(options.force_download ?? false, 'force_download'),
@@ -111,13 +118,25 @@ function variable(name: string): string | undefined {
   return process.env[name] === '' ? undefined : process.env[name];
 }
 
-/** A path from the environment as huggingface_hub reads it: variables and a leading ~ are replaced. */
+/** The home of a user, '' for this one; undefined for a user that is not known. */
+function homeOf(user: string): string | undefined {
+  if (user === '') return os.homedir();
+  const users = '/etc/passwd';
+  const lines = existsSync(users) ? readFileSync(users, 'utf8').split('\n') : [];
+  return lines.find((line) => line.startsWith(`${user}:`))?.split(':')[5];
+}
+
+/** Python's os.path.expanduser. */
+function expandUser(text: string): string {
+  return text.replace(/^~([^/]*)/, (whole, user: string) => homeOf(user) ?? whole);
+}
+
+/** A path from the environment as huggingface_hub reads it: os.path.expandvars after expanduser. */
 function expand(text: string): string {
-  const filled = text.replace(
-    /\$(?:\{(\w+)\}|(\w+))/g,
+  return expandUser(text).replace(
+    /\$(?:\{([^}]*)\}|(\w+))/g,
     (whole, braced?: string, plain?: string) => process.env[braced ?? plain ?? ''] ?? whole,
   );
-  return filled.replace(/^~(?=$|[/\\])/, os.homedir());
 }
 
 function hubHome(): string {
@@ -172,12 +191,7 @@ async function accessToken(token: HubOptions['token']): Promise<string | null> {
 
 async function savedToken(): Promise<string | null> {
   const file = expand(variable('HF_TOKEN_PATH') ?? path.join(hubHome(), 'token'));
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
-    throw error;
-  }
+  return orElse(readFile(file, 'utf8'), null, 'ENOENT', 'ENOTDIR');
 }
 
 /** A revision names a file under refs/, so it must not lead out of it. */

@@ -1,11 +1,11 @@
 /** One revision of a repository on the hub: its files from the cache, or downloaded into it first. */
-import { stat } from 'node:fs/promises';
 import { Sam3TrackerError } from '../core/errors';
+import { hasCode, sizeOf } from '../core/files';
 import { COMMIT, RepositoryCache } from './cache';
 import { HubClient, TransientError } from './client';
 import type { RemoteFile } from './client';
 import { downloadFile } from './download';
-import { withLock } from './lock';
+import type { Download } from './download';
 import type { DownloadProgress, HubSettings } from './settings';
 
 const REPORT_INTERVAL = 100;
@@ -119,9 +119,11 @@ export class RepositorySnapshot {
 
   async #find(file: string): Promise<string | null> {
     const { forceDownload, revision } = this.#settings;
-    const cached = await this.#cache.find(this.commit, file);
+    // A file that is downloaded anew may be what is wrong with the cache.
+    const isReplaced = forceDownload && this.#client !== null;
+    const cached = isReplaced ? null : await this.#cache.find(this.commit, file);
     if (this.#client === null) return cached;
-    if (cached !== null && !forceDownload && (await this.#isWhole(this.#client, file, cached))) {
+    if (cached !== null && (await this.#isWhole(this.#client, file, cached))) {
       // A cache that others filled may be one that cannot be written.
       await this.#cache.writeRef(revision, this.commit).catch(unlessReadOnly);
       return cached;
@@ -162,55 +164,41 @@ export class RepositorySnapshot {
     return this.#listing;
   }
 
-  async #download(client: HubClient, file: string, remote: RemoteFile): Promise<void> {
-    const cache = this.#cache;
-    const destination = cache.blob(remote.etag);
-    const attempt = async (): Promise<boolean> => {
-      // Another process may have been here meanwhile; content of another size is damaged.
-      const present = await sizeOf(destination);
-      if (present !== remote.size || this.#settings.forceDownload) {
-        const report = this.#reporter(file, remote.size);
-        report('initiate', 0);
-        const isPublished = await downloadFile({
-          ...remote,
-          name: `${file} of ${this.name}`,
-          destination,
-          stallTimeout: this.#settings.stallTimeout,
-          open: (start, signal) => client.open(this.commit, file, start, signal),
-          report: (loaded) => report('progress', loaded),
-        });
-        if (!isPublished) return false;
-        report('done', remote.size);
-      }
-      await cache.link(this.commit, file, remote.etag);
-      return true;
-    };
+  async #download(client: HubClient, file: string, { etag, size }: RemoteFile): Promise<void> {
+    const { forceDownload: force, stallTimeout } = this.#settings;
+    const name = `${file} of ${this.name}`;
+    const destination = this.#cache.blob(etag);
+    const progress = this.#reporter(file, size);
+    const open: Download['open'] = (start, signal) => client.open(this.commit, file, start, signal);
+    const report = (loaded: number): void => progress('progress', loaded);
+    const download = { etag, size, name, destination, force, stallTimeout, open, report };
     // One that lost its file to another process waits for that one.
-    while (!(await withLock(cache.lockFile(remote.etag), attempt)));
+    while (!(await downloadFile(download)));
+    await this.#cache.link(this.commit, file, etag);
+    progress('done', size);
   }
 
-  #reporter(file: string, total: number): (status: DownloadProgress['status'], loaded: number) => void {
-    let last = -Infinity;
-    return (status, loaded) => {
-      const now = performance.now();
-      if (status === 'progress' && loaded < total && now - last < REPORT_INTERVAL) return;
-      last = now;
+  /** Passes progress on, seldom enough; says 'initiate' first, and nothing at all where only 'done' would be said. */
+  #reporter(file: string, total: number): (status: 'progress' | 'done', loaded: number) => void {
+    const send = (status: DownloadProgress['status'], loaded: number): void => {
       const progress = total === 0 ? 100 : (100 * loaded) / total;
       this.#settings.progress({ status, name: this.name, file, loaded, total, progress });
     };
-  }
-}
-
-/** Bytes of a file, or null where there is none. */
-async function sizeOf(file: string): Promise<number | null> {
-  try {
-    return (await stat(file)).size;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
+    let last: number | null = null;
+    return (status, loaded) => {
+      const now = performance.now();
+      if (last === null) {
+        if (status === 'done') return;
+        send('initiate', 0);
+      } else if (status === 'progress' && loaded < total && now - last < REPORT_INTERVAL) {
+        return;
+      }
+      last = now;
+      send(status, loaded);
+    };
   }
 }
 
 function unlessReadOnly(error: unknown): void {
-  if (!['EROFS', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  if (!hasCode((error as Error).cause ?? error, 'EROFS', 'EACCES', 'EPERM')) throw error;
 }

@@ -1,10 +1,10 @@
 /** The image processor: images of any size to `pixel_values` (transformers' image_processing_sam3.py). */
-import { mkdir, stat, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { Callable } from '../core/callable';
 import type { TensorData } from '../core/dtype';
-import { Sam3TrackerError, wrongType } from '../core/errors';
-import { open_pretrained } from '../checkpoint/pretrained-files';
+import { wrongType } from '../core/errors';
+import { saveFiles } from '../core/files';
+import { openPretrained } from '../checkpoint/pretrained-files';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { readImageProcessorConfig } from '../checkpoint/settings';
@@ -148,14 +148,24 @@ export class Sam3ImageProcessor extends Callable<
    * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_INVALID and the hub's, as `Sam3TrackerConfig.from_pretrained`;
    *   TypeError and RangeError as the constructor.
    */
-  static async from_pretrained(
+  static from_pretrained(
     pretrained_model_name_or_path: string,
+    options?: Sam3ImageProcessorOptions & HubOptions,
+  ): Promise<Sam3ImageProcessor>;
+  /** From files that are open. @internal */
+  static from_pretrained(
+    files: string | PretrainedFiles,
+    options?: Sam3ImageProcessorOptions & HubOptions,
+  ): Promise<Sam3ImageProcessor>;
+  /** The one behind both. @internal */
+  static async from_pretrained(
+    name_or_files: string | PretrainedFiles,
     options: Sam3ImageProcessorOptions & HubOptions = {},
   ): Promise<Sam3ImageProcessor> {
     const names = [...IMAGE_PROCESSOR_OPTIONS, ...HUB_OPTIONS];
     checkOptions(options, names, 'Sam3ImageProcessor.from_pretrained');
     const [hubOptions, overrides] = splitHubOptions(options);
-    const source = await open_pretrained(pretrained_model_name_or_path, hubOptions);
+    const source = await openPretrained(name_or_files, hubOptions);
     return Sam3ImageProcessor.from_dict(await readImageProcessorConfig(source), overrides);
   }
 
@@ -198,20 +208,11 @@ export class Sam3ImageProcessor extends Callable<
    * Writes preprocessor_config.json into a directory, which is made where it is missing. Mirrors `save_pretrained`.
    *
    * @returns the path of the file, in a list.
-   * @throws Sam3TrackerError FILE_INVALID where a file has the directory's name.
+   * @throws Sam3TrackerError FILE_INVALID where a file has the directory's name, FILE_NOT_WRITTEN.
    */
   async save_pretrained(save_directory: string): Promise<string[]> {
     checkString(save_directory, 'save_directory');
-    const found = await stat(save_directory).catch(() => null);
-    if (found?.isFile())
-      throw new Sam3TrackerError(
-        'FILE_INVALID',
-        `Provided path (${save_directory}) should be a directory, not a file`,
-      );
-    await mkdir(save_directory, { recursive: true });
-    const file = path.join(save_directory, 'preprocessor_config.json');
-    await writeFile(file, this.to_json_string());
-    return [file];
+    return saveFiles(save_directory, [{ name: 'preprocessor_config.json', content: this.to_json_string() }]);
   }
 
   /**

@@ -106,7 +106,10 @@ function prepareRawImage(
     throw new RangeError(
       `Unable to infer channel dimension format: the image has ${channels} channels. Set do_convert_rgb, or take rgb().`,
     );
-  return { native: { data, channels, size: [height, width], layout: 'HWC', convertRgb }, view: null };
+  return {
+    native: { data, channels, size: [height, width], layout: 'HWC', convert_rgb: convertRgb },
+    view: null,
+  };
 }
 
 function prepareArray({ pixels, index }: Single, format: ChannelDimension | null): PreparedImage {
@@ -124,11 +127,11 @@ function prepareArray({ pixels, index }: Single, format: ChannelDimension | null
   const size: ImageSize = [height, width];
   if (array instanceof Tensor) {
     const view = index === null ? null : callNativeSync(() => array.handle.select(0, index));
-    return { native: { data: view ?? array.handle, channels, size, layout, convertRgb: false }, view };
+    return { native: { data: view ?? array.handle, channels, size, layout, convert_rgb: false }, view };
   }
   const length = height * width * channels;
   const data = index === null ? array.data : array.data.subarray(index * length, (index + 1) * length);
-  return { native: { data, channels, size, layout, convertRgb: false }, view: null };
+  return { native: { data, channels, size, layout, convert_rgb: false }, view: null };
 }
 
 /** Bytes that are copied at once: about a millisecond, so that the event loop keeps turning. */

@@ -2,7 +2,7 @@
 import { dtypeOfArray, isFloating, type TensorData } from '../core/dtype';
 import { describe, wrongType } from '../core/errors';
 import { addon, callNative } from '../native/binding';
-import type { NativePictureOptions } from '../native/binding';
+import type { NativePostProcessOptions } from '../native/binding';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
 import { readSizes } from './sizes';
@@ -62,21 +62,14 @@ export function readPostProcessOptions(
   original_sizes: SizesInput,
   args: readonly unknown[],
   count: number,
-): NativePictureOptions | Promise<NativePictureOptions> {
+): NativePostProcessOptions | Promise<NativePostProcessOptions> {
   const options = readOptions(args);
-  const withSizes = (sizes: ImageSize[]): NativePictureOptions => {
+  const withSizes = (sizes: ImageSize[]): NativePostProcessOptions => {
     if (count !== sizes.length)
       throw new RangeError(
         `Expected one of original_sizes for each of the ${count} images of masks but received ${sizes.length}.`,
       );
-    return {
-      sizes,
-      maskThreshold: options.mask_threshold,
-      binarize: options.binarize,
-      maxHoleArea: options.max_hole_area,
-      maxSprinkleArea: options.max_sprinkle_area,
-      nonOverlapping: options.apply_non_overlapping_constraints,
-    };
+    return { original_sizes: sizes, ...options };
   };
   const sizes = readSizes(original_sizes, true);
   return sizes instanceof Promise ? sizes.then(withSizes) : withSizes(sizes);
@@ -147,16 +140,16 @@ export async function postProcessMasks(
   const count = isBatch ? (masks.dims[0] ?? 0) : masks.length;
   const read = readPostProcessOptions(original_sizes, args, count);
   // Not awaited where it need not be: until the first wait nobody can dispose of the masks.
-  const pictures = read instanceof Promise ? await read : read;
+  const options = read instanceof Promise ? await read : read;
   const own: Tensor[] = [];
   try {
-    const handles = pictures.sizes.map((_, index) => {
+    const handles = options.original_sizes.map((_, index) => {
       const mask: unknown = isBatch ? masks.slice(index) : (masks as readonly unknown[])[index];
       const { tensor, isOwn } = readMask(mask, index);
       if (isOwn || isBatch) own.push(tensor);
       return tensor.handle;
     });
-    const results = await callNative(() => addon().postProcessMasks({ masks: handles, pictures }));
+    const results = await callNative(() => addon().postProcessMasks({ masks: handles, ...options }));
     return results.map((handle) => new Tensor(handle));
   } finally {
     for (const tensor of own) tensor.dispose();

@@ -48,17 +48,17 @@ function planJob(
   const mean = do_normalize && image_mean !== null ? [image_mean].flat() : null;
   const std = do_normalize && image_std !== null ? [image_std].flat() : null;
   if (mean && std)
-    for (const { native: image } of images) checkChannels(image.convertRgb ? 3 : image.channels, mean, std);
+    for (const { native: image } of images) checkChannels(image.convert_rgb ? 3 : image.channels, mean, std);
   return {
     images: images.map((image) => image.native),
     resize,
-    centerCrop,
+    center_crop: centerCrop,
     scale: do_rescale ? settings.rescale_factor : null,
     mean,
     std,
     pad: settings.do_pad ? { size: settings.pad_size && padSize(settings.pad_size, sizes) } : null,
-    outputLayout: settings.data_format === 'channels_last' ? 'HWC' : 'CHW',
-    outputDtype,
+    output_layout: settings.data_format === 'channels_last' ? 'HWC' : 'CHW',
+    output_dtype: outputDtype,
     device: deviceOf(settings.device, images),
   };
 }

@@ -158,7 +158,7 @@ export class RawImage {
   }
 
   /**
-   * A image from a uint8 tensor on the CPU (or from anything with `type`, `dims` and `data`).
+   * An image from a uint8 tensor on the CPU (or from anything with `type`, `dims` and `data`).
    *
    * @param tensor of three dimensions.
    * @param tensor.type must be uint8.

@@ -1,19 +1,18 @@
 /** The files that a model is loaded from: graphs and weights, checked before libtorch sees them. */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { Sam3TrackerConfig } from '../config/sam3-tracker';
 import { Sam3TrackerError } from '../core/errors';
-import { isFile, kindOf, objectField, parse_json_object } from '../core/files';
+import { isFile, kindOf, objectField, parseJsonObject, sha256File } from '../core/files';
 import { configHash } from './graph-config';
 import { BUNDLED_MODELS } from '../checkpoint/pretrained-files';
 import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { failWithoutWeights, findWeightFiles } from '../checkpoint/weights';
 
 /** The version of the manifest and of the graphs' methods that this package reads. */
-const FORMAT_VERSION = 2;
+const FORMAT_VERSION = 3;
 
 const COMPONENTS = ['vision_encoder', 'prompt_encoder', 'mask_decoder'] as const;
 const MANIFEST = 'manifest.json';
@@ -46,7 +45,7 @@ function graphFilesOf(folder: string): GraphFiles {
 }
 
 function parseManifest(text: string, file: string): Manifest {
-  const manifest = parse_json_object(text, file);
+  const manifest = parseJsonObject(text, file);
   if (manifest.format_version !== FORMAT_VERSION)
     throw new Sam3TrackerError(
       'CONFIG_MISMATCH',
@@ -123,7 +122,7 @@ export function findGraphs(config: Sam3TrackerConfig, checkpoint: string | null 
 export function graphParameters(graphs: GraphFiles): Record<string, number[]> {
   const file = manifestOf(graphs);
   const components = objectField(
-    parse_json_object(readFileSync(file, 'utf8'), file).components,
+    parseJsonObject(readFileSync(file, 'utf8'), file).components,
     file,
     'components',
   );
@@ -169,11 +168,8 @@ export async function findModelGraphs(source: PretrainedFiles, config: Sam3Track
       `The graphs of ${file} were made for another configuration than config.json: the manifest's config_hash is ` +
         `${manifest.configHash}, config.json gives ${expected}. Export the model again.`,
     );
-  for (const graph of Object.values(files)) {
-    const hash = createHash('sha256');
-    await pipeline(createReadStream(graph), hash);
-    checkHash(graph, manifest.hashes[path.basename(graph)], hash.digest('hex'));
-  }
+  for (const graph of Object.values(files))
+    checkHash(graph, manifest.hashes[path.basename(graph)], await sha256File(graph));
   return { files, holdsWeights: manifest.holdsWeights };
 }
 

@@ -50,7 +50,7 @@ export function initialWeights(
     return [0, deviationOf(name)];
   };
   return Object.entries(shapes).map(([name, shape]) => {
-    const [mean, standardDeviation] = distributionOf(name);
-    return { name, shape: [...shape], mean, standardDeviation };
+    const [mean, standard_deviation] = distributionOf(name);
+    return { name, shape: [...shape], mean, standard_deviation };
   });
 }

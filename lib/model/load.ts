@@ -8,7 +8,8 @@ import { findGraphs, findModelFiles, graphParameters } from './graphs';
 import type { GraphFiles } from './graphs';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
-import { open_pretrained } from '../checkpoint/pretrained-files';
+import { openPretrained } from '../checkpoint/pretrained-files';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { readSafetensors } from '../checkpoint/safetensors';
 import type { SafetensorsFile } from '../checkpoint/safetensors';
 import { addon, callNative, resolveDevice } from '../native/binding';
@@ -51,7 +52,12 @@ export interface NewModelOptions {
 const LOAD_OPTIONS = ['device', 'device_map', 'dtype', 'torch_dtype', 'attn_implementation'];
 const NEW_OPTIONS = ['seed', 'device', 'dtype', 'attn_implementation'];
 
-interface ModelSourceFields {
+const SOURCE = Symbol('model source');
+
+/** What a model is made over, for this package's own use. */
+export interface ModelSource {
+  /** No caller's object has it. */
+  [SOURCE]: true;
   graphs: GraphFiles;
   device: Device;
   dtype: DType;
@@ -61,15 +67,9 @@ interface ModelSourceFields {
   model: NativeTrackerModel | (() => Promise<NativeTrackerModel>);
 }
 
-/** What a model is made over, for this package's own use: a class, so that no caller's object is taken for one. */
-export class ModelSource {
-  /** The fields, all of them checked. */
-  readonly fields: ModelSourceFields;
-
-  /** A source of the given fields. */
-  constructor(fields: ModelSourceFields) {
-    this.fields = fields;
-  }
+/** Whether a model's second argument is a source, not a caller's options. */
+export function isModelSource(value: unknown): value is ModelSource {
+  return typeof value === 'object' && value !== null && SOURCE in value;
 }
 
 function attentionOf(wanted: unknown, config: Sam3TrackerConfig): AttentionImplementation {
@@ -83,17 +83,17 @@ function attentionOf(wanted: unknown, config: Sam3TrackerConfig): AttentionImple
 function loadOptions(
   config: Sam3TrackerConfig,
   graphs: GraphFiles,
-  rest: Pick<NativeLoadOptions, 'weight_files' | 'randomWeights' | 'device' | 'dtype'>,
+  rest: Pick<NativeLoadOptions, 'weight_files' | 'random_weights' | 'device' | 'dtype'>,
 ): NativeLoadOptions {
-  const decoder = config.mask_decoder_config;
+  const { mask_decoder_config: decoder, prompt_encoder_config } = config;
   return {
-    visionEncoder: graphs.vision_encoder,
-    promptEncoder: graphs.prompt_encoder,
-    maskDecoder: graphs.mask_decoder,
-    multimaskViaStability: decoder.dynamic_multimask_via_stability,
-    stabilityDelta: decoder.dynamic_multimask_stability_delta,
-    stabilityThreshold: decoder.dynamic_multimask_stability_thresh,
-    pointEmbeddings: config.prompt_encoder_config.num_point_embeddings,
+    vision_encoder: graphs.vision_encoder,
+    prompt_encoder: graphs.prompt_encoder,
+    mask_decoder: graphs.mask_decoder,
+    dynamic_multimask_via_stability: decoder.dynamic_multimask_via_stability,
+    dynamic_multimask_stability_delta: decoder.dynamic_multimask_stability_delta,
+    dynamic_multimask_stability_thresh: decoder.dynamic_multimask_stability_thresh,
+    num_point_embeddings: prompt_encoder_config.num_point_embeddings,
     ...rest,
   };
 }
@@ -111,18 +111,19 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
   const weights = initialWeights(config, shapes);
   const load = loadOptions(config, graphs, {
     weight_files: [],
-    randomWeights: { seed, weights },
+    random_weights: { seed, weights },
     device,
     dtype,
   });
-  return new ModelSource({
+  return {
+    [SOURCE]: true,
     graphs,
     device,
     dtype,
     attention,
     parameterCount: countParameters(shapes),
     model: () => callNative(() => addon().loadTrackerModel(load)),
-  });
+  };
 }
 
 /**
@@ -181,13 +182,13 @@ function automaticDtype(config: Sam3TrackerConfig, files: readonly SafetensorsFi
 /**
  * The configuration and the weights of a model directory, of a model that this package ships, or of one on the hub.
  *
- * @param name_or_path an existing directory, the id of a bundled model, or that of a repository on the hub.
+ * @param name_or_path an existing directory, the id of a bundled model, or that of a repository on the hub; or its files.
  * @param options those of `from_pretrained`.
  * @param where the function that was called, for errors.
  * @throws as `from_pretrained`.
  */
 export async function loadModelSource(
-  name_or_path: string,
+  name_or_path: string | PretrainedFiles,
   options: PretrainedModelOptions,
   where: string,
 ): Promise<{ config: Sam3TrackerConfig; source: ModelSource }> {
@@ -199,19 +200,19 @@ export async function loadModelSource(
   // Before gigabytes are downloaded for a model that could not run.
   addon();
   const [hubOptions] = splitHubOptions(options);
-  const files = await open_pretrained(name_or_path, hubOptions);
+  const files = await openPretrained(name_or_path, hubOptions);
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
   const { graphs, weights } = await findModelFiles(files, config);
   const device = resolveDevice(wantedDevice);
   const { dtype, handle } = await files.read(async () => {
     const tables = await Promise.all(weights.map(readSafetensors));
     const found = wantedDtype === 'auto' ? automaticDtype(config, tables, device) : wantedDtype;
-    const rest = { weight_files: trackerWeights(tables), randomWeights: null, device, dtype: found };
+    const rest = { weight_files: trackerWeights(tables), random_weights: null, device, dtype: found };
     const load = loadOptions(config, graphs, rest);
     return { dtype: found, handle: await callNative(() => addon().loadTrackerModel(load)) };
   });
   const attention = attentionOf(options.attn_implementation, config);
   const { parameterCount } = handle;
-  const source = new ModelSource({ graphs, device, dtype, attention, parameterCount, model: handle });
+  const source = { [SOURCE]: true, graphs, device, dtype, attention, parameterCount, model: handle } as const;
   return { config, source };
 }

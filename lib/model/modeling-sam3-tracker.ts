@@ -15,7 +15,7 @@ import {
   forwardFields,
   handleOf,
   lent,
-  optionalTensorsOf,
+  tensorFields,
   tensorsOf,
 } from './outputs';
 import type { ModelOutputTuple } from './outputs';
@@ -105,10 +105,10 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
   }
 
   /**
-   * `forward` and `post_process_masks` in one job: from prompts to masks in the size of the pictures, with the same
+   * `forward` and `post_process_masks` in one job: from prompts to masks in the size of the images, with the same
    * numbers as in two.
    *
-   * @param inputs as those of `forward`; `original_sizes` are the pictures', [height, width] in pixels each.
+   * @param inputs as those of `forward`; `original_sizes` are the images', [height, width] in pixels each.
    * @param args `mask_threshold` (on logits, default 0) and so on, as `post_process_masks` takes them after the sizes.
    * @returns what `forward` returns, and the masks: bool, or logits with `binarize: false`.
    * @throws as `forward` and `Sam3ImageProcessor.post_process_masks`; TypeError for return_dict.
@@ -123,13 +123,10 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
         throw wrongType('no return_dict', 'predict_masks', given.return_dict);
       const { options, embeddings, images } = this.#forwardOptions(given);
       const read = readPostProcessOptions(given.original_sizes as SizesInput, args, images);
-      const pictures = read instanceof Promise ? await read : read;
-      const result = await callNative(() => handle.forward({ ...options, pictures }));
-      const fields = {
-        ...forwardFields(result, embeddings),
-        masks: tensorsOf(result.masks as NativeTensor[]),
-      };
-      return lent(new Sam3TrackerMasksOutput(fields), embeddings);
+      const post_process = read instanceof Promise ? await read : read;
+      const result = await callNative(() => handle.forward({ ...options, post_process }));
+      const { masks, ...fields } = forwardFields(result, embeddings);
+      return lent(new Sam3TrackerMasksOutput({ ...fields, masks: masks as Tensor[] }), embeddings);
     });
   }
 
@@ -145,12 +142,12 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
     const images = pixels ? pixels.dims[0] : (embeddings as Tensor[])[0].dims[0];
     const options = {
       ...nativePrompts(given, images),
-      pixelValues: handleOf(pixels),
-      imageEmbeddings: embeddings && embeddings.map((tensor) => tensor.handle),
-      multimaskOutput: optionalBoolean(given.multimask_output, 'multimask_output', true),
+      pixel_values: handleOf(pixels),
+      image_embeddings: embeddings && embeddings.map((tensor) => tensor.handle),
+      multimask_output: optionalBoolean(given.multimask_output, 'multimask_output', true),
       ...this.#guidance(given),
       ...this.#outputOptions(given),
-      pictures: null,
+      post_process: null,
     };
     return { options, embeddings, images };
   }
@@ -184,17 +181,13 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
   ): Promise<Sam3TrackerVisionEncoderOutput | ModelOutputTuple> {
     return this.withNative(async (handle) => {
       checkOptions(options, FEATURE_OPTIONS, 'get_image_features');
-      const pixelValues = checkPixelValues(pixelValuesOf(pixel_values), this.config).handle;
+      const pixels = checkPixelValues(pixelValuesOf(pixel_values), this.config).handle;
       const outputOptions = this.#outputOptions(options);
       const asTuple = this.#asTuple(options);
-      const features = await callNative(() => handle.getImageFeatures({ pixelValues, ...outputOptions }));
-      const output = new Sam3TrackerVisionEncoderOutput({
-        last_hidden_state: new Tensor(features.lastHiddenState),
-        hidden_states: optionalTensorsOf(features.hiddenStates),
-        attentions: optionalTensorsOf(features.attentions),
-        fpn_hidden_states: tensorsOf(features.fpnHiddenStates),
-        fpn_position_encoding: tensorsOf(features.fpnPositionEncoding),
-      });
+      const features = await callNative(() =>
+        handle.getImageFeatures({ pixel_values: pixels, ...outputOptions }),
+      );
+      const output = new Sam3TrackerVisionEncoderOutput(tensorFields(features));
       return asTuple ? output.to_tuple() : output;
     });
   }
@@ -217,10 +210,10 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
     pixel_values: Tensor | { pixel_values: Tensor },
   ): Promise<Tensor[] | NamedImageEmbeddings> {
     return this.withNative(async (handle) => {
-      const pixelValues = checkPixelValues(pixelValuesOf(pixel_values), this.config).handle;
-      const eagerAttention = this.attn_implementation === 'eager';
+      const pixels = checkPixelValues(pixelValuesOf(pixel_values), this.config).handle;
+      const eager_attention = this.attn_implementation === 'eager';
       const levels = tensorsOf(
-        await callNative(() => handle.getImageEmbeddings({ pixelValues, eagerAttention })),
+        await callNative(() => handle.getImageEmbeddings({ pixel_values: pixels, eager_attention })),
       );
       if (Tensor.isTensor(pixel_values)) return levels;
       const named = levels.map((level, index) => [`image_embeddings.${index}`, level]);
@@ -244,7 +237,7 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
         'get_prompt_embeddings',
       );
       const options = nativePrompts(prompts, null);
-      if (options.inputPoints && !options.inputLabels)
+      if (options.input_points && !options.input_labels)
         throw new RangeError('If points are provided, labels must also be provided.');
       const { sparse, dense } = await callNative(() => handle.getPromptEmbeddings(options));
       return [sparse && new Tensor(sparse), new Tensor(dense)];
@@ -273,8 +266,8 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
   }
 
   #guidance(given: Sam3TrackerModelInputs): {
-    attentionSimilarity: NativeTensor | null;
-    targetEmbedding: NativeTensor | null;
+    attention_similarity: NativeTensor | null;
+    target_embedding: NativeTensor | null;
   } {
     const [height, width] = this.config.vision_config.backbone_feature_sizes.slice(-1)[0];
     const { hidden_size } = this.config.mask_decoder_config;
@@ -290,26 +283,26 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
       hidden_size,
       `[images, objects, tokens, ${hidden_size}], each axis or 1`,
     );
-    return { attentionSimilarity: handleOf(similarity), targetEmbedding: handleOf(target) };
+    return { attention_similarity: handleOf(similarity), target_embedding: handleOf(target) };
   }
 
   #outputOptions(given: { output_hidden_states?: boolean; output_attentions?: boolean }): {
-    outputHiddenStates: boolean;
-    outputAttentions: boolean;
-    eagerAttention: boolean;
+    output_hidden_states: boolean;
+    output_attentions: boolean;
+    eager_attention: boolean;
   } {
     return {
-      outputHiddenStates: optionalBoolean(
+      output_hidden_states: optionalBoolean(
         given.output_hidden_states,
         'output_hidden_states',
         this.config.output_hidden_states ?? false,
       ),
-      outputAttentions: optionalBoolean(
+      output_attentions: optionalBoolean(
         given.output_attentions,
         'output_attentions',
         this.config.output_attentions ?? false,
       ),
-      eagerAttention: this.attn_implementation === 'eager',
+      eager_attention: this.attn_implementation === 'eager',
     };
   }
 }
@@ -323,9 +316,9 @@ function pixelValuesOf(value: Tensor | { pixel_values: Tensor }): unknown {
 function nativePrompts(prompts: Sam3TrackerPrompts, images: number | null): NativePrompts {
   const { points, labels, boxes, masks } = checkPromptTensors(prompts, images);
   return {
-    inputPoints: handleOf(points),
-    inputLabels: handleOf(labels),
-    inputBoxes: handleOf(boxes),
-    inputMasks: handleOf(masks),
+    input_points: handleOf(points),
+    input_labels: handleOf(labels),
+    input_boxes: handleOf(boxes),
+    input_masks: handleOf(masks),
   };
 }

@@ -147,24 +147,25 @@ export class Sam3TrackerVisionEncoderOutput extends ModelOutput {
 export const handleOf = (tensor: Tensor | null): NativeTensor | null => tensor && tensor.handle;
 /** Tensors of handles. */
 export const tensorsOf = (handles: NativeTensor[]): Tensor[] => handles.map((handle) => new Tensor(handle));
-/** Tensors of handles that may be left out. */
-export const optionalTensorsOf = (handles: NativeTensor[] | null): Tensor[] | null =>
-  handles && tensorsOf(handles);
+
+type FieldOf<T> = T extends NativeTensor ? Tensor : T extends NativeTensor[] ? Tensor[] : T;
+
+/** Tensors of a native result, under the names that their handles have there. */
+export function tensorFields<T extends object>(result: T): { [K in keyof T]: FieldOf<T[K]> } {
+  const handles = Object.entries(result) as [string, NativeTensor | NativeTensor[] | null][];
+  const tensors = handles.map(([name, value]) => [
+    name,
+    Array.isArray(value) ? tensorsOf(value) : value && new Tensor(value),
+  ]);
+  return Object.fromEntries(tensors) as { [K in keyof T]: FieldOf<T[K]> };
+}
 
 /** The fields of what `forward` returns; `embeddings` are those that were passed in. */
 export function forwardFields(
-  result: NativeForwardResult,
+  { image_embeddings, ...rest }: NativeForwardResult,
   embeddings: readonly Tensor[] | null,
-): ConstructorParameters<typeof Sam3TrackerImageSegmentationOutput>[0] {
-  return {
-    iou_scores: new Tensor(result.iouScores),
-    pred_masks: new Tensor(result.predMasks),
-    object_score_logits: new Tensor(result.objectScoreLogits),
-    image_embeddings: embeddings ?? tensorsOf(result.imageEmbeddings),
-    vision_hidden_states: optionalTensorsOf(result.visionHiddenStates),
-    vision_attentions: optionalTensorsOf(result.visionAttentions),
-    mask_decoder_attentions: optionalTensorsOf(result.maskDecoderAttentions),
-  };
+): ConstructorParameters<typeof Sam3TrackerImageSegmentationOutput>[0] & { masks: Tensor[] | null } {
+  return { ...tensorFields(rest), image_embeddings: embeddings ?? tensorsOf(image_embeddings) };
 }
 
 /** The output, with embeddings in it that remain the caller's: `dispose` leaves them alone. */

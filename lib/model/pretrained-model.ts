@@ -1,18 +1,19 @@
 /** `Sam3TrackerPreTrainedModel`: weights and where they lie (transformers' modeling_utils.py). */
 import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { UntypedCallable } from '../core/callable';
 import { Sam3TrackerConfig } from '../config/sam3-tracker';
+import { saveFiles } from '../core/files';
+import type { FileToSave } from '../core/files';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongValue } from '../core/errors';
 import { manifestOf } from './graphs';
 import type { GraphFiles } from './graphs';
-import { ModelSource, loadModelSource, newModelSource } from './load';
-import type { AttentionImplementation, NewModelOptions, PretrainedModelOptions } from './load';
+import { isModelSource, loadModelSource, newModelSource } from './load';
+import type { AttentionImplementation, ModelSource, NewModelOptions, PretrainedModelOptions } from './load';
 import { callNative } from '../native/binding';
 import type { NativeTrackerModel } from '../native/binding';
-import { saveFiles, writeText } from '../core/save-files';
-import type { FileToSave } from '../core/save-files';
 import type { Device, DeviceOption, DTypeOption } from '../core/types';
 import { checkDevice, readTarget } from '../core/device';
 import { checkOneOf, checkString } from '../core/options';
@@ -67,8 +68,8 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
         `Parameter config in \`${name}(config)\` should be an instance of class \`PreTrainedConfig\`. To create a ` +
           `model from a pretrained model use \`model = ${name}.from_pretrained(PRETRAINED_MODEL_NAME)\``,
       );
-    const source = options instanceof ModelSource ? options : newModelSource(config, options, `new ${name}`);
-    const { graphs, device, dtype, attention, parameterCount, model } = source.fields;
+    const source = isModelSource(options) ? options : newModelSource(config, options, `new ${name}`);
+    const { graphs, device, dtype, attention, parameterCount, model } = source;
     this.config = config;
     this.attn_implementation = attention;
     this.#graphs = graphs;
@@ -90,12 +91,24 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
    *   CONFIG_MISMATCH, GRAPHS_NOT_FOUND, WEIGHTS_MISSING, WEIGHTS_UNEXPECTED, WEIGHTS_SHAPE, DEVICE_UNAVAILABLE,
    *   OUT_OF_MEMORY; from the hub ACCESS_DENIED, REPOSITORY_NOT_FOUND, REVISION_NOT_FOUND, DOWNLOAD_FAILED.
    */
-  static async from_pretrained<T extends Sam3TrackerPreTrainedModel>(
+  static from_pretrained<T extends Sam3TrackerPreTrainedModel>(
     this: ModelClass<T>,
     name_or_path: string,
+    options?: PretrainedModelOptions,
+  ): Promise<T>;
+  /** From files that are open. @internal */
+  static from_pretrained<T extends Sam3TrackerPreTrainedModel>(
+    this: ModelClass<T>,
+    files: string | PretrainedFiles,
+    options?: PretrainedModelOptions,
+  ): Promise<T>;
+  /** The one behind both. @internal */
+  static async from_pretrained<T extends Sam3TrackerPreTrainedModel>(
+    this: ModelClass<T>,
+    name_or_files: string | PretrainedFiles,
     options: PretrainedModelOptions = {},
   ): Promise<T> {
-    const { config, source } = await loadModelSource(name_or_path, options, `${this.name}.from_pretrained`);
+    const { config, source } = await loadModelSource(name_or_files, options, `${this.name}.from_pretrained`);
     return new this(config, source);
   }
 
@@ -158,10 +171,10 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
       await saveFiles(save_directory, [
         ...copied.map((source): FileToSave => ({
           name: path.join('torchscript', path.basename(source)),
-          write: (file) => copyFile(source, file),
+          content: (file) => copyFile(source, file),
         })),
-        { name: 'model.safetensors', write: (file) => callNative(() => handle.saveWeights({ file })) },
-        { name: 'config.json', write: (file) => writeText(file, config.to_json_string()) },
+        { name: 'model.safetensors', content: (file) => callNative(() => handle.saveWeights({ file })) },
+        { name: 'config.json', content: config.to_json_string() },
       ]);
     });
   }

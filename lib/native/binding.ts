@@ -44,111 +44,122 @@ export interface NativeRandomWeight {
   name: string;
   shape: number[];
   mean: number;
-  standardDeviation: number;
+  standard_deviation: number;
 }
 
 /** What `loadTrackerModel` needs: absolute paths, a resolved device, a resolved dtype. */
 export interface NativeLoadOptions {
-  visionEncoder: string;
-  promptEncoder: string;
-  maskDecoder: string;
+  vision_encoder: string;
+  prompt_encoder: string;
+  mask_decoder: string;
   /** Empty where the graphs hold their weights, or where they are random. */
   weight_files: NativeWeightFile[];
-  /** Weights of a new model, or null. The seed is a whole number from 0 to 2^53 - 1. */
-  randomWeights: { seed: number; weights: NativeRandomWeight[] } | null;
+  /** Weights of a new model, or null. The seed is an integer from 0 to 2^53 - 1. */
+  random_weights: { seed: number; weights: NativeRandomWeight[] } | null;
   device: string;
   dtype: DType;
-  /** dynamic_multimask_via_stability, _delta (on logits) and _thresh of the mask decoder's configuration. */
-  multimaskViaStability: boolean;
-  stabilityDelta: number;
-  stabilityThreshold: number;
-  /** num_point_embeddings of the prompt encoder's configuration: labels lie below it. */
-  pointEmbeddings: number;
+  /** Of the mask decoder's configuration; the delta on logits. */
+  dynamic_multimask_via_stability: boolean;
+  dynamic_multimask_stability_delta: number;
+  dynamic_multimask_stability_thresh: number;
+  /** Of the prompt encoder's configuration: labels are below it. */
+  num_point_embeddings: number;
 }
 
 /** Prompts of one call; coordinates in pixels of the model's input. */
 export interface NativePrompts {
-  inputPoints: NativeTensor | null;
-  inputLabels: NativeTensor | null;
-  inputBoxes: NativeTensor | null;
-  inputMasks: NativeTensor | null;
+  input_points: NativeTensor | null;
+  input_labels: NativeTensor | null;
+  input_boxes: NativeTensor | null;
+  input_masks: NativeTensor | null;
 }
 
-/** The pictures to whose sizes mask logits are stretched, and how. */
-export interface NativePictureOptions {
-  /** [height, width] of each picture in pixels. */
-  sizes: [number, number][];
+/** Which components of a mask go: those of at most so many low-resolution pixels; 0 leaves all. */
+interface NativeSmallComponents {
+  max_hole_area: number;
+  max_sprinkle_area: number;
+}
+
+/** What is done to mask logits on their way to the original sizes. */
+export interface NativePostProcessOptions extends NativeSmallComponents {
+  /** [height, width] of each image in pixels. */
+  original_sizes: [number, number][];
   /** On logits. */
-  maskThreshold: number;
+  mask_threshold: number;
   binarize: boolean;
-  /** Low-resolution pixels; 0 leaves holes alone. */
-  maxHoleArea: number;
-  maxSprinkleArea: number;
-  nonOverlapping: boolean;
+  apply_non_overlapping_constraints: boolean;
 }
 
 /** What `forward` takes. */
 export interface NativeForwardOptions extends NativePrompts {
-  pixelValues: NativeTensor | null;
-  imageEmbeddings: NativeTensor[] | null;
-  multimaskOutput: boolean;
-  attentionSimilarity: NativeTensor | null;
-  targetEmbedding: NativeTensor | null;
-  outputHiddenStates: boolean;
-  outputAttentions: boolean;
-  eagerAttention: boolean;
-  /** null where no masks in the size of the pictures are wanted. */
-  pictures: NativePictureOptions | null;
+  pixel_values: NativeTensor | null;
+  image_embeddings: NativeTensor[] | null;
+  multimask_output: boolean;
+  attention_similarity: NativeTensor | null;
+  target_embedding: NativeTensor | null;
+  output_hidden_states: boolean;
+  output_attentions: boolean;
+  eager_attention: boolean;
+  /** null where no masks in the original size are wanted. */
+  post_process: NativePostProcessOptions | null;
 }
 
 /** What `forward` gives. */
 export interface NativeForwardResult {
-  iouScores: NativeTensor;
-  predMasks: NativeTensor;
-  objectScoreLogits: NativeTensor;
-  /** (objects, masks, height, width) a picture, null without `pictures`. */
+  iou_scores: NativeTensor;
+  pred_masks: NativeTensor;
+  object_score_logits: NativeTensor;
+  /** (objects, masks, height, width) an image, null without `post_process`. */
   masks: NativeTensor[] | null;
-  imageEmbeddings: NativeTensor[];
-  visionHiddenStates: NativeTensor[] | null;
-  visionAttentions: NativeTensor[] | null;
-  maskDecoderAttentions: NativeTensor[] | null;
+  image_embeddings: NativeTensor[];
+  vision_hidden_states: NativeTensor[] | null;
+  vision_attentions: NativeTensor[] | null;
+  mask_decoder_attentions: NativeTensor[] | null;
 }
 
 /** What `getImageFeatures` gives. */
 export interface NativeFeatures {
-  lastHiddenState: NativeTensor;
-  hiddenStates: NativeTensor[] | null;
+  last_hidden_state: NativeTensor;
+  hidden_states: NativeTensor[] | null;
   attentions: NativeTensor[] | null;
-  fpnHiddenStates: NativeTensor[];
-  fpnPositionEncoding: NativeTensor[];
+  fpn_hidden_states: NativeTensor[];
+  fpn_position_encoding: NativeTensor[];
 }
 
-/** What `generateMasks` takes: one batch of points on one part of a picture. Boxes are xyxy in pixels of the picture. */
-export interface NativeMaskBatchOptions {
+/** What `generateMasks` takes: one batch of points on one part of an image. Boxes are xyxy in pixels of the image. */
+export interface NativeMaskBatchOptions extends NativeSmallComponents {
   /** Of the one image that the crop is. */
-  imageEmbeddings: NativeTensor[];
+  image_embeddings: NativeTensor[];
   /** (points, 2), x and y in pixels of the model's square input. */
   points: NativeTensor;
-  /** How many are decoded before their masks are encoded and let go. */
-  pointsAtOnce: number;
-  multimaskOutput: boolean;
-  eagerAttention: boolean;
-  predIouThresh: number;
-  stabilityScoreThresh: number;
+  multimask_output: boolean;
+  eager_attention: boolean;
+  pred_iou_thresh: number;
+  stability_score_thresh: number;
   /** On logits. */
-  stabilityScoreOffset: number;
-  maskThreshold: number;
-  /** Low-resolution pixels; 0 leaves holes alone. */
-  maxHoleArea: number;
-  maxSprinkleArea: number;
+  stability_score_offset: number;
+  mask_threshold: number;
   /** Right and bottom excluded. */
-  cropBox: number[];
+  crop_box: number[];
   /** Where a mask at the crop's edge is whole nevertheless; right and bottom excluded. */
   bounds: number[];
   /** [height, width] in pixels. */
-  pictureSize: [number, number];
+  original_size: [number, number];
   /** Once `cancel` has set it the job ends early, with a part of the masks. */
-  cancelFlag: NativeCancelFlag | null;
+  cancel_flag: NativeCancelFlag | null;
+}
+
+/** What decides the memory of batches. */
+export interface NativeBatchMemoryOptions {
+  device: string;
+  dtype: DType;
+  eager_attention: boolean;
+  /** Of the configurations: [height, width] of each level, and of the decoder. */
+  backbone_feature_sizes: readonly (readonly number[])[];
+  hidden_size: number;
+  num_multimask_outputs: number;
+  /** Bytes. */
+  max_memory: number;
 }
 
 /** What a job looks at while it runs; opaque here. */
@@ -162,19 +173,19 @@ export interface NativeFilteredMask {
   index: number;
   /** Predicted IoU. */
   score: number;
-  stabilityScore: number;
+  stability_score: number;
   /** xyxy, first and last column and row inside. */
   box: [number, number, number, number];
-  /** Column-major run lengths of the whole picture, outside and inside by turns. */
-  runs: Uint32Array;
+  /** RLE of the whole image: column-major lengths of runs, outside and inside by turns. */
+  counts: Uint32Array;
 }
 
-/** What `generateMasks` gives; the times are of the decoder, the filters, and the pass that stretches and encodes. */
+/** What `generateMasks` gives; the times are of the decoder, the filters, and the pass that upsamples and encodes. */
 export interface NativeMaskBatch {
   masks: NativeFilteredMask[];
-  decodeSeconds: number;
-  filterSeconds: number;
-  upsampleSeconds: number;
+  decode_seconds: number;
+  filter_seconds: number;
+  upsample_seconds: number;
 }
 
 /** The three components with their weights, and the thread that runs them. */
@@ -185,14 +196,14 @@ export interface NativeTrackerModel {
   readonly parameterCount: number;
   forward(options: NativeForwardOptions): Promise<NativeForwardResult>;
   getImageFeatures(options: {
-    pixelValues: NativeTensor;
-    outputHiddenStates: boolean;
-    outputAttentions: boolean;
-    eagerAttention: boolean;
+    pixel_values: NativeTensor;
+    output_hidden_states: boolean;
+    output_attentions: boolean;
+    eager_attention: boolean;
   }): Promise<NativeFeatures>;
   getImageEmbeddings(options: {
-    pixelValues: NativeTensor;
-    eagerAttention: boolean;
+    pixel_values: NativeTensor;
+    eager_attention: boolean;
   }): Promise<NativeTensor[]>;
   getPromptEmbeddings(options: NativePrompts): Promise<{ sparse: NativeTensor | null; dense: NativeTensor }>;
   getImageWidePositionalEmbeddings(): Promise<NativeTensor>;
@@ -205,7 +216,7 @@ export interface NativeTrackerModel {
   dispose(): void;
 }
 
-/** One picture as it lies in memory. */
+/** One image as it lies in memory. */
 export interface NativeImage {
   /** Elements, row-major, of any dtype: the typed array names it (Uint8Array: uint8), or the tensor has it. */
   data: TensorData | NativeTensor;
@@ -214,7 +225,7 @@ export interface NativeImage {
   channels: number;
   layout: 'HWC' | 'CHW';
   /** As PIL's convert('RGB'): alpha (a 2nd or 4th channel) is dropped, not blended, and grey is repeated. */
-  convertRgb: boolean;
+  convert_rgb: boolean;
 }
 
 /**
@@ -226,7 +237,7 @@ export interface NativePreprocessOptions {
   images: NativeImage[];
   /** One size an image; bilinear and bicubic are antialiased. */
   resize: { sizes: [number, number][]; mode: 'nearest-exact' | 'bilinear' | 'bicubic' } | null;
-  centerCrop: [number, number] | null;
+  center_crop: [number, number] | null;
   /** Multiplies; combined with mean and std into one step as the reference does. */
   scale: number | null;
   /** One value, or one for each channel; null exactly where `std` is. */
@@ -234,17 +245,10 @@ export interface NativePreprocessOptions {
   std: number[] | null;
   /** Zeros at the right and at the bottom; to the largest height and width of the batch where `size` is null. */
   pad: { size: [number, number] | null } | null;
-  outputLayout: 'CHW' | 'HWC';
+  output_layout: 'CHW' | 'HWC';
   /** null: what the steps give (float32 once normalised, the image's own dtype where nothing is computed). */
-  outputDtype: DType | null;
+  output_dtype: DType | null;
   device: string;
-}
-
-/** What stretches mask logits to the size of pictures. */
-export interface NativePostProcessOptions {
-  /** One tensor an image, (objects, masks, height, width). */
-  masks: NativeTensor[];
-  pictures: NativePictureOptions;
 }
 
 /** Versions, threads and devices of the loaded libtorch. */
@@ -253,8 +257,6 @@ export interface NativeRuntimeInfo {
   threads: number;
   cudaDevices: number;
   cpuCapability: string;
-  /** Whether the decoder has kernels of its own for this processor. */
-  hasDecoderKernels: boolean;
   /** What at::get_parallel_info says, several lines. */
   parallelInfo: string;
 }
@@ -265,20 +267,27 @@ export interface NativeBinding {
   Tensor: new (dtype: DType, dims: number[], data: TensorData | null) => NativeTensor;
   loadTrackerModel(options: NativeLoadOptions): Promise<NativeTrackerModel>;
   preprocessImages(options: NativePreprocessOptions): Promise<NativeTensor[]>;
-  postProcessMasks(options: NativePostProcessOptions): Promise<NativeTensor[]>;
+  /** One tensor an image, (objects, masks, height, width). */
+  postProcessMasks(options: NativePostProcessOptions & { masks: NativeTensor[] }): Promise<NativeTensor[]>;
+  /** About how many bytes one point takes, and how many points take max_memory; Infinity where more take no more. */
+  batchMemory(options: NativeBatchMemoryOptions): { least: number; points: number };
   /** For one job. */
   makeCancelFlag(): NativeCancelFlag;
   /** Asks the job that has the flag to end. */
   cancel(flag: NativeCancelFlag): void;
   /** torchvision's nms: positions of the boxes (xyxy) that stay, best score first. */
-  suppressOverlaps(options: { boxes: number[][]; scores: number[]; iouThreshold: number }): Promise<number[]>;
-  /** SAM's remove_small_regions on run lengths of pictures of one size: holes and islands below minArea pixels. */
+  suppressOverlaps(options: {
+    boxes: number[][];
+    scores: number[];
+    iou_threshold: number;
+  }): Promise<number[]>;
+  /** SAM's remove_small_regions on the RLE of masks of one size: holes and sprinkles below min_area pixels. */
   removeSmallRegions(options: {
     masks: Uint32Array[];
     /** [height, width] in pixels. */
     size: [number, number];
-    minArea: number;
-  }): Promise<{ runs: Uint32Array; box: [number, number, number, number]; changed: boolean }[]>;
+    min_area: number;
+  }): Promise<{ counts: Uint32Array; box: [number, number, number, number]; changed: boolean }[]>;
   runtimeInfo(): NativeRuntimeInfo;
   /** Threads of one operation on the CPU; 1 or more. */
   setThreads(count: number): void;

@@ -3,8 +3,8 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { CocoDatasetBuilder, type CocoDataset, type CocoSegmentation } from '../masks/coco';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
+import { saveFiles } from '../core/files';
 import type { RawImage } from '../image/raw-image';
-import { saveFiles, writeText } from '../core/save-files';
 import { checkOneOf, checkOptions, checkString, optionalBoolean } from '../core/options';
 import type { MaskGenerationOutput, MaskGenerationPipeline } from './mask-generation';
 import { checkMaskGenerationOptions, type MaskGenerationOptions } from './mask-generation-options';
@@ -93,9 +93,7 @@ export async function write_coco_annotations(
   const files = await listImages(images);
   const write = async (): Promise<void> => {
     const text = `${JSON.stringify(dataset)}\n`;
-    await saveFiles(path.dirname(file), [
-      { name: path.basename(file), write: (target) => writeText(target, text) },
-    ]);
+    await saveFiles(path.dirname(file), [{ name: path.basename(file), content: text }]);
   };
   for (const [index, [name, source]] of files.entries()) {
     on_start?.(name, index, files.length);

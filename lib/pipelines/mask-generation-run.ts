@@ -2,7 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import { wrongValue } from '../core/errors';
 import {
-  memoryOfBatches,
+  batchMemory,
   type GeneratedMask,
   type MaskBatch,
   type MaskBatchResult,
@@ -59,14 +59,14 @@ export interface MaskGenerationRun {
  * @throws RangeError where one point takes more.
  */
 export function pointLimitOf(
-  model: Parameters<typeof memoryOfBatches>[0],
+  model: Parameters<typeof batchMemory>[0],
   { max_memory }: Pick<MaskGenerationSettings, 'max_memory'>,
 ): number {
   if (max_memory === null) return Infinity;
-  const { least, pointsWithin } = memoryOfBatches(model);
+  const { least, points } = batchMemory(model, max_memory);
   if (max_memory < least)
     throw wrongValue(`at least ${Math.ceil(least)} bytes, what one point takes,`, 'max_memory', max_memory);
-  return pointsWithin(max_memory);
+  return points;
 }
 
 /** [height, width] of the model's input, as transformers' pipeline finds it. */
@@ -164,7 +164,7 @@ export async function* generateBatches(
           points,
           crop_box: crop.box,
           bounds,
-          picture_size: [image.height, image.width],
+          original_size: [image.height, image.width],
         };
         const found = await abortable(model.generate_masks(batch), signal);
         const { masks } = found;
@@ -202,7 +202,7 @@ export async function suppressOverlaps(
     addon().suppressOverlaps({
       boxes: masks.map((mask) => (reference === 'transformers' ? mask.box : extent(mask))),
       scores: masks.map(scoreOf),
-      iouThreshold: crops_nms_thresh,
+      iou_threshold: crops_nms_thresh,
     }),
   );
   const kept = await abortable(job, signal);
@@ -218,16 +218,16 @@ const byScore = ({ score }: FoundMask): number => score;
  */
 export async function removeSmallRegions(
   masks: readonly FoundMask[],
-  { min_mask_region_area: minArea, signal }: MaskGenerationSettings,
+  { min_mask_region_area: min_area, signal }: MaskGenerationSettings,
 ): Promise<{ mask: FoundMask; changed: boolean }[]> {
   if (masks.length === 0) return [];
   const size = masks[0].mask.size;
   const job = callNative(() =>
-    addon().removeSmallRegions({ masks: masks.map(({ mask }) => mask.counts), size, minArea }),
+    addon().removeSmallRegions({ masks: masks.map(({ mask }) => mask.counts), size, min_area }),
   );
   const cleaned = await abortable(job, signal);
-  return cleaned.map(({ runs, box, changed }, index) => ({
-    mask: changed ? { ...masks[index], mask: new RLEMask(size, runs), box } : masks[index],
+  return cleaned.map(({ counts, box, changed }, index) => ({
+    mask: changed ? { ...masks[index], mask: new RLEMask(size, counts), box } : masks[index],
     changed,
   }));
 }

@@ -1,9 +1,10 @@
 /** `pipeline`, the way in that transformers and transformers.js share. */
 import { wrongType, wrongValue } from '../core/errors';
 import { DEFAULT_MODEL } from '../core/package';
-import { read_json_file } from '../core/files';
-import { splitHubOptions, type HubOptions } from '../hub/settings';
-import { open_pretrained } from '../checkpoint/pretrained-files';
+import { readJsonFile } from '../core/files';
+import { splitHubOptions } from '../hub/settings';
+import { openPretrained } from '../checkpoint/pretrained-files';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { Sam3ImageProcessor } from '../image/image-processing-sam3';
 import { Sam3TrackerModel } from '../model/modeling-sam3-tracker';
 import { type PretrainedModelOptions } from '../model/load';
@@ -16,9 +17,9 @@ const TASKS = ['mask-generation'];
 /** The file beside a model's weights with arguments of its own for segment-everything. */
 const DEFAULTS_FILE = 'mask_generation_config.json';
 
-async function readDefaults(name_or_path: string, options: HubOptions): Promise<MaskGenerationDefaults> {
-  const file = await (await open_pretrained(name_or_path, options)).find(DEFAULTS_FILE);
-  return file === null ? {} : read_json_file(file);
+async function readDefaults(files: PretrainedFiles): Promise<MaskGenerationDefaults> {
+  const file = await files.find(DEFAULTS_FILE);
+  return file === null ? {} : readJsonFile(file);
 }
 
 /**
@@ -46,9 +47,11 @@ export async function pipeline(
     return new MaskGenerationPipeline(model);
   }
   const [hubOptions] = splitHubOptions(options);
-  const image_processor = await Sam3ImageProcessor.from_pretrained(model, hubOptions);
-  const defaults = await readDefaults(model, hubOptions);
-  const loaded = await Sam3TrackerModel.from_pretrained(model, options);
+  // Opened once, so that all parts are of one commit.
+  const files = await openPretrained(model, hubOptions);
+  const image_processor = await Sam3ImageProcessor.from_pretrained(files);
+  const defaults = await readDefaults(files);
+  const loaded = await Sam3TrackerModel.from_pretrained(files, options);
   try {
     return new MaskGenerationPipeline({ model: loaded, image_processor }, defaults, true);
   } catch (error) {

@@ -1,11 +1,11 @@
 /** The processor: images and prompts to the model's inputs (transformers' processing_sam3_tracker.py). */
-import { mkdir, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { BatchEncoding, type BatchField, type BatchFields } from './batch-encoding';
 import { UntypedCallable } from '../core/callable';
 import type { DType, TensorData } from '../core/dtype';
 import { typeName, wrongValue } from '../core/errors';
-import { open_pretrained } from '../checkpoint/pretrained-files';
+import { saveFiles } from '../core/files';
+import { openPretrained } from '../checkpoint/pretrained-files';
+import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
 import { Sam3ImageProcessor, type ImageFeatures } from '../image/image-processing-sam3';
@@ -99,15 +99,25 @@ export class Sam3TrackerProcessor extends UntypedCallable {
    * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_INVALID and the hub's, as `Sam3TrackerConfig.from_pretrained`;
    *   TypeError and RangeError as the constructors.
    */
-  static async from_pretrained(
+  static from_pretrained(
     pretrained_model_name_or_path: string,
+    options?: Sam3TrackerProcessorSettings & HubOptions,
+  ): Promise<Sam3TrackerProcessor>;
+  /** From files that are open. @internal */
+  static from_pretrained(
+    files: string | PretrainedFiles,
+    options?: Sam3TrackerProcessorSettings & HubOptions,
+  ): Promise<Sam3TrackerProcessor>;
+  /** The one behind both. @internal */
+  static async from_pretrained(
+    name_or_files: string | PretrainedFiles,
     options: Sam3TrackerProcessorSettings & HubOptions = {},
   ): Promise<Sam3TrackerProcessor> {
     const known = ['target_size', 'point_pad_value', ...IMAGE_PROCESSOR_OPTIONS, ...HUB_OPTIONS];
     checkOptions(options, known, 'Sam3TrackerProcessor.from_pretrained');
     const [hubOptions, settings] = splitHubOptions(options);
     const { target_size, point_pad_value, ...imageSettings } = settings;
-    const source = await open_pretrained(pretrained_model_name_or_path, hubOptions);
+    const source = await openPretrained(name_or_files, hubOptions);
     const image_processor = Sam3ImageProcessor.from_dict(
       await readImageProcessorConfig(source),
       imageSettings,
@@ -147,12 +157,11 @@ export class Sam3TrackerProcessor extends UntypedCallable {
    * missing. Mirrors `save_pretrained`.
    *
    * @returns the path of the file, in a list.
+   * @throws Sam3TrackerError FILE_INVALID where a file has the directory's name, FILE_NOT_WRITTEN.
    */
   async save_pretrained(save_directory: string): Promise<string[]> {
-    await mkdir(checkString(save_directory, 'save_directory'), { recursive: true });
-    const file = path.join(save_directory, 'processor_config.json');
-    await writeFile(file, this.to_json_string());
-    return [file];
+    checkString(save_directory, 'save_directory');
+    return saveFiles(save_directory, [{ name: 'processor_config.json', content: this.to_json_string() }]);
   }
 
   /** Brings low-resolution masks to the size of their images: see `Sam3ImageProcessor.post_process_masks`. */

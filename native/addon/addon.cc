@@ -1,4 +1,4 @@
-// The native surface: everything that lib/native.ts can call.
+// The native surface: everything that lib/native/binding.ts can call.
 #include <napi.h>
 
 #include "addon/environment.h"
@@ -13,7 +13,7 @@ namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   PrepareRuntime();
-  auto data = std::make_unique<AddonData>(env);
+  auto data = std::make_unique<Environment>(env);
   const Napi::Function tensor = TensorObject::Define(env);
   data->tensor_constructor = Napi::Persistent(tensor);
   data->tracker_model_constructor = Napi::Persistent(TrackerModelObject::Define(env));
@@ -23,6 +23,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("loadTrackerModel", Napi::Function::New<&TrackerModelObject::Load>(env, "loadTrackerModel"));
   exports.Set("preprocessImages", Napi::Function::New<&PreprocessImagesJob>(env, "preprocessImages"));
   exports.Set("postProcessMasks", Napi::Function::New<&PostProcessMasksJob>(env, "postProcessMasks"));
+  exports.Set("batchMemory", Napi::Function::New<&GetBatchMemory>(env, "batchMemory"));
   exports.Set("makeCancelFlag", Napi::Function::New<&MakeCancelFlag>(env, "makeCancelFlag"));
   exports.Set("cancel", Napi::Function::New<&SetCancelFlag>(env, "cancel"));
   exports.Set("suppressOverlaps", Napi::Function::New<&SuppressOverlapsJob>(env, "suppressOverlaps"));

@@ -1,8 +1,11 @@
 #include "addon/arguments.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "addon/tensor_object.h"
+#include "runtime/device.h"
+#include "runtime/dtype.h"
 
 namespace sam3_tracker {
 namespace {
@@ -11,79 +14,70 @@ Napi::TypeError Wrong(const Napi::Value& value, const char* what, const std::str
   return Napi::TypeError::New(value.Env(), std::string("Expected ") + what + " for " + name + ".");
 }
 
+template <size_t kLength>
+void ReadIntegers(const Napi::Value& value, const std::string& name, const char* what,
+                  std::array<int64_t, kLength>* result) {
+  const auto list = As<std::vector<int64_t>>(value, name);
+  if (list.size() != kLength) throw Wrong(value, what, name);
+  std::copy(list.begin(), list.end(), result->begin());
+}
+
 }  // namespace
 
-bool AsBool(const Napi::Value& value, const std::string& name) {
+void Read(const Napi::Value& value, const std::string& name, bool* result) {
   if (!value.IsBoolean()) throw Wrong(value, "a boolean", name);
-  return value.As<Napi::Boolean>().Value();
+  *result = value.As<Napi::Boolean>().Value();
 }
 
-double AsDouble(const Napi::Value& value, const std::string& name) {
+void Read(const Napi::Value& value, const std::string& name, double* result) {
   if (!value.IsNumber()) throw Wrong(value, "a number", name);
-  return value.As<Napi::Number>().DoubleValue();
+  *result = value.As<Napi::Number>().DoubleValue();
 }
 
-int64_t AsInt64(const Napi::Value& value, const std::string& name) {
-  const double number = AsDouble(value, name);
+void Read(const Napi::Value& value, const std::string& name, int64_t* result) {
+  const auto number = As<double>(value, name);
   if (!(std::abs(number) <= 9007199254740992.0) || number != std::trunc(number)) {
-    throw Wrong(value, "a whole number", name);
+    throw Wrong(value, "an integer", name);
   }
-  return static_cast<int64_t>(number);
+  *result = static_cast<int64_t>(number);
 }
 
-std::string AsString(const Napi::Value& value, const std::string& name) {
+void Read(const Napi::Value& value, const std::string& name, std::string* result) {
   if (!value.IsString()) throw Wrong(value, "a string", name);
-  return value.As<Napi::String>().Utf8Value();
+  *result = value.As<Napi::String>().Utf8Value();
 }
 
-Napi::Object AsObject(const Napi::Value& value, const std::string& name) {
-  if (!value.IsObject()) throw Wrong(value, "an object", name);
-  return value.As<Napi::Object>();
+void Read(const Napi::Value& value, const std::string& name, std::array<int64_t, 2>* result) {
+  ReadIntegers(value, name, "[height, width]", result);
 }
 
-Napi::Array AsArray(const Napi::Value& value, const std::string& name) {
+void Read(const Napi::Value& value, const std::string& name, std::array<int64_t, 4>* result) {
+  ReadIntegers(value, name, "[x1, y1, x2, y2]", result);
+}
+
+void Read(const Napi::Value& value, const std::string& name, at::Tensor* result) {
+  *result = TensorObject::FromValue(value, name);
+}
+
+void Read(const Napi::Value& value, const std::string& name, std::vector<uint32_t>* result) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array)
+    throw Wrong(value, "a Uint32Array", name);
+  const auto array = value.As<Napi::Uint32Array>();
+  result->assign(array.Data(), array.Data() + array.ElementLength());
+}
+
+Napi::Array ReadArray(const Napi::Value& value, const std::string& name) {
   if (!value.IsArray()) throw Wrong(value, "an array", name);
   return value.As<Napi::Array>();
 }
 
-std::vector<int64_t> AsInt64List(const Napi::Value& value, const std::string& name) {
-  const Napi::Array array = AsArray(value, name);
-  std::vector<int64_t> list(array.Length());
-  for (uint32_t i = 0; i < array.Length(); ++i) list[i] = AsInt64(array.Get(i), name);
-  return list;
+Fields::Fields(const Napi::Value& value, const std::string& name) {
+  if (!value.IsObject()) throw Wrong(value, "an object", name);
+  object_ = value.As<Napi::Object>();
 }
 
-std::vector<double> AsDoubleList(const Napi::Value& value, const std::string& name) {
-  const Napi::Array array = AsArray(value, name);
-  std::vector<double> list(array.Length());
-  for (uint32_t i = 0; i < array.Length(); ++i) list[i] = AsDouble(array.Get(i), name);
-  return list;
-}
+c10::Device Fields::Device() const { return ParseDevice(Get<std::string>("device")); }
 
-std::vector<std::string> AsStringList(const Napi::Value& value, const std::string& name) {
-  const Napi::Array array = AsArray(value, name);
-  std::vector<std::string> list(array.Length());
-  for (uint32_t i = 0; i < array.Length(); ++i) list[i] = AsString(array.Get(i), name);
-  return list;
-}
-
-std::array<int64_t, 2> AsSize(const Napi::Value& value, const std::string& name) {
-  const std::vector<int64_t> list = AsInt64List(value, name);
-  if (list.size() != 2) throw Wrong(value, "[height, width]", name);
-  return {list[0], list[1]};
-}
-
-std::optional<at::Tensor> AsOptionalTensor(const Napi::Value& value, const std::string& name) {
-  if (value.IsNull()) return std::nullopt;
-  return TensorObject::FromValue(value, name);
-}
-
-std::vector<at::Tensor> AsTensorList(const Napi::Value& value, const std::string& name) {
-  const Napi::Array array = AsArray(value, name);
-  std::vector<at::Tensor> list;
-  list.reserve(array.Length());
-  for (uint32_t i = 0; i < array.Length(); ++i) list.push_back(TensorObject::FromValue(array.Get(i), name));
-  return list;
-}
+c10::ScalarType Fields::DType() const { return DTypeFromName(Get<std::string>("dtype")).scalar_type; }
 
 }  // namespace sam3_tracker

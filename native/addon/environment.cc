@@ -4,7 +4,7 @@
 
 namespace sam3_tracker {
 
-AddonData::AddonData(Napi::Env env)
+Environment::Environment(Napi::Env env)
     : preprocess_executor_(std::make_shared<Executor>("sam3-preprocess", Purpose::kTensorWork)),
       tensor_executor_(std::make_shared<Executor>("sam3-tensor", Purpose::kTensorWork)),
       completions_(CompletionQueue::New(env, "sam3-tracker", 0, 1, this)) {
@@ -18,11 +18,11 @@ AddonData::AddonData(Napi::Env env)
   process.Get("once").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), close});
 }
 
-AddonData::~AddonData() { Close(); }
+Environment::~Environment() { Close(); }
 
-AddonData& AddonData::Get(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
+Environment& Environment::Get(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-void AddonData::Close() {
+void Environment::Close() {
   preprocess_executor_->Stop();
   tensor_executor_->Stop();
   for (const std::weak_ptr<Executor>& executor : inference_executors_) {
@@ -31,7 +31,7 @@ void AddonData::Close() {
   inference_executors_.clear();
 }
 
-std::shared_ptr<Executor> AddonData::NewInferenceExecutor() {
+std::shared_ptr<Executor> Environment::NewInferenceExecutor() {
   inference_executors_.erase(std::remove_if(inference_executors_.begin(), inference_executors_.end(),
                                             [](const auto& executor) { return executor.expired(); }),
                              inference_executors_.end());
@@ -40,16 +40,16 @@ std::shared_ptr<Executor> AddonData::NewInferenceExecutor() {
   return executor;
 }
 
-void AddonData::JobStarted(Napi::Env env) {
+void Environment::JobStarted(Napi::Env env) {
   if (pending_jobs_++ == 0) completions_.Ref(env);
 }
 
-void AddonData::Post(std::unique_ptr<Completion> completion) {
+void Environment::Post(std::unique_ptr<Completion> completion) {
   // A queue that is closing takes nothing: the environment is gone, and with it everyone who could await.
   if (completions_.NonBlockingCall(completion.get()) == napi_ok) completion.release();
 }
 
-void AddonData::SettleOnJsThread(Napi::Env env, Napi::Function, AddonData* data, Completion* completion) {
+void Environment::SettleOnJsThread(Napi::Env env, Napi::Function, Environment* data, Completion* completion) {
   const std::unique_ptr<Completion> owned(completion);
   if (env == nullptr) return;
   if (--data->pending_jobs_ == 0) data->completions_.Unref(env);

@@ -19,24 +19,24 @@ class Completion {
   virtual void Settle(Napi::Env env) = 0;
 };
 
-class AddonData {
+class Environment {
  public:
-  explicit AddonData(Napi::Env env);
-  ~AddonData();
+  explicit Environment(Napi::Env env);
+  ~Environment();
 
-  AddonData(const AddonData&) = delete;
-  AddonData& operator=(const AddonData&) = delete;
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
 
-  static AddonData& Get(Napi::Env env);
+  static Environment& Get(Napi::Env env);
 
   // Constructors of the wrapped classes, set when the addon is initialised.
   Napi::FunctionReference tensor_constructor;
   Napi::FunctionReference tracker_model_constructor;
 
-  const std::shared_ptr<DeclaredMemory>& declared_memory() { return declared_memory_; }
+  const std::shared_ptr<ExternalMemory>& external_memory() { return external_memory_; }
 
-  // Preprocessing of pictures has a thread of its own so that it does not hold up clicks; tensor work (masks
-  // to the picture's size, moves between devices) has another, so that it does not wait for an encoder.
+  // Preprocessing of images has a thread of its own so that it does not hold up clicks; tensor work (masks
+  // to the image's size, moves between devices) has another, so that it does not wait for an encoder.
   Executor& preprocess_executor() { return *preprocess_executor_; }
   Executor& tensor_executor() { return *tensor_executor_; }
 
@@ -54,12 +54,13 @@ class AddonData {
   void Post(std::unique_ptr<Completion> completion);
 
  private:
-  static void SettleOnJsThread(Napi::Env env, Napi::Function callback, AddonData* data,
+  static void SettleOnJsThread(Napi::Env env, Napi::Function callback, Environment* data,
                                Completion* completion);
 
-  using CompletionQueue = Napi::TypedThreadSafeFunction<AddonData, Completion, &AddonData::SettleOnJsThread>;
+  using CompletionQueue =
+      Napi::TypedThreadSafeFunction<Environment, Completion, &Environment::SettleOnJsThread>;
 
-  std::shared_ptr<DeclaredMemory> declared_memory_ = std::make_shared<DeclaredMemory>();
+  std::shared_ptr<ExternalMemory> external_memory_ = std::make_shared<ExternalMemory>();
   std::shared_ptr<Executor> preprocess_executor_;
   std::shared_ptr<Executor> tensor_executor_;
   std::vector<std::weak_ptr<Executor>> inference_executors_;

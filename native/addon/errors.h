@@ -16,7 +16,7 @@ Napi::Error ToJsError(Napi::Env env, const NativeError& error);
 // tensor, the threads that helped are gone at its end: the model's would be slowed by them from then on.
 template <typename Function>
 auto Guarded(Napi::Env env, Function function) -> decltype(function()) {
-  const ParallelThreadsScope threads;
+  const OpenMpThreadsScope threads;
   try {
     return function();
   } catch (const Napi::Error&) {

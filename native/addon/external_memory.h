@@ -12,7 +12,7 @@ namespace sam3_tracker {
 // Declares each storage once, however many handles of an environment share it: every click returns the image
 // embeddings that it was given, and declared anew each time they made V8 collect garbage after every third
 // click, which took the decoder a core. JS thread only.
-class DeclaredMemory {
+class ExternalMemory {
  public:
   // A handle begins, and ends, to keep the tensor alive; it still does while Remove is called.
   void Add(Napi::Env env, const at::Tensor& tensor);

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,11 +21,6 @@
 
 namespace sam3_tracker {
 namespace {
-
-ImageSize AsImageSize(const Napi::Value& value, const std::string& name) {
-  const std::array<int64_t, 2> size = AsSize(value, name);
-  return {size[0], size[1]};
-}
 
 c10::ScalarType TypedArrayDType(const Napi::TypedArray& array) {
   switch (array.TypedArrayType()) {
@@ -61,19 +57,6 @@ at::Tensor CopyPixels(const Napi::TypedArray& array, const std::array<int64_t, 3
   return pixels;
 }
 
-ImageInput ReadImage(const Napi::Object& image) {
-  const ImageSize size = AsImageSize(image.Get("size"), "size");
-  const int64_t channels = AsInt64(image.Get("channels"), "channels");
-  const bool channels_last = AsString(image.Get("layout"), "layout") == "HWC";
-  const std::array<int64_t, 3> dims = channels_last
-                                          ? std::array<int64_t, 3>{size.height, size.width, channels}
-                                          : std::array<int64_t, 3>{channels, size.height, size.width};
-  const Napi::Value data = image.Get("data");
-  const at::Tensor pixels = data.IsTypedArray() ? CopyPixels(data.As<Napi::TypedArray>(), dims)
-                                                : TensorObject::FromValue(data, "images").reshape(dims);
-  return {pixels, channels_last, AsBool(image.Get("convertRgb"), "convertRgb")};
-}
-
 ResizeMode ReadResizeMode(const std::string& mode) {
   if (mode == "nearest-exact") return ResizeMode::kNearestExact;
   if (mode == "bilinear") return ResizeMode::kBilinear;
@@ -81,49 +64,57 @@ ResizeMode ReadResizeMode(const std::string& mode) {
   throw Sam3Error(ErrorCode::kInvalidArgument, "unknown resize mode \"" + mode + "\"");
 }
 
-PreprocessOptions ReadPreprocessOptions(const Napi::Object& options) {
-  PreprocessOptions result;
-  if (!options.Get("resize").IsNull()) {
-    const Napi::Object resize = AsObject(options.Get("resize"), "resize");
-    const Napi::Array sizes = AsArray(resize.Get("sizes"), "sizes");
-    ResizeOptions read;
-    for (uint32_t i = 0; i < sizes.Length(); ++i) read.sizes.push_back(AsImageSize(sizes.Get(i), "sizes"));
-    read.mode = ReadResizeMode(AsString(resize.Get("mode"), "mode"));
-    result.resize = std::move(read);
-  }
-  if (!options.Get("centerCrop").IsNull())
-    result.center_crop = AsImageSize(options.Get("centerCrop"), "centerCrop");
-  if (!options.Get("scale").IsNull()) result.scale = AsDouble(options.Get("scale"), "scale");
-  if (!options.Get("mean").IsNull()) {
-    result.mean = AsDoubleList(options.Get("mean"), "mean");
-    result.std = AsDoubleList(options.Get("std"), "std");
-  }
-  if (!options.Get("pad").IsNull()) {
-    const Napi::Value size = AsObject(options.Get("pad"), "pad").Get("size");
-    result.pad = PadOptions{};
-    if (!size.IsNull()) result.pad->size = AsImageSize(size, "pad");
-  }
-  result.output_channels_last = AsString(options.Get("outputLayout"), "outputLayout") == "HWC";
-  if (!options.Get("outputDtype").IsNull()) {
-    result.output_dtype = DTypeFromName(AsString(options.Get("outputDtype"), "outputDtype")).scalar_type;
-  }
-  result.device = ParseDevice(AsString(options.Get("device"), "device"));
-  return result;
+}  // namespace
+
+void Read(const Napi::Value& value, const std::string& name, ImageSize* result) {
+  const auto [height, width] = As<std::array<int64_t, 2>>(value, name);
+  *result = {.height = height, .width = width};
 }
 
-}  // namespace
+void Read(const Napi::Value& value, const std::string& name, ImageInput* result) {
+  const Fields image(value, name);
+  const auto [height, width] = image.Get<ImageSize>("size");
+  const auto channels = image.Get<int64_t>("channels");
+  const bool channels_last = image.Get<std::string>("layout") == "HWC";
+  std::array<int64_t, 3> dims{channels, height, width};
+  if (channels_last) dims = {height, width, channels};
+  const Napi::Value data = image.Value("data");
+  *result = {.pixels = data.IsTypedArray() ? CopyPixels(data.As<Napi::TypedArray>(), dims)
+                                           : As<at::Tensor>(data, name).reshape(dims),
+             .channels_last = channels_last,
+             .convert_rgb = image.Get<bool>("convert_rgb")};
+}
+
+void Read(const Napi::Value& value, const std::string& name, ResizeOptions* result) {
+  const Fields resize(value, name);
+  *result = {.sizes = resize.Get<std::vector<ImageSize>>("sizes"),
+             .mode = ReadResizeMode(resize.Get<std::string>("mode"))};
+}
+
+void Read(const Napi::Value& value, const std::string& name, PadOptions* result) {
+  *result = {.size = Fields(value, name).Get<std::optional<ImageSize>>("size")};
+}
 
 Napi::Value PreprocessImagesJob(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const Napi::Object options = AsObject(info[0], "options");
-    const Napi::Array list = AsArray(options.Get("images"), "images");
-    std::vector<ImageInput> images;
-    for (uint32_t i = 0; i < list.Length(); ++i) images.push_back(ReadImage(AsObject(list.Get(i), "images")));
+    const Fields fields(info[0]);
+    const auto dtype = fields.Get<std::optional<std::string>>("output_dtype");
+    PreprocessOptions options{
+        .resize = fields.Get<std::optional<ResizeOptions>>("resize"),
+        .center_crop = fields.Get<std::optional<ImageSize>>("center_crop"),
+        .scale = fields.Get<std::optional<double>>("scale"),
+        .mean = fields.Get<std::optional<std::vector<double>>>("mean").value_or(std::vector<double>()),
+        .std = fields.Get<std::optional<std::vector<double>>>("std").value_or(std::vector<double>()),
+        .pad = fields.Get<std::optional<PadOptions>>("pad"),
+        .output_channels_last = fields.Get<std::string>("output_layout") == "HWC",
+        .output_dtype = dtype ? std::optional(DTypeFromName(*dtype).scalar_type) : std::nullopt,
+        .device = fields.Device(),
+    };
     return RunJob(
-        env, AddonData::Get(env).preprocess_executor(),
-        [images = std::move(images), read = ReadPreprocessOptions(options)] {
-          return PreprocessImages(images, read);
+        env, Environment::Get(env).preprocess_executor(),
+        [images = fields.Get<std::vector<ImageInput>>("images"), options = std::move(options)] {
+          return PreprocessImages(images, options);
         },
         [](Napi::Env job_env, std::vector<at::Tensor>&& tensors) {
           return TensorObject::WrapList(job_env, tensors);
@@ -131,28 +122,31 @@ Napi::Value PreprocessImagesJob(const Napi::CallbackInfo& info) {
   });
 }
 
-PictureOptions ReadPictureOptions(const Napi::Object& options) {
-  const Napi::Array sizes = AsArray(options.Get("sizes"), "sizes");
-  PictureOptions result;
-  for (uint32_t i = 0; i < sizes.Length(); ++i) result.sizes.push_back(AsSize(sizes.Get(i), "sizes"));
-  result.post_process = {AsDouble(options.Get("maskThreshold"), "mask_threshold"),
-                         AsBool(options.Get("binarize"), "binarize"),
-                         AsDouble(options.Get("maxHoleArea"), "max_hole_area"),
-                         AsDouble(options.Get("maxSprinkleArea"), "max_sprinkle_area"),
-                         AsBool(options.Get("nonOverlapping"), "apply_non_overlapping_constraints")};
-  return result;
+void Read(const Napi::Value& value, const std::string& name, SmallComponents* result) {
+  const Fields fields(value, name);
+  *result = {.max_hole_area = fields.Get<double>("max_hole_area"),
+             .max_sprinkle_area = fields.Get<double>("max_sprinkle_area")};
+}
+
+void Read(const Napi::Value& value, const std::string& name, BatchPostProcessOptions* result) {
+  const Fields fields(value, name);
+  *result = {.original_sizes = fields.Get<std::vector<std::array<int64_t, 2>>>("original_sizes"),
+             .post_process = {
+                 .mask_threshold = fields.Get<double>("mask_threshold"),
+                 .binarize = fields.Get<bool>("binarize"),
+                 .small_components = As<SmallComponents>(value, name),
+                 .non_overlapping = fields.Get<bool>("apply_non_overlapping_constraints"),
+             }};
 }
 
 Napi::Value PostProcessMasksJob(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const Napi::Object options = AsObject(info[0], "options");
-    std::vector<at::Tensor> masks = AsTensorList(options.Get("masks"), "masks");
     return RunJob(
-        env, AddonData::Get(env).tensor_executor(),
-        [masks = std::move(masks),
-         pictures = ReadPictureOptions(AsObject(options.Get("pictures"), "pictures"))] {
-          return PostProcessMasks(masks, pictures);
+        env, Environment::Get(env).tensor_executor(),
+        [masks = Fields(info[0]).Get<std::vector<at::Tensor>>("masks"),
+         options = As<BatchPostProcessOptions>(info[0], "options")] {
+          return PostProcessMasks(masks, options);
         },
         [](Napi::Env job_env, std::vector<at::Tensor>&& tensors) {
           return TensorObject::WrapList(job_env, tensors);

@@ -3,50 +3,26 @@
 
 #include <napi.h>
 
-#include <atomic>
-#include <memory>
-#include <vector>
+#include <string>
 
-#include "masks/filter_masks.h"
-#include "model/tracker_model.h"
+#include "model/generate_masks.h"
 
 namespace sam3_tracker {
 
-/// One batch of points on one crop.
-struct MaskBatchOptions {
-  std::vector<at::Tensor> image_embeddings;
-  /// (points, 2), x and y in pixels of the model's square input.
-  at::Tensor points;
-  /// How many are decoded before their masks are encoded and let go; above 0.
-  int64_t points_at_once;
-  bool multimask_output;
-  bool eager;
-  MaskFilterOptions filter;
-  /// Set from the JS thread when nobody wants the masks any more; null where nobody can say so.
-  std::shared_ptr<const std::atomic<bool>> cancelled;
-};
-
-struct MaskBatch {
-  std::vector<FilteredMask> masks;
-  /// Time of the decoder, and of what follows it. On a GPU work is queued, so that the filter waits for the
-  /// decoder.
-  double decode_seconds;
-  MaskFilterSeconds seconds;
-};
-
-MaskBatchOptions ReadMaskBatchOptions(const Napi::Object& options);
-/// Decodes the points and filters their masks: one job of the model's thread. Once cancelled it ends with the
-/// points that are under way.
-MaskBatch GenerateMaskBatch(TrackerModel& model, const MaskBatchOptions& options);
+// Reads NativeMaskBatchOptions.
+void Read(const Napi::Value& value, const std::string& name, MaskBatchOptions* result);
 Napi::Value ConvertMaskBatch(Napi::Env env, const MaskBatch& batch);
 
-/// makeCancelFlag(): what generateMasks takes as `cancelFlag`, and cancel(flag) sets.
+// batchMemory(options): what batches of a model take, and how many points a limit allows.
+Napi::Value GetBatchMemory(const Napi::CallbackInfo& info);
+
+// makeCancelFlag(): what generateMasks takes as `cancel_flag`, and cancel(flag) sets.
 Napi::Value MakeCancelFlag(const Napi::CallbackInfo& info);
 void SetCancelFlag(const Napi::CallbackInfo& info);
 
-/// suppressOverlaps(options): Promise of the positions of the boxes that stay.
+// suppressOverlaps(options): Promise of the positions of the boxes that stay.
 Napi::Value SuppressOverlapsJob(const Napi::CallbackInfo& info);
-/// removeSmallRegions(options): Promise of runs and boxes afterwards, and of which masks changed.
+// removeSmallRegions(options): Promise of RLE and boxes afterwards, and of which masks changed.
 Napi::Value RemoveSmallRegionsJob(const Napi::CallbackInfo& info);
 
 }  // namespace sam3_tracker

@@ -66,7 +66,7 @@ class PromiseJob final : public Completion {
 
 template <typename Work, typename Convert>
 Napi::Value RunJob(Napi::Env env, Executor& executor, Work work, Convert convert) {
-  AddonData& data = AddonData::Get(env);
+  Environment& data = Environment::Get(env);
   // Shared because std::function must be copyable; the one owner in use is moved out when the job is posted.
   auto job = std::make_shared<std::unique_ptr<PromiseJob<Work, Convert>>>(
       std::make_unique<PromiseJob<Work, Convert>>(env, std::move(work), std::move(convert)));

@@ -12,7 +12,6 @@
 
 #include "addon/arguments.h"
 #include "addon/errors.h"
-#include "decoder/kernels/kernels.h"
 #include "runtime/caching_allocator.h"
 #include "runtime/device.h"
 
@@ -23,7 +22,7 @@ void PrepareRuntime() {
   // The profiling executor compiles a graph again on its second and third run, for fusions that aten's own
   // kernels make needless; without it the first run is as fast as any other.
   std::call_once(once, [] {
-    InstallCpuAllocator();
+    InstallCachingAllocator();
     torch::jit::getProfilingMode() = false;
     torch::jit::setTensorExprFuserEnabled(false);
   });
@@ -37,7 +36,6 @@ Napi::Value RuntimeInfo(const Napi::CallbackInfo& info) {
     object.Set("threads", at::get_num_threads());
     object.Set("cudaDevices", CudaDeviceCount());
     object.Set("cpuCapability", at::get_cpu_capability());
-    object.Set("hasDecoderKernels", FindDecoderKernels() != nullptr);
     object.Set("parallelInfo", at::get_parallel_info());
     return object;
   });
@@ -46,7 +44,7 @@ Napi::Value RuntimeInfo(const Napi::CallbackInfo& info) {
 void SetThreads(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Guarded(env, [&] {
-    const int64_t count = AsInt64(info[0], "count");
+    const auto count = As<int64_t>(info[0], "count");
     if (count < 1 || count > 4096)
       throw Sam3Error(ErrorCode::kInvalidArgument, "Expected 1 to 4096 threads.");
     at::set_num_threads(static_cast<int>(count));

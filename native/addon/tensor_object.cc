@@ -56,7 +56,7 @@ Napi::Function TensorObject::Define(Napi::Env env) {
 
 Napi::Value TensorObject::Wrap(Napi::Env env, const at::Tensor& tensor) {
   // Called without arguments the constructor makes an empty handle, which is filled here.
-  const Napi::Object object = AddonData::Get(env).tensor_constructor.New({});
+  const Napi::Object object = Environment::Get(env).tensor_constructor.New({});
   Napi::ObjectWrap<TensorObject>::Unwrap(object)->Hold(tensor);
   return object;
 }
@@ -80,8 +80,8 @@ TensorObject::TensorObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Te
   if (info.Length() == 0) return;
   const Napi::Env env = info.Env();
   Guarded(env, [&] {
-    const DTypeEntry& dtype = DTypeFromName(AsString(info[0], "dtype"));
-    const std::vector<int64_t> dims = AsInt64List(info[1], "dims");
+    const DTypeEntry& dtype = DTypeFromName(As<std::string>(info[0], "dtype"));
+    const std::vector<int64_t> dims = As<std::vector<int64_t>>(info[1], "dims");
     at::Tensor tensor = at::empty(dims, at::TensorOptions().dtype(dtype.scalar_type));
     if (!info[2].IsNull()) CopyInto(&tensor, 0, info[2], tensor.nbytes());
     Hold(tensor);
@@ -92,13 +92,13 @@ TensorObject::~TensorObject() { Release(); }
 
 void TensorObject::Hold(const at::Tensor& tensor) {
   tensor_ = tensor;
-  declared_memory_ = AddonData::Get(Env()).declared_memory();
-  declared_memory_->Add(Env(), tensor_);
+  external_memory_ = Environment::Get(Env()).external_memory();
+  external_memory_->Add(Env(), tensor_);
 }
 
 void TensorObject::Release() {
   if (!tensor_.defined()) return;
-  declared_memory_->Remove(Env(), tensor_);
+  external_memory_->Remove(Env(), tensor_);
   tensor_ = at::Tensor();
 }
 
@@ -173,7 +173,7 @@ void TensorObject::Write(const Napi::CallbackInfo& info) {
       throw Sam3Error(ErrorCode::kInvalidArgument, "Expected a contiguous tensor on the CPU to write to.");
     }
     MarkWritable(tensor);
-    const int64_t offset = AsInt64(info[0], "offset");
+    const int64_t offset = As<int64_t>(info[0], "offset");
     if (offset < 0) throw Sam3Error(ErrorCode::kInvalidArgument, "Expected an offset of at least 0.");
     if (!info[1].IsTypedArray()) throw Napi::TypeError::New(env, "Expected a typed array for data.");
     CopyInto(&tensor, static_cast<size_t>(offset), info[1], info[1].As<Napi::TypedArray>().ByteLength());
@@ -183,34 +183,35 @@ void TensorObject::Write(const Napi::CallbackInfo& info) {
 Napi::Value TensorObject::Narrow(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const int64_t dim = AsInt64(info[0], "dim");
-    const int64_t start = AsInt64(info[1], "start");
-    const int64_t length = AsInt64(info[2], "length");
-    const int64_t step = AsInt64(info[3], "step");
+    const int64_t dim = As<int64_t>(info[0], "dim");
+    const int64_t start = As<int64_t>(info[1], "start");
+    const int64_t length = As<int64_t>(info[2], "length");
+    const int64_t step = As<int64_t>(info[3], "step");
     return Wrap(env, Get(env).slice(dim, start, start + length * step, step));
   });
 }
 
 Napi::Value TensorObject::Select(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return Guarded(
-      env, [&] { return Wrap(env, Get(env).select(AsInt64(info[0], "dim"), AsInt64(info[1], "index"))); });
+  return Guarded(env, [&] {
+    return Wrap(env, Get(env).select(As<int64_t>(info[0], "dim"), As<int64_t>(info[1], "index")));
+  });
 }
 
 Napi::Value TensorObject::Reshape(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return Guarded(env, [&] { return Wrap(env, Get(env).reshape(AsInt64List(info[0], "dims"))); });
+  return Guarded(env, [&] { return Wrap(env, Get(env).reshape(As<std::vector<int64_t>>(info[0], "dims"))); });
 }
 
 Napi::Value TensorObject::To(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const Napi::Object options = AsObject(info[0], "options");
-    const c10::Device device = ParseDevice(AsString(options.Get("device"), "device"));
-    const c10::ScalarType dtype = DTypeFromName(AsString(options.Get("dtype"), "dtype")).scalar_type;
+    const Fields fields(info[0]);
     return RunJob(
-        env, AddonData::Get(env).tensor_executor(),
-        [tensor = Get(env), device, dtype] { return tensor.to(device, dtype); },
+        env, Environment::Get(env).tensor_executor(),
+        [tensor = Get(env), device = fields.Device(), dtype = fields.DType()] {
+          return tensor.to(device, dtype);
+        },
         [](Napi::Env job_env, at::Tensor&& result) { return Wrap(job_env, result); });
   });
 }
@@ -218,13 +219,11 @@ Napi::Value TensorObject::To(const Napi::CallbackInfo& info) {
 Napi::Value TensorObject::ArgMax(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const Napi::Object options = AsObject(info[0], "options");
-    std::optional<int64_t> dim;
-    if (!options.Get("dim").IsNull()) dim = AsInt64(options.Get("dim"), "dim");
-    const bool keepdim = AsBool(options.Get("keepdim"), "keepdim");
+    const Fields fields(info[0]);
     return RunJob(
-        env, AddonData::Get(env).tensor_executor(),
-        [tensor = Get(env), dim, keepdim] { return at::argmax(tensor, dim, keepdim); },
+        env, Environment::Get(env).tensor_executor(),
+        [tensor = Get(env), dim = fields.Get<std::optional<int64_t>>("dim"),
+         keepdim = fields.Get<bool>("keepdim")] { return at::argmax(tensor, dim, keepdim); },
         [](Napi::Env job_env, at::Tensor&& result) { return Wrap(job_env, result); });
   });
 }

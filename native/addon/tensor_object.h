@@ -47,7 +47,7 @@ class TensorObject final : public Napi::ObjectWrap<TensorObject> {
 
   at::Tensor tensor_;
   // A handle may outlive its environment's data.
-  std::shared_ptr<DeclaredMemory> declared_memory_;
+  std::shared_ptr<ExternalMemory> external_memory_;
 };
 
 }  // namespace sam3_tracker

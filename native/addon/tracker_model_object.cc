@@ -19,19 +19,17 @@ namespace {
 
 constexpr napi_type_tag kModelTag = {0x1d4be07a9c3f4a62ULL, 0xb8e5510f7d2c9643ULL};
 
-Prompts ReadPrompts(const Napi::Object& options) {
-  Prompts prompts;
-  prompts.points = AsOptionalTensor(options.Get("inputPoints"), "input_points");
-  prompts.labels = AsOptionalTensor(options.Get("inputLabels"), "input_labels");
-  prompts.boxes = AsOptionalTensor(options.Get("inputBoxes"), "input_boxes");
-  prompts.masks = AsOptionalTensor(options.Get("inputMasks"), "input_masks");
-  return prompts;
+Prompts ReadPrompts(const Fields& fields) {
+  return {.points = fields.Get<std::optional<at::Tensor>>("input_points"),
+          .labels = fields.Get<std::optional<at::Tensor>>("input_labels"),
+          .boxes = fields.Get<std::optional<at::Tensor>>("input_boxes"),
+          .masks = fields.Get<std::optional<at::Tensor>>("input_masks")};
 }
 
-AttentionOptions ReadAttention(const Napi::Object& options) {
-  return {AsBool(options.Get("outputHiddenStates"), "output_hidden_states"),
-          AsBool(options.Get("outputAttentions"), "output_attentions"),
-          AsBool(options.Get("eagerAttention"), "eager_attention")};
+AttentionOptions ReadAttention(const Fields& fields) {
+  return {.hidden_states = fields.Get<bool>("output_hidden_states"),
+          .attentions = fields.Get<bool>("output_attentions"),
+          .eager = fields.Get<bool>("eager_attention")};
 }
 
 Napi::Value WrapOptionalList(Napi::Env env, const std::optional<std::vector<at::Tensor>>& tensors) {
@@ -39,57 +37,51 @@ Napi::Value WrapOptionalList(Napi::Env env, const std::optional<std::vector<at::
   return TensorObject::WrapList(env, *tensors);
 }
 
-std::optional<RandomWeights> ReadRandomWeights(const Napi::Value& value) {
-  if (value.IsNull()) return std::nullopt;
-  const Napi::Object options = AsObject(value, "randomWeights");
-  RandomWeights random;
-  random.seed = static_cast<uint64_t>(AsInt64(options.Get("seed"), "randomWeights.seed"));
-  const Napi::Array weights = AsArray(options.Get("weights"), "randomWeights.weights");
-  for (uint32_t i = 0; i < weights.Length(); ++i) {
-    const Napi::Object weight = AsObject(weights.Get(i), "randomWeights.weights");
-    random.weights.emplace(
-        AsString(weight.Get("name"), "name"),
-        RandomWeight{AsInt64List(weight.Get("shape"), "shape"), AsDouble(weight.Get("mean"), "mean"),
-                     AsDouble(weight.Get("standardDeviation"), "standardDeviation")});
-  }
-  return random;
-}
-
-std::vector<SafetensorsTable> ReadWeightFiles(const Napi::Value& value) {
-  const Napi::Array files = AsArray(value, "weight_files");
-  std::vector<SafetensorsTable> tables(files.Length());
-  for (uint32_t i = 0; i < files.Length(); ++i) {
-    const Napi::Object file = AsObject(files.Get(i), "weight_files");
-    tables[i].path = AsString(file.Get("path"), "path");
-    tables[i].size = AsInt64(file.Get("size"), "size");
-    const Napi::Array weights = AsArray(file.Get("weights"), "weights");
-    for (uint32_t j = 0; j < weights.Length(); ++j) {
-      const Napi::Object weight = AsObject(weights.Get(j), "weights");
-      tables[i].entries.push_back({.name = AsString(weight.Get("name"), "name"),
-                                   .dtype = DTypeFromName(AsString(weight.Get("dtype"), "dtype")).scalar_type,
-                                   .shape = AsInt64List(weight.Get("shape"), "shape"),
-                                   .begin = AsInt64(weight.Get("begin"), "begin"),
-                                   .end = AsInt64(weight.Get("end"), "end")});
-    }
-  }
-  return tables;
-}
-
-LoadOptions ReadLoadOptions(const Napi::Object& options) {
-  return {AsString(options.Get("visionEncoder"), "visionEncoder"),
-          AsString(options.Get("promptEncoder"), "promptEncoder"),
-          AsString(options.Get("maskDecoder"), "maskDecoder"),
-          ReadWeightFiles(options.Get("weight_files")),
-          ReadRandomWeights(options.Get("randomWeights")),
-          ParseDevice(AsString(options.Get("device"), "device")),
-          DTypeFromName(AsString(options.Get("dtype"), "dtype")).scalar_type,
-          {AsBool(options.Get("multimaskViaStability"), "multimaskViaStability"),
-           AsDouble(options.Get("stabilityDelta"), "stabilityDelta"),
-           AsDouble(options.Get("stabilityThreshold"), "stabilityThreshold")},
-          AsInt64(options.Get("pointEmbeddings"), "pointEmbeddings")};
+LoadOptions ReadLoadOptions(const Fields& fields) {
+  return {.vision_encoder = fields.Get<std::string>("vision_encoder"),
+          .prompt_encoder = fields.Get<std::string>("prompt_encoder"),
+          .mask_decoder = fields.Get<std::string>("mask_decoder"),
+          .weight_files = fields.Get<std::vector<SafetensorsTable>>("weight_files"),
+          .random_weights = fields.Get<std::optional<RandomWeights>>("random_weights"),
+          .device = fields.Device(),
+          .dtype = fields.DType(),
+          .stability = {.enabled = fields.Get<bool>("dynamic_multimask_via_stability"),
+                        .delta = fields.Get<double>("dynamic_multimask_stability_delta"),
+                        .threshold = fields.Get<double>("dynamic_multimask_stability_thresh")},
+          .point_embeddings = fields.Get<int64_t>("num_point_embeddings")};
 }
 
 }  // namespace
+
+// Reads the parts of NativeLoadOptions.
+void Read(const Napi::Value& value, const std::string& name, SafetensorsEntry* result) {
+  const Fields fields(value, name);
+  *result = {.name = fields.Get<std::string>("name"),
+             .dtype = fields.DType(),
+             .shape = fields.Get<std::vector<int64_t>>("shape"),
+             .begin = fields.Get<int64_t>("begin"),
+             .end = fields.Get<int64_t>("end")};
+}
+
+void Read(const Napi::Value& value, const std::string& name, SafetensorsTable* result) {
+  const Fields fields(value, name);
+  *result = {.path = fields.Get<std::string>("path"),
+             .size = fields.Get<int64_t>("size"),
+             .entries = fields.Get<std::vector<SafetensorsEntry>>("weights")};
+}
+
+void Read(const Napi::Value& value, const std::string& name, RandomWeights* result) {
+  const Fields fields(value, name);
+  result->seed = static_cast<uint64_t>(fields.Get<int64_t>("seed"));
+  const Napi::Array weights = ReadArray(fields.Value("weights"), "weights");
+  for (uint32_t i = 0; i < weights.Length(); ++i) {
+    const Fields weight(weights.Get(i), "weights");
+    result->weights.emplace(weight.Get<std::string>("name"),
+                            RandomWeight{.shape = weight.Get<std::vector<int64_t>>("shape"),
+                                         .mean = weight.Get<double>("mean"),
+                                         .standard_deviation = weight.Get<double>("standard_deviation")});
+  }
+}
 
 Napi::Function TrackerModelObject::Define(Napi::Env env) {
   return DefineClass(env, "NativeTrackerModel",
@@ -114,12 +106,10 @@ Napi::Function TrackerModelObject::Define(Napi::Env env) {
 Napi::Value TrackerModelObject::Load(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const std::shared_ptr<Executor> executor = AddonData::Get(env).NewInferenceExecutor();
+    const std::shared_ptr<Executor> executor = Environment::Get(env).NewInferenceExecutor();
     return RunJob(
         env, *executor,
-        [options = ReadLoadOptions(AsObject(info[0], "options"))] {
-          return std::make_shared<TrackerModel>(options);
-        },
+        [options = ReadLoadOptions(Fields(info[0]))] { return std::make_shared<TrackerModel>(options); },
         [executor](Napi::Env job_env, std::shared_ptr<TrackerModel>&& model) -> Napi::Value {
           return Wrap(job_env, std::move(model), executor);
         });
@@ -128,12 +118,12 @@ Napi::Value TrackerModelObject::Load(const Napi::CallbackInfo& info) {
 
 Napi::Value TrackerModelObject::Wrap(Napi::Env env, std::shared_ptr<TrackerModel> model,
                                      std::shared_ptr<Executor> executor) {
-  const Napi::Object object = AddonData::Get(env).tracker_model_constructor.New({});
+  const Napi::Object object = Environment::Get(env).tracker_model_constructor.New({});
   auto* self = Napi::ObjectWrap<TrackerModelObject>::Unwrap(object);
-  self->declared_bytes_ = model->owned_bytes();
+  self->external_bytes_ = model->owned_bytes();
   self->model_ = std::move(model);
   self->executor_ = std::move(executor);
-  Napi::MemoryManagement::AdjustExternalMemory(env, self->declared_bytes_);
+  Napi::MemoryManagement::AdjustExternalMemory(env, self->external_bytes_);
   return object;
 }
 
@@ -147,8 +137,8 @@ TrackerModelObject::~TrackerModelObject() { Release(); }
 void TrackerModelObject::Release() {
   model_.reset();
   executor_.reset();
-  if (declared_bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(Env(), -declared_bytes_);
-  declared_bytes_ = 0;
+  if (external_bytes_ != 0) Napi::MemoryManagement::AdjustExternalMemory(Env(), -external_bytes_);
+  external_bytes_ = 0;
 }
 
 const TrackerModel& TrackerModelObject::Get(Napi::Env env) const {
@@ -185,32 +175,29 @@ Napi::Value TrackerModelObject::Disposed(const Napi::CallbackInfo& info) {
 Napi::Value TrackerModelObject::Forward(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const Napi::Object options = AsObject(info[0], "options");
-    ForwardInput input;
-    input.pixel_values = AsOptionalTensor(options.Get("pixelValues"), "pixel_values");
-    if (!options.Get("imageEmbeddings").IsNull()) {
-      input.image_embeddings = AsTensorList(options.Get("imageEmbeddings"), "image_embeddings");
-    }
-    input.prompts = ReadPrompts(options);
-    input.multimask_output = AsBool(options.Get("multimaskOutput"), "multimask_output");
-    input.attention_similarity = AsOptionalTensor(options.Get("attentionSimilarity"), "attention_similarity");
-    input.target_embedding = AsOptionalTensor(options.Get("targetEmbedding"), "target_embedding");
-    input.attention = ReadAttention(options);
-    if (!options.Get("pictures").IsNull()) {
-      input.pictures = ReadPictureOptions(AsObject(options.Get("pictures"), "pictures"));
-    }
+    const Fields fields(info[0]);
+    ForwardInput input{
+        .pixel_values = fields.Get<std::optional<at::Tensor>>("pixel_values"),
+        .image_embeddings = fields.Get<std::optional<std::vector<at::Tensor>>>("image_embeddings"),
+        .prompts = ReadPrompts(fields),
+        .multimask_output = fields.Get<bool>("multimask_output"),
+        .attention_similarity = fields.Get<std::optional<at::Tensor>>("attention_similarity"),
+        .target_embedding = fields.Get<std::optional<at::Tensor>>("target_embedding"),
+        .attention = ReadAttention(fields),
+        .post_process = fields.Get<std::optional<BatchPostProcessOptions>>("post_process"),
+    };
     return Run(
         env, [input = std::move(input)](TrackerModel& model) { return model.Forward(input); },
         [](Napi::Env job_env, const ForwardResult& result) {
           Napi::Object object = Napi::Object::New(job_env);
-          object.Set("iouScores", TensorObject::Wrap(job_env, result.selected.iou_scores));
-          object.Set("predMasks", TensorObject::Wrap(job_env, result.selected.masks));
-          object.Set("objectScoreLogits", TensorObject::Wrap(job_env, result.object_score_logits));
+          object.Set("iou_scores", TensorObject::Wrap(job_env, result.selected.iou_scores));
+          object.Set("pred_masks", TensorObject::Wrap(job_env, result.selected.masks));
+          object.Set("object_score_logits", TensorObject::Wrap(job_env, result.object_score_logits));
           object.Set("masks", WrapOptionalList(job_env, result.masks));
-          object.Set("imageEmbeddings", TensorObject::WrapList(job_env, result.image_embeddings));
-          object.Set("visionHiddenStates", WrapOptionalList(job_env, result.vision_hidden_states));
-          object.Set("visionAttentions", WrapOptionalList(job_env, result.vision_attentions));
-          object.Set("maskDecoderAttentions", WrapOptionalList(job_env, result.mask_decoder_attentions));
+          object.Set("image_embeddings", TensorObject::WrapList(job_env, result.image_embeddings));
+          object.Set("vision_hidden_states", WrapOptionalList(job_env, result.vision_hidden_states));
+          object.Set("vision_attentions", WrapOptionalList(job_env, result.vision_attentions));
+          object.Set("mask_decoder_attentions", WrapOptionalList(job_env, result.mask_decoder_attentions));
           return object;
         });
   });
@@ -219,20 +206,21 @@ Napi::Value TrackerModelObject::Forward(const Napi::CallbackInfo& info) {
 Napi::Value TrackerModelObject::GetImageFeatures(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const Napi::Object options = AsObject(info[0], "options");
-    const at::Tensor pixel_values = TensorObject::FromValue(options.Get("pixelValues"), "pixel_values");
+    const Fields fields(info[0]);
+    const auto pixel_values = fields.Get<at::Tensor>("pixel_values");
     return Run(
         env,
-        [pixel_values, attention = ReadAttention(options)](TrackerModel& model) {
+        [pixel_values, attention = ReadAttention(fields)](TrackerModel& model) {
           return model.GetImageFeatures(pixel_values, attention);
         },
         [](Napi::Env job_env, const ImageFeatures& features) {
           Napi::Object object = Napi::Object::New(job_env);
-          object.Set("lastHiddenState", TensorObject::Wrap(job_env, features.last_hidden_state));
-          object.Set("hiddenStates", WrapOptionalList(job_env, features.hidden_states));
+          object.Set("last_hidden_state", TensorObject::Wrap(job_env, features.last_hidden_state));
+          object.Set("hidden_states", WrapOptionalList(job_env, features.hidden_states));
           object.Set("attentions", WrapOptionalList(job_env, features.attentions));
-          object.Set("fpnHiddenStates", TensorObject::WrapList(job_env, features.fpn_hidden_states));
-          object.Set("fpnPositionEncoding", TensorObject::WrapList(job_env, features.fpn_position_encoding));
+          object.Set("fpn_hidden_states", TensorObject::WrapList(job_env, features.fpn_hidden_states));
+          object.Set("fpn_position_encoding",
+                     TensorObject::WrapList(job_env, features.fpn_position_encoding));
           return object;
         });
   });
@@ -241,9 +229,9 @@ Napi::Value TrackerModelObject::GetImageFeatures(const Napi::CallbackInfo& info)
 Napi::Value TrackerModelObject::GetImageEmbeddings(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const Napi::Object options = AsObject(info[0], "options");
-    const at::Tensor pixel_values = TensorObject::FromValue(options.Get("pixelValues"), "pixel_values");
-    const bool eager = AsBool(options.Get("eagerAttention"), "eager_attention");
+    const Fields fields(info[0]);
+    const auto pixel_values = fields.Get<at::Tensor>("pixel_values");
+    const bool eager = fields.Get<bool>("eager_attention");
     return Run(
         env,
         [pixel_values, eager](TrackerModel& model) { return model.GetImageEmbeddings(pixel_values, eager); },
@@ -258,7 +246,7 @@ Napi::Value TrackerModelObject::GetPromptEmbeddings(const Napi::CallbackInfo& in
   return Guarded(env, [&] {
     return Run(
         env,
-        [prompts = ReadPrompts(AsObject(info[0], "options"))](TrackerModel& model) {
+        [prompts = ReadPrompts(Fields(info[0]))](TrackerModel& model) {
           return model.GetPromptEmbeddings(prompts);
         },
         [](Napi::Env job_env, const PromptEmbeddings& embeddings) {
@@ -285,11 +273,12 @@ Napi::Value TrackerModelObject::GetImageWidePositionalEmbeddings(const Napi::Cal
 Napi::Value TrackerModelObject::To(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const Napi::Object options = AsObject(info[0], "options");
-    const c10::Device device = ParseDevice(AsString(options.Get("device"), "device"));
-    const c10::ScalarType dtype = DTypeFromName(AsString(options.Get("dtype"), "dtype")).scalar_type;
+    const Fields fields(info[0]);
     return Run(
-        env, [device, dtype](TrackerModel& model) { return model.ConvertedTo(device, dtype); },
+        env,
+        [device = fields.Device(), dtype = fields.DType()](TrackerModel& model) {
+          return model.ConvertedTo(device, dtype);
+        },
         [executor = executor_](Napi::Env job_env, const std::shared_ptr<TrackerModel>& model) {
           return Wrap(job_env, model, executor);
         });
@@ -299,7 +288,7 @@ Napi::Value TrackerModelObject::To(const Napi::CallbackInfo& info) {
 Napi::Value TrackerModelObject::SaveWeights(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const std::string file = AsString(AsObject(info[0], "options").Get("file"), "file");
+    const auto file = Fields(info[0]).Get<std::string>("file");
     return Run(
         env,
         [file](TrackerModel& model) {
@@ -315,8 +304,8 @@ Napi::Value TrackerModelObject::GenerateMasks(const Napi::CallbackInfo& info) {
   return Guarded(env, [&] {
     return Run(
         env,
-        [options = ReadMaskBatchOptions(AsObject(info[0], "options"))](TrackerModel& model) {
-          return GenerateMaskBatch(model, options);
+        [options = As<MaskBatchOptions>(info[0], "options")](TrackerModel& model) {
+          return sam3_tracker::GenerateMasks(model, options);
         },
         ConvertMaskBatch);
   });

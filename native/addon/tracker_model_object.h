@@ -46,7 +46,7 @@ class TrackerModelObject final : public Napi::ObjectWrap<TrackerModelObject> {
 
   std::shared_ptr<TrackerModel> model_;
   std::shared_ptr<Executor> executor_;
-  int64_t declared_bytes_ = 0;
+  int64_t external_bytes_ = 0;
 };
 
 }  // namespace sam3_tracker

@@ -62,7 +62,7 @@ void BindingProblems::Throw() const {
   }
 }
 
-ScriptComponent::ScriptComponent(const std::string& path, WeightStore* store, BindingProblems* problems)
+ScriptModule::ScriptModule(const std::string& path, WeightStore* store, BindingProblems* problems)
     : path_(path), module_(LoadGraph(path)) {
   module_.eval();
   const auto bind = [&](torch::jit::Module owner, const std::string& prefix, const std::string& attribute,
@@ -97,10 +97,10 @@ ScriptComponent::ScriptComponent(const std::string& path, WeightStore* store, Bi
   }
 }
 
-ScriptComponent::ScriptComponent(std::string path, torch::jit::Module module, std::vector<Slot> slots)
+ScriptModule::ScriptModule(std::string path, torch::jit::Module module, std::vector<Slot> slots)
     : path_(std::move(path)), module_(std::move(module)), slots_(std::move(slots)) {}
 
-ScriptComponent ScriptComponent::ConvertedTo(WeightUpload* upload, c10::ScalarType dtype) const {
+ScriptModule ScriptModule::ConvertedTo(WeightUpload* upload, c10::ScalarType dtype) const {
   // A deep copy that already knows the copies of all weights: it copies the tree of modules alone.
   c10::IValue::HashIdentityIValueMap copies;
   std::vector<Slot> slots = slots_;
@@ -114,25 +114,25 @@ ScriptComponent ScriptComponent::ConvertedTo(WeightUpload* upload, c10::ScalarTy
   return {path_, torch::jit::Module(module_._ivalue()->deepcopy(copies)), std::move(slots)};
 }
 
-std::vector<std::pair<std::string, at::Tensor>> ScriptComponent::weights() const {
+std::vector<std::pair<std::string, at::Tensor>> ScriptModule::weights() const {
   std::vector<std::pair<std::string, at::Tensor>> weights;
   for (const Slot& slot : slots_) weights.emplace_back(slot.name, slot.tensor);
   return weights;
 }
 
-int64_t ScriptComponent::parameter_count() const {
+int64_t ScriptModule::parameter_count() const {
   int64_t count = 0;
   for (const Slot& slot : slots_) count += slot.is_parameter ? slot.tensor.numel() : 0;
   return count;
 }
 
-int64_t ScriptComponent::owned_bytes() const {
+int64_t ScriptModule::owned_bytes() const {
   int64_t bytes = 0;
   for (const Slot& slot : slots_) bytes += slot.is_mapped ? 0 : static_cast<int64_t>(slot.tensor.nbytes());
   return bytes;
 }
 
-c10::IValue ScriptComponent::Run(const std::string& method, std::vector<c10::IValue> arguments) {
+c10::IValue ScriptModule::Run(const std::string& method, std::vector<c10::IValue> arguments) {
   const c10::optional<torch::jit::Method> found = module_.find_method(method);
   if (!found) {
     throw Sam3Error(ErrorCode::kConfigMismatch,

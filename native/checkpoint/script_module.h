@@ -23,16 +23,16 @@ struct BindingProblems {
   void Throw() const;
 };
 
-class ScriptComponent {
+class ScriptModule {
  public:
   // Loads a graph and binds the weights of `store` to its empty parameters; those that the archive holds
   // itself are moved to the store's device and dtype unless it has them too. Weights that cannot be bound
-  // are added to `problems`: the component is of no use then. Throws Sam3Error: kFileNotFound, kFileInvalid.
-  ScriptComponent(const std::string& path, WeightStore* store, BindingProblems* problems);
+  // are added to `problems`: the module is of no use then. Throws Sam3Error: kFileNotFound, kFileInvalid.
+  ScriptModule(const std::string& path, WeightStore* store, BindingProblems* problems);
 
   // The same graph with its weights on the device of `upload` and in the dtype; what need not change is
   // shared.
-  ScriptComponent ConvertedTo(WeightUpload* upload, c10::ScalarType dtype) const;
+  ScriptModule ConvertedTo(WeightUpload* upload, c10::ScalarType dtype) const;
 
   // Runs a method. Throws kConfigMismatch where the graph has none of that name.
   c10::IValue Run(const std::string& method, std::vector<c10::IValue> arguments);
@@ -53,7 +53,7 @@ class ScriptComponent {
     bool is_mapped;
   };
 
-  ScriptComponent(std::string path, torch::jit::Module module, std::vector<Slot> slots);
+  ScriptModule(std::string path, torch::jit::Module module, std::vector<Slot> slots);
 
   std::string path_;
   torch::jit::Module module_;

@@ -9,8 +9,8 @@
 namespace sam3_tracker {
 namespace {
 
-// Four pictures in the size of facebook/sam3.
-constexpr int64_t kPreparedBytes = int64_t{128} << 20;
+// Four images in the size of facebook/sam3.
+constexpr int64_t kCachedBytes = int64_t{128} << 20;
 
 std::vector<at::Tensor> OneImage(const std::vector<at::Tensor>& parts, int64_t image) {
   std::vector<at::Tensor> one;
@@ -18,10 +18,10 @@ std::vector<at::Tensor> OneImage(const std::vector<at::Tensor>& parts, int64_t i
   return one;
 }
 
-std::unique_ptr<ImageDecoder> MakeImageDecoder(ScriptComponent* component, const at::Tensor& positions) {
+std::unique_ptr<DecoderBackend> MakeBackend(ScriptModule* module, const at::Tensor& positions) {
   const DecoderKernels* kernels = FindDecoderKernels();
-  if (kernels) return std::make_unique<FusedDecoder>(component, kernels, positions);
-  return std::make_unique<GraphDecoder>(component, positions);
+  if (kernels) return std::make_unique<FusedBackend>(module, kernels, positions);
+  return std::make_unique<GraphBackend>(module, positions);
 }
 
 at::Tensor Joined(const std::vector<at::Tensor>& of_images) {
@@ -30,18 +30,18 @@ at::Tensor Joined(const std::vector<at::Tensor>& of_images) {
 
 }  // namespace
 
-ObjectDecoder::ObjectDecoder(ScriptComponent* component) : component_(component), cache_(kPreparedBytes) {}
+CpuMaskDecoder::CpuMaskDecoder(ScriptModule* module) : module_(module), cache_(kCachedBytes) {}
 
-DecodedObjects ObjectDecoder::Decode(const std::vector<at::Tensor>& image_embeddings,
-                                     const at::Tensor& positions, const at::Tensor& sparse,
-                                     const at::Tensor& no_mask, const std::optional<at::Tensor>& mask) {
-  if (!image_decoder_) image_decoder_ = MakeImageDecoder(component_, positions);
-  const std::shared_ptr<PreparedImages> kept = cache_.Get(image_embeddings);
+DecodedObjects CpuMaskDecoder::Decode(const std::vector<at::Tensor>& image_embeddings,
+                                      const at::Tensor& positions, const at::Tensor& sparse,
+                                      const at::Tensor& no_mask, const std::optional<at::Tensor>& mask) {
+  if (!backend_) backend_ = MakeBackend(module_, positions);
+  const std::shared_ptr<CachedImages> kept = cache_.Get(image_embeddings);
   const at::Tensor& embedding = image_embeddings.at(2);
   if (kept->features.empty()) {
-    kept->features = image_decoder_->PrepareFeatures(image_embeddings.at(0), image_embeddings.at(1));
+    kept->features = backend_->PrepareFeatures(image_embeddings.at(0), image_embeddings.at(1));
   }
-  if (!mask && kept->image.empty()) kept->image = image_decoder_->PrepareImages(embedding, no_mask);
+  if (!mask && kept->image.empty()) kept->image = backend_->PrepareImages(embedding, no_mask);
   cache_.Trim();
 
   std::vector<at::Tensor> masks;
@@ -60,7 +60,7 @@ DecodedObjects ObjectDecoder::Decode(const std::vector<at::Tensor>& image_embedd
     } else {
       objects.image = OneImage(kept->image, image);
     }
-    const DecodedObjects decoded = image_decoder_->Decode(objects);
+    const DecodedObjects decoded = backend_->Decode(objects);
     masks.push_back(decoded.all.masks);
     iou_scores.push_back(decoded.all.iou_scores);
     object_score_logits.push_back(decoded.object_score_logits);

@@ -16,10 +16,10 @@ namespace sam3_tracker {
 
 // Equal to the decoder's method decode but for rounding. What depends on the image alone is computed once for
 // each image and kept for the next objects.
-class ObjectDecoder {
+class CpuMaskDecoder {
  public:
-  // `component` is the mask decoder and outlives this.
-  explicit ObjectDecoder(ScriptComponent* component);
+  // `module` is the mask decoder and outlives this.
+  explicit CpuMaskDecoder(ScriptModule* module);
 
   // image_embeddings: feat_s0, feat_s1 and the image embedding, (images, channels, height, width) each.
   // positions: (1, channels, height, width). sparse: (images, objects, tokens, channels). no_mask: the dense
@@ -30,10 +30,10 @@ class ObjectDecoder {
                         const std::optional<at::Tensor>& mask);
 
  private:
-  ScriptComponent* component_;
-  PreparedImagesCache cache_;
+  ScriptModule* module_;
+  ImageCache cache_;
   // Made with the first click: it needs the positional embeddings.
-  std::unique_ptr<ImageDecoder> image_decoder_;
+  std::unique_ptr<DecoderBackend> backend_;
 };
 
 }  // namespace sam3_tracker

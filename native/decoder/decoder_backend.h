@@ -26,9 +26,9 @@ struct ObjectsOfImage {
   at::Tensor sparse;  // (1, objects, tokens, channels)
 };
 
-class ImageDecoder {
+class DecoderBackend {
  public:
-  virtual ~ImageDecoder() = default;
+  virtual ~DecoderBackend() = default;
 
   // What the decoder needs of the two high-resolution features, and of the image embeddings without a mask
   // prompt, (images, channels, height, width) each: tensors whose first dimension is the images, to be kept

@@ -4,20 +4,22 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <sstream>
 #include <utility>
 
-#include "decoder/tiling.h"
+#include "decoder/blocked_layout.h"
 #include "runtime/error.h"
 
 namespace sam3_tracker {
 namespace {
 
-// Objects that go through the graph together, so that its weights are read once for all of them; or one for
-// each thread, where these are more. Each keeps an image of its own meanwhile (5 MB for facebook/sam3).
+// Or one for each thread, where these are more. Each keeps an image of its own meanwhile (5 MB for
+// facebook/sam3).
 constexpr int64_t kObjectsTogether = 4;
 
 // Parts of the image for each thread.
@@ -39,7 +41,7 @@ void CheckShape(const at::Tensor& tensor, at::IntArrayRef shape, const char* nam
   throw Sam3Error(ErrorCode::kConfigMismatch, message.str());
 }
 
-// In how many parts the image of each of `objects` is walked: a few for each thread, so that none waits long
+// In how many parts the image of each of `objects` is split: a few for each thread, so that none waits long
 // for the last one.
 int64_t PartsOfImage(int64_t objects, int64_t tiles) {
   const int64_t threads = at::get_num_threads();
@@ -66,21 +68,49 @@ const float* Of(const at::Tensor& tensor, int64_t object) {
   return tensor.const_data_ptr<float>() + (tensor.size(0) == 1 ? 0 : object * tensor.stride(0));
 }
 
-// Brings the sums of the parts of an object's image together: means (rows, channels).
-void CombineSums(const std::vector<AttentionSums>& parts, int64_t rows, int64_t channels, float* means) {
+// Buffers of the kernel's softmaxes, whole cache lines each.
+class SoftmaxBuffers {
+ public:
+  SoftmaxBuffers(int64_t count, int64_t rows, int64_t channels) {
+    const int64_t padded = PaddedRows(rows);
+    // Scores have the padded rows' factors behind them.
+    sizes_ = {channels * padded, padded, padded, rows * kTilePositions + padded, kTilePositions * padded};
+    data_ = at::empty({count, std::accumulate(sizes_.begin(), sizes_.end(), int64_t{0})});
+  }
+
+  OnlineSoftmax Of(int64_t index) const {
+    float* next = data_.data_ptr<float>() + index * data_.stride(0);
+    OnlineSoftmax softmax;
+    size_t size = 0;
+    for (float** buffer :
+         {&softmax.keys, &softmax.running_max, &softmax.running_sum, &softmax.scores, &softmax.weights}) {
+      *buffer = next;
+      next += sizes_[size++];
+    }
+    return softmax;
+  }
+
+ private:
+  std::array<int64_t, 5> sizes_;
+  at::Tensor data_;
+};
+
+// Merges the softmaxes over the parts of an object's image: means (rows, channels).
+void MergeSoftmaxes(const std::vector<OnlineSoftmax>& parts, int64_t rows, int64_t channels, float* means) {
   const int64_t padded = PaddedRows(rows);
-  std::vector<float> maxima(padded, -std::numeric_limits<float>::infinity());
-  for (const AttentionSums& part : parts) {
-    for (int64_t row = 0; row < rows; ++row) maxima[row] = std::max(maxima[row], part.maxima[row]);
+  std::vector<float> running_max(padded, -std::numeric_limits<float>::infinity());
+  for (const OnlineSoftmax& part : parts) {
+    for (int64_t row = 0; row < rows; ++row)
+      running_max[row] = std::max(running_max[row], part.running_max[row]);
   }
   // Of each part in the means.
   std::vector<float> shares(parts.size() * padded);
-  std::vector<float> totals(padded);
+  std::vector<float> running_sum(padded);
   for (size_t part = 0; part < parts.size(); ++part) {
     for (int64_t row = 0; row < rows; ++row) {
       float& share = shares[part * padded + row];
-      share = std::exp(parts[part].maxima[row] - maxima[row]);
-      totals[row] += share * parts[part].totals[row];
+      share = std::exp(parts[part].running_max[row] - running_max[row]);
+      running_sum[row] += share * parts[part].running_sum[row];
     }
   }
   at::parallel_for(0, channels, /*grain_size=*/64, [&](int64_t begin, int64_t end) {
@@ -92,29 +122,28 @@ void CombineSums(const std::vector<AttentionSums>& parts, int64_t rows, int64_t 
         const float* const share = shares.data() + part * padded;
         for (int64_t row = 0; row < padded; ++row) sums[row] += share[row] * keys[row];
       }
-      for (int64_t row = 0; row < rows; ++row) means[row * channels + channel] = sums[row] / totals[row];
+      for (int64_t row = 0; row < rows; ++row) means[row * channels + channel] = sums[row] / running_sum[row];
     }
   });
 }
 
 }  // namespace
 
-FusedDecoder::FusedDecoder(ScriptComponent* component, const DecoderKernels* kernels,
-                           const at::Tensor& positions)
-    : component_(component),
+FusedBackend::FusedBackend(ScriptModule* module, const DecoderKernels* kernels, const at::Tensor& positions)
+    : module_(module),
       kernels_(kernels),
       positions_(positions),
       channels_(positions.size(1)),
       height_(positions.size(2)),
       width_(positions.size(3)) {
-  const std::vector<at::Tensor> projected = component->Run("prepare_positions", {positions}).toTensorVector();
+  const std::vector<at::Tensor> projected = module->Run("prepare_positions", {positions}).toTensorVector();
   heads_ = projected.at(0).size(1);
   head_dim_ = projected[0].size(2);
   for (const at::Tensor& each : projected) {
     CheckShape(each, {1, heads_, head_dim_, height_ * width_}, "projected positions");
-    projected_positions_.push_back(Tiles(each.flatten(1, 2)).squeeze(0));
+    projected_positions_.push_back(Blocked(each.flatten(1, 2)).squeeze(0));
   }
-  const std::vector<at::Tensor> weights = component->Run("image_weights", {}).toTensorVector();
+  const std::vector<at::Tensor> weights = module->Run("image_weights", {}).toTensorVector();
   const size_t blocks = projected.size() / 2;
   if (projected.size() % 2 == 0 || channels_ % 8 != 0) {
     throw Sam3Error(ErrorCode::kConfigMismatch,
@@ -130,37 +159,45 @@ FusedDecoder::FusedDecoder(ScriptComponent* component, const DecoderKernels* ker
   }
   CheckShape(weights.at(norms_end), {channels_, channels_}, "the first convolution");
   CheckShape(weights.at(norms_end + 1), {channels_ / 2, channels_ / 4}, "the second convolution");
-  weight1_ = Packed(weights[norms_end]);
-  weight2_ = Packed(weights[norms_end + 1]);
+  weight1_ = PackPanels(weights[norms_end]);
+  weight2_ = PackPanels(weights[norms_end + 1]);
 }
 
-std::vector<at::Tensor> FusedDecoder::PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) {
-  const std::vector<at::Tensor> rows =
-      component_->Run("prepare_features", {feat_s0, feat_s1}).toTensorVector();
+TokenProjections FusedBackend::Projections::Pointers(int64_t object, const at::Tensor& image) const {
+  return {.projected = Of(projected, object),
+          .image = image.const_data_ptr<float>(),
+          .folded = folded.defined() ? Of(folded, object) : nullptr};
+}
+
+int64_t FusedBackend::ObjectsTogether(int64_t threads) {
+  return (kObjectsTogether + threads - 1) / threads * threads;
+}
+
+std::vector<at::Tensor> FusedBackend::PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) {
+  const std::vector<at::Tensor> rows = module_->Run("prepare_features", {feat_s0, feat_s1}).toTensorVector();
   const int64_t images = feat_s0.size(0);
   CheckShape(rows.at(0), {images, height_, width_, 4, channels_ / 2}, "prepared features");
   CheckShape(rows.at(1), {images, height_, width_, channels_}, "prepared features");
-  return {Tiles(rows[1].flatten(1, 2).transpose(1, 2)),
-          Tiles(rows[0].flatten(3).flatten(1, 2).transpose(1, 2))};
+  return {Blocked(rows[1].flatten(1, 2).transpose(1, 2)),
+          Blocked(rows[0].flatten(3).flatten(1, 2).transpose(1, 2))};
 }
 
-std::vector<at::Tensor> FusedDecoder::PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) {
+std::vector<at::Tensor> FusedBackend::PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) {
   const std::vector<at::Tensor> image =
-      component_->Run("prepare_image", {embeddings, positions_, no_mask}).toTensorVector();
+      module_->Run("prepare_image", {embeddings, positions_, no_mask}).toTensorVector();
   const int64_t images = embeddings.size(0);
   CheckShape(image.at(0), {images, height_ * width_, channels_}, "a prepared image");
-  std::vector<at::Tensor> tiles{Tiles(image[0].transpose(1, 2))};
+  std::vector<at::Tensor> tiles{Blocked(image[0].transpose(1, 2))};
   for (const size_t projected : {kImageKeys, kImageQueries}) {
     CheckShape(image.at(projected), {images, heads_, head_dim_, height_ * width_}, "a projected image");
-    tiles.push_back(Tiles(image[projected].flatten(1, 2)));
+    tiles.push_back(Blocked(image[projected].flatten(1, 2)));
   }
   return tiles;
 }
 
-DecodedObjects FusedDecoder::Decode(const ObjectsOfImage& objects) {
+DecodedObjects FusedBackend::Decode(const ObjectsOfImage& objects) {
   const int64_t count = objects.sparse.size(1);
-  const int64_t threads = at::get_num_threads();
-  const int64_t together = (kObjectsTogether + threads - 1) / threads * threads;
+  const int64_t together = ObjectsTogether(at::get_num_threads());
   std::vector<at::Tensor> shared = objects.image;
   // Three projections of the image once, or two larger products for each object.
   if (objects.mask && objects.mask->size(0) == 1 && count >= kObjectsWorthProjecting) {
@@ -176,7 +213,7 @@ DecodedObjects FusedDecoder::Decode(const ObjectsOfImage& objects) {
           objects.mask->size(0) == 1 ? *objects.mask : objects.mask->narrow(0, begin, some);
       CheckShape(objects.embedding, {1, channels_, height_, width_}, "an image");
       CheckShape(mask, {mask.size(0), channels_, height_, width_}, "a mask prompt");
-      image = {TilesOfSum(objects.embedding.flatten(2), mask.flatten(2))};
+      image = {BlockedSum(objects.embedding.flatten(2), mask.flatten(2))};
     }
     const DecodedObjects part = DecodeTogether(sparse, image, objects.features);
     if (some == count) return part;
@@ -195,116 +232,101 @@ DecodedObjects FusedDecoder::Decode(const ObjectsOfImage& objects) {
   return decoded;
 }
 
-DecodedObjects FusedDecoder::DecodeTogether(const at::Tensor& sparse, const std::vector<at::Tensor>& image,
+DecodedObjects FusedBackend::DecodeTogether(const at::Tensor& sparse, const std::vector<at::Tensor>& image,
                                             const std::vector<at::Tensor>& features) {
   const bool is_projected = image.size() > 1;
-  const std::vector<at::Tensor> begun = component_->Run("begin", {sparse}).toTensorVector();
+  const std::vector<at::Tensor> begun = module_->Run("start_tokens", {sparse}).toTensorVector();
   const at::Tensor& tokens = begun.at(0);
   at::Tensor queries = begun.at(1);
-  // Both parts of a question, of which the projections of a shared image take the place of the second.
-  const auto question_of = [&](const std::vector<at::Tensor>& step, size_t first, bool is_folded) {
+  // The projections of a shared image take the place of the folded part.
+  const auto projections = [&](const std::vector<at::Tensor>& step, size_t first, bool is_folded) {
     const int64_t rows = heads_ * tokens.size(2);
     CheckShape(step.at(first), {sparse.size(1), rows, head_dim_}, "projected tokens");
     CheckShape(step.at(first + 1), {sparse.size(1), rows, channels_}, "folded tokens");
-    return Question{step[first].contiguous(), is_folded ? Packed(step[first + 1]) : at::Tensor()};
+    return Projections{.projected = step[first].contiguous(),
+                       .folded = is_folded ? PackPanels(step[first + 1]) : at::Tensor()};
   };
 
   at::Tensor keys = image[0];
   at::Tensor new_keys;
-  at::Tensor means = WalkImage(keys, nullptr, nullptr, question_of(begun, 2, !is_projected),
-                               is_projected ? image[1].squeeze(0) : projected_positions_[0]);
+  at::Tensor means = TwoWayAttention(keys, nullptr, nullptr, projections(begun, 2, !is_projected),
+                                     is_projected ? image[1].squeeze(0) : projected_positions_[0]);
   const auto blocks = static_cast<int64_t>(norms_.size()) - 1;
   for (int64_t block = 0; block < blocks; ++block) {
     const std::vector<at::Tensor> step =
-        component_->Run("go_on", {block, tokens, queries, means}).toTensorVector();
+        module_->Run("update_tokens", {block, tokens, queries, means}).toTensorVector();
     queries = step.at(0);
     const bool is_shared = block == 0 && is_projected;
     CheckShape(step.at(3), step.at(2).sizes(), "what tokens add to the image");
-    const Update update{question_of(step, 1, !is_shared),
-                        is_shared ? image[2].squeeze(0) : projected_positions_[2 * block + 1],
-                        Packed(step[3].transpose(1, 2)), block};
-    means =
-        WalkImage(keys, &new_keys, &update, question_of(step, 4, true), projected_positions_[2 * block + 2]);
+    const ImageToToken image_to_token{
+        .tokens = projections(step, 1, !is_shared),
+        .image = is_shared ? image[2].squeeze(0) : projected_positions_[2 * block + 1],
+        .values = PackPanels(step[3].transpose(1, 2)),
+        .block = block};
+    means = TwoWayAttention(keys, &new_keys, &image_to_token, projections(step, 4, true),
+                            projected_positions_[2 * block + 2]);
     keys = new_keys;
   }
-  const c10::IValue finished = component_->Run("finish", {queries, means});
+  const c10::IValue finished = module_->Run("finish_tokens", {queries, means});
   const auto& results = finished.toTupleRef().elements();
   const at::Tensor& mask_weights = results.at(0).toTensor();
   CheckShape(mask_weights, {1, sparse.size(1), mask_weights.size(2), channels_ / 8}, "mask weights");
-  return {{UpscaleMasks(keys, features, mask_weights), results.at(1).toTensor()}, results.at(2).toTensor()};
+  return {{OutputUpscaling(keys, features, mask_weights), results.at(1).toTensor()},
+          results.at(2).toTensor()};
 }
 
-at::Tensor FusedDecoder::WalkImage(const at::Tensor& keys, at::Tensor* new_keys, const Update* update,
-                                   const Question& question, const at::Tensor& positions) const {
-  const int64_t objects = question.projected.size(0);
-  const int64_t rows = question.projected.size(1);
+at::Tensor FusedBackend::TwoWayAttention(const at::Tensor& keys, at::Tensor* new_keys,
+                                         const ImageToToken* image_to_token,
+                                         const Projections& token_to_image, const at::Tensor& image) const {
+  const int64_t objects = token_to_image.projected.size(0);
+  const int64_t rows = token_to_image.projected.size(1);
   const int64_t tiles = keys.size(1);
-  const int64_t padded = PaddedRows(rows);
   const int64_t parts = PartsOfImage(objects, tiles);
   if (new_keys && !new_keys->defined()) *new_keys = at::empty({objects, tiles, channels_, kTilePositions});
   const at::Tensor means = at::empty({objects, rows, channels_});
-  // Whole cache lines each: keys, maxima, totals, scores with the padded rows' factors behind them, weights.
-  const int64_t sizes[] = {channels_ * padded, padded, padded, rows * kTilePositions + padded,
-                           kTilePositions * padded};
-  int64_t size = 0;
-  for (const int64_t each : sizes) size += each;
-  const at::Tensor buffers = at::empty({objects * parts, size});
-  const auto sums_of = [&](int64_t object, int64_t part) {
-    float* next = buffers.data_ptr<float>() + (object * parts + part) * size;
-    AttentionSums sums;
-    size_t index = 0;
-    for (float** buffer : {&sums.keys, &sums.maxima, &sums.totals, &sums.scores, &sums.weights}) {
-      *buffer = next;
-      next += sizes[index++];
-    }
-    return sums;
-  };
+  const SoftmaxBuffers buffers(objects * parts, rows, channels_);
 
   ForEachPart(objects, parts, tiles, [&](int64_t object, int64_t part, int64_t begin, int64_t end) {
-    ImageWalk walk;
-    walk.positions = height_ * width_;
-    walk.channels = channels_;
-    walk.heads = heads_;
-    walk.head_dim = head_dim_;
-    walk.tokens = rows / heads_;
-    walk.keys = Of(keys, object);
-    if (update) {
-      const Norm& norm = norms_[update->block];
-      walk.new_keys = new_keys->data_ptr<float>() + object * new_keys->stride(0);
-      walk.update.projected = Of(update->weights.projected, object);
-      walk.update.positions = update->positions.const_data_ptr<float>();
-      if (update->weights.folded.defined()) walk.update.folded = Of(update->weights.folded, object);
-      walk.updates = Of(update->updates, object);
-      walk.norm_weight = norm.weight.const_data_ptr<float>();
-      walk.norm_bias = norm.bias.const_data_ptr<float>();
-      walk.norm_epsilon = norm.epsilon;
+    TwoWayAttentionArgs args;
+    args.positions = height_ * width_;
+    args.channels = channels_;
+    args.heads = heads_;
+    args.head_dim = head_dim_;
+    args.tokens = rows / heads_;
+    args.keys = Of(keys, object);
+    if (image_to_token) {
+      const Norm& norm = norms_[image_to_token->block];
+      args.new_keys = new_keys->data_ptr<float>() + object * new_keys->stride(0);
+      args.image_to_token = image_to_token->tokens.Pointers(object, image_to_token->image);
+      args.image_to_token_values = Of(image_to_token->values, object);
+      args.norm_weight = norm.weight.const_data_ptr<float>();
+      args.norm_bias = norm.bias.const_data_ptr<float>();
+      args.norm_epsilon = norm.epsilon;
     }
-    walk.attention.projected = Of(question.projected, object);
-    walk.attention.positions = positions.const_data_ptr<float>();
-    if (question.folded.defined()) walk.attention.folded = Of(question.folded, object);
-    kernels_->walk_image(walk, begin, end, sums_of(object, part));
+    args.token_to_image = token_to_image.Pointers(object, image);
+    kernels_->two_way_attention(args, begin, end, buffers.Of(object * parts + part));
   });
   for (int64_t object = 0; object < objects; ++object) {
-    std::vector<AttentionSums> sums;
-    for (int64_t part = 0; part < parts; ++part) sums.push_back(sums_of(object, part));
-    CombineSums(sums, rows, channels_, means.data_ptr<float>() + object * rows * channels_);
+    std::vector<OnlineSoftmax> softmaxes;
+    for (int64_t part = 0; part < parts; ++part) softmaxes.push_back(buffers.Of(object * parts + part));
+    MergeSoftmaxes(softmaxes, rows, channels_, means.data_ptr<float>() + object * rows * channels_);
   }
   return means;
 }
 
-at::Tensor FusedDecoder::UpscaleMasks(const at::Tensor& keys, const std::vector<at::Tensor>& features,
-                                      const at::Tensor& mask_weights) const {
+at::Tensor FusedBackend::OutputUpscaling(const at::Tensor& keys, const std::vector<at::Tensor>& features,
+                                         const at::Tensor& mask_weights) const {
   const int64_t objects = keys.size(0);
   const int64_t tiles = keys.size(1);
   const int64_t masks = mask_weights.size(2);
   const int64_t parts = PartsOfImage(objects, tiles);
   const at::Tensor output = at::empty({1, objects, masks, 4 * height_, 4 * width_});
-  const int64_t size = MaskUpscalingScratch(channels_, masks);
+  const int64_t size = OutputUpscalingScratch(channels_, masks);
   const at::Tensor scratch = at::empty({objects * parts, size});
   const at::Tensor weights = mask_weights.squeeze(0).contiguous();
   const Norm& norm = norms_.back();
   ForEachPart(objects, parts, tiles, [&](int64_t object, int64_t part, int64_t begin, int64_t end) {
-    MaskUpscaling upscaling;
+    OutputUpscalingArgs upscaling;
     upscaling.positions = height_ * width_;
     upscaling.width = width_;
     upscaling.channels = channels_;
@@ -319,8 +341,8 @@ at::Tensor FusedDecoder::UpscaleMasks(const at::Tensor& keys, const std::vector<
     upscaling.weight2 = weight2_.const_data_ptr<float>();
     upscaling.mask_weights = Of(weights, object);
     upscaling.output = output.data_ptr<float>() + object * output.stride(1);
-    kernels_->upscale_masks(upscaling, begin, end,
-                            scratch.data_ptr<float>() + (object * parts + part) * size);
+    kernels_->output_upscaling(upscaling, begin, end,
+                               scratch.data_ptr<float>() + (object * parts + part) * size);
   });
   return output;
 }

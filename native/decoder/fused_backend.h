@@ -1,4 +1,4 @@
-// The image decoder with kernels of our own for everything that is done at each position of the image.
+// The decoder with kernels of our own for everything that is done at each position of the image.
 #pragma once
 
 #include "checkpoint/script_module.h"
@@ -7,13 +7,17 @@
 
 namespace sam3_tracker {
 
-// Runs the graph's methods begin_with_image, begin_without_image, go_on and finish for the tokens, and
-// between them the kernels. A few objects go through the graph together; at the image they are shared out
+// Runs the graph's methods start_tokens, update_tokens and finish_tokens, and between them the
+// kernels. A few objects go through the graph together; at the image they are shared out
 // among the threads, and parts of the image where there are fewer objects than threads.
-class FusedDecoder : public ImageDecoder {
+class FusedBackend : public DecoderBackend {
  public:
-  // As GraphDecoder.
-  FusedDecoder(ScriptComponent* component, const DecoderKernels* kernels, const at::Tensor& positions);
+  // As GraphBackend.
+  FusedBackend(ScriptModule* module, const DecoderKernels* kernels, const at::Tensor& positions);
+
+  // Objects that go through the graph together, so that its weights are read once for all of them: a few, or
+  // one for each thread.
+  static int64_t ObjectsTogether(int64_t threads);
 
   // Tiles of both, feat_s1's first.
   std::vector<at::Tensor> PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) override;
@@ -27,16 +31,20 @@ class FusedDecoder : public ImageDecoder {
     at::Tensor bias;
     float epsilon;
   };
-  // What the tokens ask the image and what they do to it, (objects, ...) each: see the graph's interface.
-  struct Question {
+  // The tokens' side of an attention, (objects, ...) each: see TokenProjections and the graph's interface.
+  struct Projections {
     at::Tensor projected;
-    at::Tensor folded;  // packed; undefined where the positions' projections say all
+    at::Tensor folded;  // panels; undefined where the image's projection is the whole score
+
+    // Of one object; image: tiles of the image's projection.
+    TokenProjections Pointers(int64_t object, const at::Tensor& image) const;
   };
-  struct Update {
-    Question weights;
-    at::Tensor positions;  // tiles
-    at::Tensor updates;    // packed
-    int64_t block = 0;
+  // cross_attn_image_to_token of a block.
+  struct ImageToToken {
+    Projections tokens;
+    at::Tensor image;   // tiles
+    at::Tensor values;  // panels
+    int64_t block;
   };
 
   // Of objects (1, some, tokens, channels). image: from PrepareImages, or the tiles of an image that is not
@@ -44,23 +52,24 @@ class FusedDecoder : public ImageDecoder {
   DecodedObjects DecodeTogether(const at::Tensor& sparse, const std::vector<at::Tensor>& image,
                                 const std::vector<at::Tensor>& features);
 
-  // Takes all objects through the image, from `keys` to `new_keys`, tiles of (1 or objects, ...), and returns
-  // the means (objects, heads * tokens, channels). update: null leaves the keys as they are.
-  at::Tensor WalkImage(const at::Tensor& keys, at::Tensor* new_keys, const Update* update,
-                       const Question& question, const at::Tensor& positions) const;
+  // Runs the kernel for all objects, from `keys` to `new_keys`, tiles of (1 or objects, ...), and returns
+  // what cross_attn_token_to_image gathers: means of the keys, (objects, heads * tokens, channels). image:
+  // tiles of the image's projection for it. image_to_token: null leaves the keys as they are.
+  at::Tensor TwoWayAttention(const at::Tensor& keys, at::Tensor* new_keys, const ImageToToken* image_to_token,
+                             const Projections& token_to_image, const at::Tensor& image) const;
 
   // Masks (1, objects, masks, 4 * height, 4 * width) of the keys (objects, ...) of all objects.
-  at::Tensor UpscaleMasks(const at::Tensor& keys, const std::vector<at::Tensor>& features,
-                          const at::Tensor& mask_weights) const;
+  at::Tensor OutputUpscaling(const at::Tensor& keys, const std::vector<at::Tensor>& features,
+                             const at::Tensor& mask_weights) const;
 
-  ScriptComponent* component_;
+  ScriptModule* module_;
   const DecoderKernels* kernels_;
   at::Tensor positions_;
   // Tiles of what prepare_positions gives.
   std::vector<at::Tensor> projected_positions_;
   // Of the blocks, and last the one between the convolutions.
   std::vector<Norm> norms_;
-  // Packed.
+  // Panels.
   at::Tensor weight1_;
   at::Tensor weight2_;
   int64_t channels_;

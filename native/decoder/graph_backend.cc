@@ -31,20 +31,20 @@ at::Tensor EmptyForAll(const at::Tensor& one, int64_t objects) {
 
 }  // namespace
 
-GraphDecoder::GraphDecoder(ScriptComponent* component, const at::Tensor& positions)
-    : component_(component),
+GraphBackend::GraphBackend(ScriptModule* module, const at::Tensor& positions)
+    : module_(module),
       positions_(positions),
-      prepared_positions_(component->Run("prepare_positions", {positions}).toTensorVector()) {}
+      prepared_positions_(module->Run("prepare_positions", {positions}).toTensorVector()) {}
 
-std::vector<at::Tensor> GraphDecoder::PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) {
-  return component_->Run("prepare_features", {feat_s0, feat_s1}).toTensorVector();
+std::vector<at::Tensor> GraphBackend::PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) {
+  return module_->Run("prepare_features", {feat_s0, feat_s1}).toTensorVector();
 }
 
-std::vector<at::Tensor> GraphDecoder::PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) {
-  return component_->Run("prepare_image", {embeddings, positions_, no_mask}).toTensorVector();
+std::vector<at::Tensor> GraphBackend::PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) {
+  return module_->Run("prepare_image", {embeddings, positions_, no_mask}).toTensorVector();
 }
 
-DecodedObjects GraphDecoder::Decode(const ObjectsOfImage& objects) {
+DecodedObjects GraphBackend::Decode(const ObjectsOfImage& objects) {
   const int64_t count = objects.sparse.size(1);
   const bool has_mask_each = objects.mask && objects.mask->size(0) > 1;
   std::vector<at::Tensor> shared = objects.image;
@@ -58,9 +58,9 @@ DecodedObjects GraphDecoder::Decode(const ObjectsOfImage& objects) {
     for (int64_t object = begin; object < end; ++object) {
       const std::vector<at::Tensor> image =
           has_mask_each ? PrepareImages(objects.embedding, objects.mask->narrow(0, object, 1)) : shared;
-      const c10::IValue output = component_->Run(
-          "decode_prepared",
-          {image, prepared_positions_, objects.features, objects.sparse.narrow(1, object, 1)});
+      const c10::IValue output =
+          module_->Run("decode_prepared",
+                       {image, prepared_positions_, objects.features, objects.sparse.narrow(1, object, 1)});
       const auto& elements = output.toTupleRef().elements();
       size_t index = 0;
       for (at::Tensor* all : {&decoded.all.masks, &decoded.all.iou_scores, &decoded.object_score_logits}) {

@@ -1,4 +1,4 @@
-// The image decoder in aten operators alone: for processors that the kernels of our own do not know.
+// The decoder in aten operators alone: for processors that the kernels of our own do not know.
 #pragma once
 
 #include <functional>
@@ -10,18 +10,18 @@ namespace sam3_tracker {
 
 // Runs the graph's methods prepare_image, prepare_features and decode_prepared. Objects are shared out among
 // the threads one by one, so that what they compute on stays in the caches.
-class GraphDecoder : public ImageDecoder {
+class GraphBackend : public DecoderBackend {
  public:
-  // `component` is the mask decoder and outlives this. positions: the positional embeddings, (1, channels,
+  // `module` is the mask decoder and outlives this. positions: the positional embeddings, (1, channels,
   // height, width).
-  GraphDecoder(ScriptComponent* component, const at::Tensor& positions);
+  GraphBackend(ScriptModule* module, const at::Tensor& positions);
 
   std::vector<at::Tensor> PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) override;
   std::vector<at::Tensor> PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) override;
   DecodedObjects Decode(const ObjectsOfImage& objects) override;
 
  private:
-  ScriptComponent* component_;
+  ScriptModule* module_;
   at::Tensor positions_;
   std::vector<at::Tensor> prepared_positions_;
 };

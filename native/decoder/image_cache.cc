@@ -58,10 +58,10 @@ uint64_t HashContent(const at::Tensor& tensor) {
   return HashBytes(reinterpret_cast<const char*>(hashes.data()), parts * sizeof(uint64_t));
 }
 
-int64_t Bytes(const PreparedImages& prepared) {
+int64_t Bytes(const CachedImages& cached) {
   int64_t bytes = 0;
-  for (const at::Tensor& tensor : prepared.image) bytes += static_cast<int64_t>(tensor.nbytes());
-  for (const at::Tensor& tensor : prepared.features) bytes += static_cast<int64_t>(tensor.nbytes());
+  for (const at::Tensor& tensor : cached.image) bytes += static_cast<int64_t>(tensor.nbytes());
+  for (const at::Tensor& tensor : cached.features) bytes += static_cast<int64_t>(tensor.nbytes());
   return bytes;
 }
 
@@ -74,8 +74,7 @@ std::vector<int64_t> Layout(const at::Tensor& tensor) {
 
 }  // namespace
 
-PreparedImagesCache::Entries::iterator PreparedImagesCache::FindByMemory(
-    const std::vector<at::Tensor>& embeddings) {
+ImageCache::Entries::iterator ImageCache::FindByMemory(const std::vector<at::Tensor>& embeddings) {
   if (std::any_of(embeddings.begin(), embeddings.end(), IsWritable)) return entries_.end();
   return std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
     return std::equal(
@@ -88,7 +87,7 @@ PreparedImagesCache::Entries::iterator PreparedImagesCache::FindByMemory(
   });
 }
 
-PreparedImagesCache::Entries::iterator PreparedImagesCache::FindByContent(const std::vector<Key>& keys) {
+ImageCache::Entries::iterator ImageCache::FindByContent(const std::vector<Key>& keys) {
   return std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
     return std::equal(entry.keys.begin(), entry.keys.end(), keys.begin(), keys.end(),
                       [](const Key& a, const Key& b) {
@@ -97,7 +96,7 @@ PreparedImagesCache::Entries::iterator PreparedImagesCache::FindByContent(const 
   });
 }
 
-std::shared_ptr<PreparedImages> PreparedImagesCache::Get(const std::vector<at::Tensor>& embeddings) {
+std::shared_ptr<CachedImages> ImageCache::Get(const std::vector<at::Tensor>& embeddings) {
   auto found = FindByMemory(embeddings);
   if (found == entries_.end()) {
     std::vector<Key> keys;
@@ -107,22 +106,22 @@ std::shared_ptr<PreparedImages> PreparedImagesCache::Get(const std::vector<at::T
     }
     found = FindByContent(keys);
     if (found == entries_.end())
-      found = entries_.insert(entries_.begin(), {{}, std::make_shared<PreparedImages>()});
+      found = entries_.insert(entries_.begin(), {{}, std::make_shared<CachedImages>()});
     // It lives as long as the embeddings that it was asked for last.
     found->keys = std::move(keys);
   }
   entries_.splice(entries_.begin(), entries_, found);
-  return entries_.front().prepared;
+  return entries_.front().images;
 }
 
-void PreparedImagesCache::Trim() {
+void ImageCache::Trim() {
   entries_.remove_if([](const Entry& entry) {
     return std::any_of(entry.keys.begin(), entry.keys.end(),
                        [](const Key& key) { return key.storage.expired(); });
   });
   int64_t bytes = 0;
   for (auto entry = entries_.begin(); entry != entries_.end();) {
-    const int64_t own = Bytes(*entry->prepared);
+    const int64_t own = Bytes(*entry->images);
     const bool fits = bytes + own <= byte_limit_;
     if (fits) bytes += own;
     entry = fits ? std::next(entry) : entries_.erase(entry);

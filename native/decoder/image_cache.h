@@ -11,20 +11,20 @@
 namespace sam3_tracker {
 
 // Results of the decoder's prepare_image and prepare_features; empty until they are computed.
-struct PreparedImages {
+struct CachedImages {
   std::vector<at::Tensor> image;
   std::vector<at::Tensor> features;
 };
 
 // Recognizes embeddings by their memory where JavaScript cannot write to it, else by a hash of what they
 // hold. CPU tensors only; one thread at a time.
-class PreparedImagesCache {
+class ImageCache {
  public:
   // Entries are let go, the least recently used first, while they hold more than `byte_limit` together.
-  explicit PreparedImagesCache(int64_t byte_limit) : byte_limit_(byte_limit) {}
+  explicit ImageCache(int64_t byte_limit) : byte_limit_(byte_limit) {}
 
   // The entry of these embeddings, a new one where none is kept.
-  std::shared_ptr<PreparedImages> Get(const std::vector<at::Tensor>& embeddings);
+  std::shared_ptr<CachedImages> Get(const std::vector<at::Tensor>& embeddings);
 
   // Keeps to the limit, and lets go what belongs to embeddings that are no more. To be called after an entry
   // was filled.
@@ -39,7 +39,7 @@ class PreparedImagesCache {
   };
   struct Entry {
     std::vector<Key> keys;
-    std::shared_ptr<PreparedImages> prepared;
+    std::shared_ptr<CachedImages> images;
   };
 
   using Entries = std::list<Entry>;

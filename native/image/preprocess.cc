@@ -10,7 +10,7 @@ namespace sam3_tracker {
 namespace {
 
 // torchvision's rule: the uint8 kernel for bilinear is taken only where it is vectorised; elsewhere (and on a
-// GPU) the picture is resized as float32 and rounded, which gives other values.
+// GPU) the image is resized as float32 and rounded, which gives other values.
 bool ResizesBytesDirectly(const at::Tensor& image, ResizeMode mode) {
   if (mode == ResizeMode::kNearestExact) return true;
   if (!image.is_cpu()) return false;
@@ -24,8 +24,8 @@ bool ResizesBytesDirectly(const at::Tensor& image, ResizeMode mode) {
 }
 
 // (C, H, W) to (1, C, H, W). The batch stride is what a batch of several would have: with the stride that
-// unsqueeze gives, aten does not see that a picture is channels-last
-// and repacks it. torchvision does the same.
+// unsqueeze gives, aten does not see that an image is channels-last and repacks it. torchvision does the
+// same.
 at::Tensor AsBatch(const at::Tensor& image) {
   return image.as_strided({1, image.size(0), image.size(1), image.size(2)},
                           {image.numel(), image.stride(0), image.stride(1), image.stride(2)});
@@ -44,7 +44,7 @@ at::Tensor Interpolate(const at::Tensor& batch, ImageSize size, ResizeMode mode)
   TORCH_CHECK(false, "unknown resize mode");
 }
 
-// torchvision.transforms.v2.functional.resize_image for one (C, H, W) picture.
+// torchvision.transforms.v2.functional.resize_image for one (C, H, W) image.
 at::Tensor Resize(const at::Tensor& image, ImageSize size, ResizeMode mode) {
   if (image.size(1) == size.height && image.size(2) == size.width) return image;
   const at::ScalarType dtype = image.scalar_type();
@@ -60,7 +60,7 @@ at::Tensor Resize(const at::Tensor& image, ImageSize size, ResizeMode mode) {
   return resized.squeeze(0);
 }
 
-// TorchvisionBackend.center_crop for one (C, H, W) picture.
+// TorchvisionBackend.center_crop for one (C, H, W) image.
 at::Tensor CenterCrop(const at::Tensor& image, ImageSize size) {
   const int64_t missing_height = std::max<int64_t>(size.height - image.size(1), 0);
   const int64_t missing_width = std::max<int64_t>(size.width - image.size(2), 0);
@@ -88,12 +88,12 @@ at::Tensor Geometry(const ImageInput& input, size_t index, const PreprocessOptio
   at::Tensor image = input.channels_last ? pixels.permute({2, 0, 1}) : pixels;
   if (image.scalar_type() != at::kByte) image = image.contiguous();
   if (options.resize) image = Resize(image, options.resize->sizes.at(index), options.resize->mode);
-  // After resizing, where the picture is most often smaller: channels do not mix.
+  // After resizing, where the image is most often smaller: channels do not mix.
   if (input.convert_rgb) image = ConvertRgb(image);
   return options.center_crop ? CenterCrop(image, *options.center_crop) : image;
 }
 
-// One value, or one for each channel, as (C, 1, 1), in units of the unscaled picture.
+// One value, or one for each channel, as (C, 1, 1), in units of the unscaled image.
 at::Tensor ChannelConstant(const std::vector<double>& values, const PreprocessOptions& options) {
   at::Tensor constant = at::tensor(values, at::TensorOptions(at::kFloat).device(options.device));
   if (options.scale) constant = constant.mul(1.0 / *options.scale);
@@ -140,7 +140,7 @@ std::vector<Result> PlanResults(const std::vector<ImageInput>& inputs, const Pre
   ImageSize largest{0, 0};
   for (size_t i = 0; i < inputs.size(); ++i) {
     const at::Tensor image = Geometry(inputs[i], i, options);
-    // A grey picture under three means becomes three channels, as broadcasting does in the reference.
+    // A grey image under three means becomes three channels, as broadcasting does in the reference.
     const auto channels = std::max(image.size(0), static_cast<int64_t>(options.mean.size()));
     results.push_back({image, channels, {image.size(1), image.size(2)}, ResultDtype(image, options)});
     largest = {std::max(largest.height, image.size(1)), std::max(largest.width, image.size(2))};
@@ -173,9 +173,9 @@ at::Tensor Allocate(int64_t count, const Result& like, const PreprocessOptions& 
 
 std::vector<at::Tensor> PreprocessImages(const std::vector<ImageInput>& images,
                                          const PreprocessOptions& options) {
-  TORCH_CHECK(!images.empty(), "no pictures");
+  TORCH_CHECK(!images.empty(), "no images");
   TORCH_CHECK(options.mean.empty() == options.std.empty(), "mean and std belong together");
-  TORCH_CHECK(!options.resize || options.resize->sizes.size() == images.size(), "one size for each picture");
+  TORCH_CHECK(!options.resize || options.resize->sizes.size() == images.size(), "one size for each image");
   const std::vector<Result> results = PlanResults(images, options);
   const bool batched = std::all_of(results.begin(), results.end(),
                                    [&](const Result& result) { return result.FitsWith(results[0]); });

@@ -1,4 +1,4 @@
-// From pictures to pixel values: what transformers' TorchvisionBackend does to an image, on aten operators.
+// From images to pixel values: what transformers' TorchvisionBackend does to an image, on aten operators.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -18,7 +18,7 @@ struct ImageSize {
 // torchvision's interpolation modes that work on tensors; kBilinear and kBicubic are antialiased.
 enum class ResizeMode { kNearestExact, kBilinear, kBicubic };
 
-// One picture of any dtype: (height, width, channels) if `channels_last`, else (channels, height, width).
+// One image of any dtype: (height, width, channels) if `channels_last`, else (channels, height, width).
 struct ImageInput {
   at::Tensor pixels;
   bool channels_last;
@@ -27,20 +27,20 @@ struct ImageInput {
 };
 
 struct ResizeOptions {
-  // One for each picture, all positive.
+  // One for each image, all positive.
   std::vector<ImageSize> sizes;
   ResizeMode mode;
 };
 
 struct PadOptions {
-  // The largest height and the largest width of the pictures where there is none.
+  // The largest height and the largest width of the images where there is none.
   std::optional<ImageSize> size;
 };
 
 // The steps in their order; one that has no value is left out.
 struct PreprocessOptions {
   std::optional<ResizeOptions> resize;
-  // Cuts around the centre; pads with zeros where the picture is smaller.
+  // Cuts around the centre; pads with zeros where the image is smaller.
   std::optional<ImageSize> center_crop;
   // Factor of every value: folded into mean and std where these are given.
   std::optional<double> scale;
@@ -51,15 +51,15 @@ struct PreprocessOptions {
   std::optional<PadOptions> pad;
   // (height, width, channels) instead of (channels, height, width).
   bool output_channels_last = false;
-  // What the steps give where there is none: float32 once normalised, the picture's own dtype if nothing is
+  // What the steps give where there is none: float32 once normalised, the image's own dtype if nothing is
   // computed.
   std::optional<at::ScalarType> output_dtype;
   at::Device device = at::kCPU;
 };
 
 // Mirrors TorchvisionBackend._preprocess of transformers, with its numbers. The result is one tensor
-// (pictures, channels, height, width) if all results have the same shape and dtype, or else one
-// three-dimensional tensor for each picture. Throws c10::Error for shapes that do not fit.
+// (images, channels, height, width) if all results have the same shape and dtype, or else one
+// three-dimensional tensor for each image. Throws c10::Error for shapes that do not fit.
 std::vector<at::Tensor> PreprocessImages(const std::vector<ImageInput>& images,
                                          const PreprocessOptions& options);
 

@@ -9,28 +9,28 @@
 namespace sam3_tracker {
 namespace {
 
-/// Pixels that are labelled together, at up to 40 bytes each while that lasts (160 MiB).
+// Pixels that are labelled together, at up to 40 bytes each while that lasts (160 MiB).
 constexpr int64_t kChunkPixels = int64_t{1} << 22;
-/// Steps until the device is asked for the first time whether labels still spread.
-constexpr int64_t kFirstQuestion = 64;
-/// Whole numbers up to here are exact in float32, the cheapest dtype that max_pool2d takes everywhere.
+// Steps until the device is asked for the first time whether labels still spread.
+constexpr int64_t kFirstCheck = 64;
+// Integers up to here are exact in float32, the cheapest dtype that max_pool2d takes everywhere.
 constexpr int64_t kMostFloatLabels = int64_t{1} << 24;
 
-/// Labels after they have spread to the eight neighbours within their component; 0 stays outside.
+// Labels after they have spread to the eight neighbours within their component; 0 stays outside.
 at::Tensor Spread(const at::Tensor& labels, const at::Tensor& inside) {
   return at::max_pool2d(labels, {3, 3}, {1, 1}, {1, 1}).mul_(inside);
 }
 
-/// Where pixels of `inside` (masks, height, width), bool, belong to an 8-connected component of at most
-/// `max_area` pixels.
-///
-/// Each pixel starts as its own label, and takes the highest of its neighbours' in each step, so that after n
-/// steps it has the highest within n pixels of way through its component. n = max_area steps are enough to
-/// tell the small components exactly, and no convergence has to be waited for:
-/// - A component of at most n pixels has one label by then, since no way through it is longer.
-/// - Of a larger one whose labels still spread, the pixels of one label are no component. Where they touch a
-///   higher label, one more step shows it. Where they touch lower ones only, the label stopped n pixels of
-///   way from where it began, and all pixels on that way have it: they are more than n.
+// Where pixels of `inside` (masks, height, width), bool, belong to an 8-connected component of at most
+// `max_area` pixels.
+//
+// Each pixel starts as its own label, and takes the highest of its neighbours' in each step, so that after n
+// steps it has the highest within n pixels of way through its component. n = max_area steps are enough to
+// tell the small components exactly, and no convergence has to be waited for:
+// - A component of at most n pixels has one label by then, since no way through it is longer.
+// - Of a larger one whose labels still spread, the pixels of one label are no component. Where they touch a
+//   higher label, one more step shows it. Where they touch lower ones only, the label stopped n pixels of
+//   way from where it began, and all pixels on that way have it: they are more than n.
 at::Tensor FindSmallComponents(const at::Tensor& inside, double max_area) {
   const int64_t masks = inside.size(0);
   const int64_t pixels = inside.size(1) * inside.size(2);
@@ -41,11 +41,11 @@ at::Tensor FindSmallComponents(const at::Tensor& inside, double max_area) {
                           .mul(inside);
   // Natural masks are done long before a large limit's number of steps. An answer costs a wait for the
   // device, so it is asked for at 64 steps, 128, 256 and so on: at most as many steps again for nothing.
-  int64_t question = kFirstQuestion;
+  int64_t next_check = kFirstCheck;
   for (int64_t step = 0; step < most; ++step) {
     at::Tensor spread = Spread(labels, inside);
-    const bool is_done = step == question && spread.equal(labels);
-    if (step == question) question *= 2;
+    const bool is_done = step == next_check && spread.equal(labels);
+    if (step == next_check) next_check *= 2;
     labels = std::move(spread);
     if (is_done) break;
   }
@@ -60,12 +60,13 @@ at::Tensor FindSmallComponents(const at::Tensor& inside, double max_area) {
 
 at::Tensor CleanChunk(const at::Tensor& masks, const ComponentLimits<double>& limits) {
   at::Tensor cleaned = masks;
-  if (limits.max_hole_area > 0)
-    cleaned = cleaned.masked_fill(FindSmallComponents(masks.le(limits.threshold), limits.max_hole_area),
+  if (limits.areas.max_hole_area > 0)
+    cleaned = cleaned.masked_fill(FindSmallComponents(masks.le(limits.threshold), limits.areas.max_hole_area),
                                   limits.hole_value);
-  if (limits.max_sprinkle_area > 0)
-    cleaned = cleaned.masked_fill(FindSmallComponents(masks.gt(limits.threshold), limits.max_sprinkle_area),
-                                  limits.sprinkle_value);
+  if (limits.areas.max_sprinkle_area > 0)
+    cleaned =
+        cleaned.masked_fill(FindSmallComponents(masks.gt(limits.threshold), limits.areas.max_sprinkle_area),
+                            limits.sprinkle_value);
   return cleaned;
 }
 

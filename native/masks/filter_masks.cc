@@ -10,21 +10,21 @@
 
 #include "masks/post_process.h"
 #include "masks/rle_encoder.h"
-#include "masks/upsample_rows.h"
+#include "masks/row_kernels.h"
 #include "runtime/stopwatch.h"
 
 namespace sam3_tracker {
 namespace {
 
-/// Pixels within which transformers takes a box's side for the crop's.
+// Pixels within which transformers takes a box's side for the crop's.
 constexpr int64_t kEdgeTolerance = 20;
-/// Elements of the full-size float temporary that FilterMasksWithAten allows itself (256 MiB).
+// Elements of the full-size float temporary that FilterMasksWithAten allows itself (256 MiB).
 constexpr int64_t kChunkElements = int64_t{1} << 26;
 
 int64_t CropWidth(const MaskFilterOptions& options) { return options.crop_box[2] - options.crop_box[0]; }
 int64_t CropHeight(const MaskFilterOptions& options) { return options.crop_box[3] - options.crop_box[1]; }
 
-/// _is_box_near_crop_edge: whether a crop's edge cuts the mask, other than where the picture ends.
+// _is_box_near_crop_edge: whether a crop's edge cuts the mask, other than where the image ends.
 bool IsCut(const PixelBox& box, const MaskFilterOptions& options) {
   for (size_t side = 0; side < box.size(); ++side) {
     if (std::abs(box[side] - options.crop_box[side]) <= kEdgeTolerance &&
@@ -44,7 +44,7 @@ MaskThresholds ThresholdsOf(const MaskFilterOptions& options, at::ScalarType dty
           RoundTo(dtype, options.mask_threshold - options.stability_score_offset)};
 }
 
-/// Takes the masks that passed the predicted IoU in, and keeps those that pass the rest.
+// Takes the masks that passed the predicted IoU in, and keeps those that pass the rest.
 class Collector {
  public:
   explicit Collector(const MaskFilterOptions& options) : options_(options) {}
@@ -53,11 +53,11 @@ class Collector {
     const float stability = StabilityScore(mask.strict_area, mask.lenient_area);
     const auto threshold = static_cast<float>(options_.stability_score_thresh);
     if (options_.stability_score_thresh > 0 && !(stability > threshold)) return;
-    PixelBox box = BoxOfRuns(mask.runs, options_.picture_height);
-    if (mask.runs.size() < 2)
+    PixelBox box = RleToBox(mask.counts, options_.image_height);
+    if (mask.counts.size() < 2)
       box = {options_.crop_box[0], options_.crop_box[1], options_.crop_box[0], options_.crop_box[1]};
     if (IsCut(box, options_)) return;
-    kept_.push_back({index, score, stability, box, std::move(mask.runs)});
+    kept_.push_back({index, score, stability, box, std::move(mask.counts)});
   }
 
   std::vector<FilteredMask> Finish() { return std::move(kept_); }
@@ -67,13 +67,13 @@ class Collector {
   std::vector<FilteredMask> kept_;
 };
 
-/// Masks (masks, 1, h, w) that pass the predicted IoU, with what the caller needs to know of them. On the
-/// device.
+// Masks (masks, 1, h, w) that pass the predicted IoU, with what the caller needs to know of them. On the
+// device.
 struct Candidates {
   at::Tensor masks;
-  /// (masks), int64: positions in the batch.
+  // (masks), int64: positions in the batch.
   at::Tensor indices;
-  /// (masks), float32.
+  // (masks), float32.
   at::Tensor scores;
 };
 
@@ -90,22 +90,24 @@ Candidates SelectByScore(const ScoredMasks& predicted, const MaskFilterOptions& 
   return candidates;
 }
 
-/// What the holes and sprinkles of a mask become does not depend on its size in the picture.
+// What the holes and sprinkles of a mask become does not depend on its size in the image.
 at::Tensor Clean(const at::Tensor& masks, const MaskFilterOptions& options) {
-  return CleanComponents(
-      masks, {options.mask_threshold, false, options.max_hole_area, options.max_sprinkle_area, false});
+  return CleanComponents(masks, {.mask_threshold = options.mask_threshold,
+                                 .binarize = false,
+                                 .small_components = options.small_components,
+                                 .non_overlapping = false});
 }
 
-/// Masks (masks, 1, h, w) at the size of the crop, in their own dtype.
-at::Tensor StretchToCrop(const at::Tensor& masks, const MaskFilterOptions& options) {
+// Masks (masks, 1, h, w) at the size of the crop, in their own dtype.
+at::Tensor UpsampleToCrop(const at::Tensor& masks, const MaskFilterOptions& options) {
   return at::upsample_bilinear2d(masks, {{CropHeight(options), CropWidth(options)}}, /*align_corners=*/false);
 }
 
-/// Where in column-major order bool masks (masks, height, width) change, the first from outside.
+// Where in column-major order bool masks (masks, height, width) change, the first from outside.
 struct Changes {
-  /// (changes), mask by mask.
+  // (changes), mask by mask.
   at::Tensor positions;
-  /// (masks).
+  // (masks).
   at::Tensor counts;
 };
 
@@ -117,14 +119,14 @@ Changes FindChanges(const at::Tensor& inside) {
   return {changed.nonzero().select(1, 1), changed.sum(1)};
 }
 
-/// A crop's changes, in the crop's own column-major positions, as the picture's runs.
-RunLengths PlaceChanges(const int64_t* changes, int64_t count, const MaskFilterOptions& options) {
+// A crop's changes, in the crop's own column-major positions, as the RLE of the image.
+RleCounts PlaceChanges(const int64_t* changes, int64_t count, const MaskFilterOptions& options) {
   const int64_t height = CropHeight(options);
   const int64_t end_of_crop = height * CropWidth(options);
   const auto column_begin = [&](int64_t column) {
-    return (options.crop_box[0] + column) * options.picture_height + options.crop_box[1];
+    return (options.crop_box[0] + column) * options.image_height + options.crop_box[1];
   };
-  RunWriter writer;
+  RleWriter writer;
   for (int64_t i = 0; i < count; i += 2) {
     int64_t begin = changes[i];
     const int64_t end = i + 1 < count ? changes[i + 1] : end_of_crop;
@@ -133,24 +135,24 @@ RunLengths PlaceChanges(const int64_t* changes, int64_t count, const MaskFilterO
       const int64_t stop = std::min(end, (column + 1) * height);
       const int64_t base = column_begin(column) - column * height;
       writer.Set(true, base + begin);
-      // Where the crop is as high as the picture, a run may go on in the next column.
-      const bool goes_on = stop < end && height == options.picture_height;
-      if (!goes_on && base + stop < options.picture_height * options.picture_width)
+      // Where the crop is as high as the image, a run may go on in the next column.
+      const bool goes_on = stop < end && height == options.image_height;
+      if (!goes_on && base + stop < options.image_height * options.image_width)
         writer.Set(false, base + stop);
       begin = stop;
     }
   }
-  return writer.Finish(options.picture_height * options.picture_width);
+  return writer.Finish(options.image_height * options.image_width);
 }
 
-/// What one chunk of candidates sends to the host, as int64: for each mask its index, the bits of its score,
-/// its two areas and the number of its changes; then all changes.
+// What one chunk of candidates sends to the host, as int64: for each mask its index, the bits of its score,
+// its two areas and the number of its changes; then all changes.
 constexpr int64_t kHeaderColumns = 5;
 
 at::Tensor PackChunk(const Candidates& chunk, const MaskFilterOptions& options) {
   const at::ScalarType dtype = chunk.masks.scalar_type();
   const MaskThresholds thresholds = ThresholdsOf(options, dtype);
-  const at::Tensor logits = StretchToCrop(chunk.masks, options).squeeze(1);
+  const at::Tensor logits = UpsampleToCrop(chunk.masks, options).squeeze(1);
   at::Tensor strict = logits.gt(thresholds.strict).sum({1, 2});
   at::Tensor lenient = logits.gt(thresholds.lenient).sum({1, 2});
   at::Tensor inside = logits.gt(thresholds.mask);
@@ -193,11 +195,11 @@ std::vector<FilteredMask> FilterMasks(const ScoredMasks& predicted, const MaskFi
   if (candidates.indices.numel() == 0) return {};
   const at::ScalarType dtype = candidates.masks.scalar_type();
   at::Tensor masks = Clean(candidates.masks, options);
-  if (IsSmallOutput(CropHeight(options), CropWidth(options))) masks = StretchToCrop(masks, options);
+  if (IsSmallOutput(CropHeight(options), CropWidth(options))) masks = UpsampleToCrop(masks, options);
   masks = masks.squeeze(1).to(dtype == at::kDouble ? at::kDouble : at::kFloat).contiguous();
   std::vector<EncodedMask> encoded =
       EncodeMasks(masks, dtype,
-                  {options.picture_height, options.picture_width, options.crop_box[0], options.crop_box[1],
+                  {options.image_height, options.image_width, options.crop_box[0], options.crop_box[1],
                    CropHeight(options), CropWidth(options)},
                   ThresholdsOf(options, dtype));
   seconds.upsample += watch.Lap();

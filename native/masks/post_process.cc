@@ -10,30 +10,30 @@
 
 #include "masks/connected_components.h"
 #include "masks/connected_components_aten.h"
+#include "masks/row_kernels.h"
 #include "masks/upsample.h"
-#include "masks/upsample_rows.h"
 
 namespace sam3_tracker {
 namespace {
 
-/// Meta's SAM2 predictor moves filled and removed components this far from the threshold.
+// Meta's SAM2 predictor moves filled and removed components this far from the threshold.
 constexpr double kComponentMargin = 10.0;
-/// Elements of the float temporary that PostProcessMasksWithAten allows itself on the way to booleans (256
-/// MiB).
+// Elements of the float temporary that PostProcessMasksWithAten allows itself on the way to booleans (256
+// MiB).
 constexpr int64_t kAtenChunkElements = int64_t{1} << 26;
 
-at::Tensor StretchWithAten(const at::Tensor& masks, int64_t height, int64_t width, bool non_overlapping) {
+at::Tensor UpsampleWithAten(const at::Tensor& masks, int64_t height, int64_t width, bool non_overlapping) {
   const std::array<int64_t, 2> size{height, width};
-  const at::Tensor stretched = at::upsample_bilinear2d(masks, size, /*align_corners=*/false);
-  if (!non_overlapping || stretched.size(0) == 1) return stretched;
-  const at::Tensor winner = at::argmax(stretched, /*dim=*/0, /*keepdim=*/true);
+  const at::Tensor upsampled = at::upsample_bilinear2d(masks, size, /*align_corners=*/false);
+  if (!non_overlapping || upsampled.size(0) == 1) return upsampled;
+  const at::Tensor winner = at::argmax(upsampled, /*dim=*/0, /*keepdim=*/true);
   const at::Tensor objects =
-      at::arange(stretched.size(0), winner.options()).reshape({stretched.size(0), 1, 1, 1});
-  return at::where(at::eq(winner, objects), stretched, at::clamp_max(stretched, kSuppressedLogit));
+      at::arange(upsampled.size(0), winner.options()).reshape({upsampled.size(0), 1, 1, 1});
+  return at::where(at::eq(winner, objects), upsampled, at::clamp_max(upsampled, kSuppressedLogit));
 }
 
-/// Whether ATen stretches these masks by its channels-last kernel, whose sums are ordered otherwise. Such
-/// outputs are small or come from strided input, so they are left to it.
+// Whether ATen upsamples these masks by its channels-last kernel, whose sums are ordered otherwise. Such
+// outputs are small or come from strided input, so they are left to it.
 bool AtenUsesChannelsLast(const at::Tensor& masks, int64_t height, int64_t width) {
   return (masks.is_contiguous(at::MemoryFormat::ChannelsLast) && masks.size(1) > 3) ||
          IsSmallOutput(height, width);
@@ -56,18 +56,18 @@ void CheckMasks(const at::Tensor& masks) {
 }
 
 bool HasComponentsToClean(const at::Tensor& masks, const PostProcessOptions& options) {
-  if (options.max_hole_area <= 0 && options.max_sprinkle_area <= 0) return false;
+  if (options.small_components.AllStay()) return false;
   TORCH_CHECK(masks.is_floating_point(), "Holes and sprinkles need masks of a floating dtype, not ",
               masks.scalar_type());
   return masks.numel() > 0;
 }
 
-/// What to rewrite in masks of a dtype, in its precision.
+// What to rewrite in masks of a dtype, in its precision.
 template <typename T>
 ComponentLimits<T> LimitsFor(at::ScalarType dtype, const PostProcessOptions& options) {
   const auto rounded = [&](double value) { return static_cast<T>(RoundTo(dtype, value)); };
-  return {rounded(options.mask_threshold), options.max_hole_area,
-          rounded(options.mask_threshold + kComponentMargin), options.max_sprinkle_area,
+  return {options.small_components, rounded(options.mask_threshold),
+          rounded(options.mask_threshold + kComponentMargin),
           rounded(options.mask_threshold - kComponentMargin)};
 }
 
@@ -106,7 +106,7 @@ at::Tensor PostProcessMasksWithAten(const at::Tensor& masks, int64_t height, int
                                     const PostProcessOptions& options) {
   CheckMasks(masks);
   const at::Tensor cleaned = CleanComponents(masks, options);
-  if (!options.binarize) return StretchWithAten(cleaned, height, width, options.non_overlapping);
+  if (!options.binarize) return UpsampleWithAten(cleaned, height, width, options.non_overlapping);
   // Objects compete with each other, masks of one object do not: the dimension that can be cut differs.
   const int64_t dim = options.non_overlapping ? 1 : 0;
   const int64_t slices = masks.size(dim);
@@ -114,7 +114,7 @@ at::Tensor PostProcessMasksWithAten(const at::Tensor& masks, int64_t height, int
   const int64_t chunk =
       std::clamp<int64_t>(kAtenChunkElements / slice_elements, 1, std::max<int64_t>(slices, 1));
   if (chunk >= slices) {
-    return StretchWithAten(cleaned, height, width, options.non_overlapping).gt(options.mask_threshold);
+    return UpsampleWithAten(cleaned, height, width, options.non_overlapping).gt(options.mask_threshold);
   }
   at::Tensor output =
       at::empty({masks.size(0), masks.size(1), height, width}, masks.options().dtype(at::kBool));
@@ -122,7 +122,8 @@ at::Tensor PostProcessMasksWithAten(const at::Tensor& masks, int64_t height, int
     const int64_t length = std::min(chunk, slices - begin);
     at::Tensor target = output.narrow(dim, begin, length);
     const at::Tensor part = cleaned.narrow(dim, begin, length);
-    at::gt_out(target, StretchWithAten(part, height, width, options.non_overlapping), options.mask_threshold);
+    at::gt_out(target, UpsampleWithAten(part, height, width, options.non_overlapping),
+               options.mask_threshold);
   }
   return output;
 }
@@ -139,16 +140,16 @@ at::Tensor PostProcessMasks(const at::Tensor& masks, int64_t height, int64_t wid
                                 .contiguous(at::MemoryFormat::Contiguous);
   const at::Tensor output = at::empty({masks.size(0), masks.size(1), height, width},
                                       masks.options().dtype(options.binarize ? at::kBool : dtype));
-  StretchMasks(source, dtype, RoundTo(dtype, options.mask_threshold), options.non_overlapping, output);
+  UpsampleMasks(source, dtype, RoundTo(dtype, options.mask_threshold), options.non_overlapping, output);
   return output;
 }
 
 std::vector<at::Tensor> PostProcessMasks(const std::vector<at::Tensor>& masks,
-                                         const PictureOptions& options) {
-  TORCH_CHECK(masks.size() == options.sizes.size(), "Expected as many sizes as pictures with masks.");
+                                         const BatchPostProcessOptions& options) {
+  TORCH_CHECK(masks.size() == options.original_sizes.size(), "Expected as many sizes as images with masks.");
   std::vector<at::Tensor> results;
   for (size_t i = 0; i < masks.size(); ++i) {
-    const auto [height, width] = options.sizes[i];
+    const auto [height, width] = options.original_sizes[i];
     results.push_back(PostProcessMasks(masks[i], height, width, options.post_process));
   }
   return results;

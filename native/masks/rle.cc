@@ -4,17 +4,17 @@
 #include <cstddef>
 #include <limits>
 
-#include "masks/run_components.h"
+#include "masks/connected_components.h"
 
 namespace sam3_tracker {
 namespace {
 
-RunComponents ComponentsOf(const RunLengths& runs, int64_t height) {
-  RunComponents components;
+ConnectedComponents ComponentsOf(const RleCounts& counts, int64_t height) {
+  ConnectedComponents components;
   int64_t column = 0;
   int64_t row = 0;
-  for (size_t i = 0; i < runs.size(); ++i) {
-    int64_t left = runs[i];
+  for (size_t i = 0; i < counts.size(); ++i) {
+    int64_t left = counts[i];
     while (left > 0) {
       const int64_t length = std::min(left, height - row);
       components.Add({column, row, row + length, i % 2 == 1});
@@ -29,10 +29,10 @@ RunComponents ComponentsOf(const RunLengths& runs, int64_t height) {
   return components;
 }
 
-/// The runs with those components turned over that `turns` names by a run of theirs.
+// The RLE with those components turned over that `turns` names by a run of theirs.
 template <typename Predicate>
-RunLengths Rewrite(RunComponents& components, int64_t height, int64_t width, const Predicate& turns) {
-  RunWriter writer;
+RleCounts Rewrite(ConnectedComponents& components, int64_t height, int64_t width, const Predicate& turns) {
+  RleWriter writer;
   for (size_t i = 0; i < components.runs().size(); ++i) {
     const Run& run = components.runs()[i];
     writer.Set(run.foreground != turns(i), run.line * height + run.begin);
@@ -40,9 +40,9 @@ RunLengths Rewrite(RunComponents& components, int64_t height, int64_t width, con
   return writer.Finish(height * width);
 }
 
-/// Turns over the components of one kind that are smaller than `min_area`.
-bool TurnSmall(RunLengths* runs, int64_t height, int64_t width, int64_t min_area, bool foreground) {
-  RunComponents components = ComponentsOf(*runs, height);
+// Turns over the components of one kind that are smaller than `min_area`.
+bool TurnSmall(RleCounts* counts, int64_t height, int64_t width, int64_t min_area, bool foreground) {
+  ConnectedComponents components = ComponentsOf(*counts, height);
   constexpr size_t kNone = std::numeric_limits<size_t>::max();
   bool any_small = false;
   bool any_large = false;
@@ -54,7 +54,7 @@ bool TurnSmall(RunLengths* runs, int64_t height, int64_t width, int64_t min_area
   }
   if (!any_small) return false;
   const size_t kept = foreground && !any_large ? components.Root(largest) : kNone;
-  *runs = Rewrite(components, height, width, [&](size_t i) {
+  *counts = Rewrite(components, height, width, [&](size_t i) {
     return components.runs()[i].foreground == foreground && components.Area(i) < min_area &&
            components.Root(i) != kept;
   });
@@ -63,7 +63,7 @@ bool TurnSmall(RunLengths* runs, int64_t height, int64_t width, int64_t min_area
 
 }  // namespace
 
-PixelBox BoxOfRuns(const RunLengths& runs, int64_t height) {
+PixelBox RleToBox(const RleCounts& counts, int64_t height) {
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   PixelBox box = {kMax, kMax, -1, -1};
   // The column that a run begins in, and where that column begins: found by going on, since a division for
@@ -71,8 +71,8 @@ PixelBox BoxOfRuns(const RunLengths& runs, int64_t height) {
   int64_t column = 0;
   int64_t column_begin = 0;
   int64_t begin = 0;
-  for (size_t i = 0; i < runs.size(); ++i) {
-    const int64_t end = begin + runs[i];
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const int64_t end = begin + counts[i];
     if (i % 2 == 1 && end > begin) {
       for (; begin >= column_begin + height; column_begin += height) ++column;
       // A run that goes on in the next column touches the bottom of one and the top of the other.
@@ -87,9 +87,9 @@ PixelBox BoxOfRuns(const RunLengths& runs, int64_t height) {
   return box[2] < 0 ? PixelBox{0, 0, 0, 0} : box;
 }
 
-bool RemoveSmallRegions(RunLengths* runs, int64_t height, int64_t width, int64_t min_area) {
-  const bool filled = TurnSmall(runs, height, width, min_area, /*foreground=*/false);
-  const bool removed = TurnSmall(runs, height, width, min_area, /*foreground=*/true);
+bool RemoveSmallRegions(RleCounts* counts, int64_t height, int64_t width, int64_t min_area) {
+  const bool filled = TurnSmall(counts, height, width, min_area, /*foreground=*/false);
+  const bool removed = TurnSmall(counts, height, width, min_area, /*foreground=*/true);
   return filled || removed;
 }
 

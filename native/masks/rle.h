@@ -1,5 +1,5 @@
-// Binary masks as runs: lengths in column-major order, outside and inside by turns, the first outside (it may
-// be 0). COCO's conventions, and transformers' uncompressed counts.
+// Binary masks as RLE: lengths of runs in column-major order, outside and inside by turns, the first outside
+// (it may be 0). COCO's conventions, and transformers' uncompressed counts.
 #pragma once
 
 #include <array>
@@ -11,20 +11,20 @@
 
 namespace sam3_tracker {
 
-using RunLengths = std::vector<uint32_t>;
+using RleCounts = std::vector<uint32_t>;
 
-/// xyxy in pixels, first and last column and row inside.
+// xyxy in pixels, first and last column and row inside.
 using PixelBox = std::array<int64_t, 4>;
 
-/// Writes the runs of one mask from where it changes. Positions are column-major and ascend.
-class RunWriter {
+// Writes the RLE of one mask from where it changes. Positions are column-major and ascend.
+class RleWriter {
  public:
-  /// From `position` on, pixels are inside or not.
+  // From `position` on, pixels are inside or not.
   void Set(bool inside, int64_t position) {
     if (inside != inside_) Change(position);
   }
 
-  /// `count` pixels from `position` on, 1 inside and 0 outside. Looks at eight at a time.
+  // `count` pixels from `position` on, 1 inside and 0 outside. Looks at eight at a time.
   void SetPixels(const uint8_t* pixels, int64_t count, int64_t position) {
     int64_t i = 0;
     if constexpr (std::endian::native == std::endian::little) {
@@ -39,30 +39,30 @@ class RunWriter {
     for (; i < count; ++i) Set(pixels[i] != 0, position + i);
   }
 
-  /// The runs of a mask of `pixels` pixels.
-  RunLengths Finish(int64_t pixels) {
-    runs_.push_back(static_cast<uint32_t>(pixels - last_));
-    return std::move(runs_);
+  // The RLE of a mask of `pixels` pixels.
+  RleCounts Finish(int64_t pixels) {
+    counts_.push_back(static_cast<uint32_t>(pixels - last_));
+    return std::move(counts_);
   }
 
  private:
   void Change(int64_t position) {
-    runs_.push_back(static_cast<uint32_t>(position - last_));
+    counts_.push_back(static_cast<uint32_t>(position - last_));
     last_ = position;
     inside_ = !inside_;
   }
 
-  RunLengths runs_;
+  RleCounts counts_;
   int64_t last_ = 0;
   bool inside_ = false;
 };
 
-/// The box around the pixels inside, [0, 0, 0, 0] where there are none.
-PixelBox BoxOfRuns(const RunLengths& runs, int64_t height);
+// The box around the pixels inside, [0, 0, 0, 0] where there are none.
+PixelBox RleToBox(const RleCounts& counts, int64_t height);
 
-/// Fills holes and removes islands of less than `min_area` pixels, as SAM's remove_small_regions does, one
-/// after the other: 8-connected; where every island is smaller, the largest stays. Returns whether anything
-/// changed.
-bool RemoveSmallRegions(RunLengths* runs, int64_t height, int64_t width, int64_t min_area);
+// Fills holes and removes sprinkles of less than `min_area` pixels, as SAM's remove_small_regions does, one
+// after the other: 8-connected; where every sprinkle is smaller, the largest stays. Returns whether anything
+// changed.
+bool RemoveSmallRegions(RleCounts* counts, int64_t height, int64_t width, int64_t min_area);
 
 }  // namespace sam3_tracker

@@ -7,12 +7,12 @@
 #include <cmath>
 #include <limits>
 
-#include "masks/upsample_rows.h"
+#include "masks/row_kernels.h"
 
 namespace sam3_tracker {
 namespace {
 
-/// Output pixels [begin, end) of one axis that read the same two input pixels.
+// Output pixels [begin, end) of one axis that read the same two input pixels.
 struct Span {
   int32_t lower;
   int32_t upper;
@@ -31,14 +31,14 @@ std::vector<Span> SpansOf(const LinearWeights<T>& weights, int64_t size) {
   return spans;
 }
 
-/// Bits of a pixel: above which of the three thresholds it is.
+// Bits of a pixel: above which of the three thresholds it is.
 constexpr int kMask = 1;
 constexpr int kStrict = 2;
 constexpr int kLenient = 4;
-/// Pixels of a segment that differ, or may.
+// Pixels of a segment that differ, or may.
 constexpr int kMixed = -1;
 
-/// Pixels [begin, end) of a column that read rows [first_row, last_row], and their bits or kMixed.
+// Pixels [begin, end) of a column that read rows [first_row, last_row], and their bits or kMixed.
 struct Segment {
   int bits;
   int64_t begin;
@@ -47,7 +47,7 @@ struct Segment {
   int32_t last_row;
 };
 
-/// What the masks of one call share.
+// What the masks of one call share.
 template <typename T>
 struct EncodePlan {
   int64_t mask_height;
@@ -62,9 +62,9 @@ struct EncodePlan {
   std::vector<Span> row_spans;
   std::vector<Span> column_spans;
   const RowKernels<T>& kernels;
-  /// How far, relative to the largest corner, rounding may carry a stretched value beyond its cell's corners.
+  // How far, relative to the largest corner, rounding may carry a upsampled value beyond its cell's corners.
   T slack;
-  /// ATen copies masks that are of the wanted size already; weights of 0 would make NaN of infinities.
+  // ATen copies masks that are of the wanted size already; weights of 0 would make NaN of infinities.
   bool is_copy;
 
   int Bits(T value) const {
@@ -98,12 +98,12 @@ EncodePlan<T> MakePlan(const at::Tensor& masks, at::ScalarType dtype, const Mask
   return plan;
 }
 
-/// Encodes one mask after another, down the columns. The picture's columns run along the rows of the
-/// transposed mask, where the kernels find them contiguous.
+// Encodes one mask after another, down the columns. The image's columns run along the rows of the
+// transposed mask, where the kernels find them contiguous.
 template <typename T>
-class ColumnEncoder {
+class RleEncoder {
  public:
-  explicit ColumnEncoder(const EncodePlan<T>& plan)
+  explicit RleEncoder(const EncodePlan<T>& plan)
       : plan_(plan),
         transposed_(plan.mask_height * plan.mask_width),
         low_(plan.mask_height),
@@ -116,7 +116,7 @@ class ColumnEncoder {
     for (int64_t y = 0; y < plan_.mask_height; ++y)
       for (int64_t x = 0; x < plan_.mask_width; ++x)
         transposed_[x * plan_.mask_height + y] = mask[y * plan_.mask_width + x];
-    writer_ = RunWriter();
+    writer_ = RleWriter();
     strict_area_ = 0;
     lenient_area_ = 0;
     const MaskPlacement& at = plan_.placement;
@@ -124,12 +124,12 @@ class ColumnEncoder {
       FindSegments(span);
       for (int64_t x = span.begin; x < span.end; ++x) EncodeColumn(span, x);
     }
-    if (at.left + at.width < at.picture_width) writer_.Set(false, (at.left + at.width) * at.picture_height);
-    return {writer_.Finish(at.picture_height * at.picture_width), strict_area_, lenient_area_};
+    if (at.left + at.width < at.image_width) writer_.Set(false, (at.left + at.width) * at.image_height);
+    return {writer_.Finish(at.image_height * at.image_width), strict_area_, lenient_area_};
   }
 
  private:
-  /// Cuts the columns of a span into segments whose pixels are alike, and mixed ones.
+  // Cuts the columns of a span into segments whose pixels are alike, and mixed ones.
   void FindSegments(const Span& span) {
     const T* left = transposed_.data() + span.lower * plan_.mask_height;
     const T* right = transposed_.data() + span.upper * plan_.mask_height;
@@ -163,7 +163,7 @@ class ColumnEncoder {
 
   void EncodeColumn(const Span& span, int64_t x) {
     const MaskPlacement& at = plan_.placement;
-    const int64_t base = (at.left + x) * at.picture_height + at.top;
+    const int64_t base = (at.left + x) * at.image_height + at.top;
     for (const Segment& segment : segments_) {
       if (segment.bits == kMixed) {
         EncodeMixed(span, x, base, segment);
@@ -174,7 +174,7 @@ class ColumnEncoder {
       if (segment.bits & kLenient) lenient_area_ += pixels;
       writer_.Set((segment.bits & kMask) != 0, base + segment.begin);
     }
-    if (at.height < at.picture_height) writer_.Set(false, base + at.height);
+    if (at.height < at.image_height) writer_.Set(false, base + at.height);
   }
 
   void EncodeMixed(const Span& span, int64_t x, int64_t base, const Segment& segment) {
@@ -187,7 +187,7 @@ class ColumnEncoder {
     }
     plan_.kernels.blend(left, right, plan_.columns.lower_weight[x], plan_.columns.upper_weight[x],
                         segment.last_row - segment.first_row + 1, blended_.data() + segment.first_row);
-    plan_.kernels.stretch(blended_.data(), plan_.rows, segment.begin, segment.end, column_.data());
+    plan_.kernels.upsample(blended_.data(), plan_.rows, segment.begin, segment.end, column_.data());
     RoundInPlace(plan_.dtype, column_.data() + segment.begin, segment.end - segment.begin);
     CountMixed(base, segment);
   }
@@ -195,7 +195,7 @@ class ColumnEncoder {
   void CountMixed(int64_t base, const Segment& segment) {
     const T* pixels = column_.data() + segment.begin;
     const int64_t count = segment.end - segment.begin;
-    // Counters of 32 bits, which the height of a picture never fills, go twice as fast as those of 64.
+    // Counters of 32 bits, which the height of an image never fills, go twice as fast as those of 64.
     int32_t strict = 0;
     int32_t lenient = 0;
     for (int64_t i = 0; i < count; ++i) {
@@ -213,12 +213,12 @@ class ColumnEncoder {
   // Lowest and highest of the two corners of each row.
   std::vector<T> low_;
   std::vector<T> high_;
-  // One column, of the mask's height and of the picture's.
+  // One column, of the mask's height and of the image's.
   std::vector<T> blended_;
   std::vector<T> column_;
   std::vector<uint8_t> inside_;
   std::vector<Segment> segments_;
-  RunWriter writer_;
+  RleWriter writer_;
   int64_t strict_area_ = 0;
   int64_t lenient_area_ = 0;
 };
@@ -232,7 +232,7 @@ std::vector<EncodedMask> EncodeMasks(const at::Tensor& masks, at::ScalarType dty
     const EncodePlan<scalar_t> plan = MakePlan<scalar_t>(masks, dtype, placement, thresholds);
     const scalar_t* data = masks.const_data_ptr<scalar_t>();
     at::parallel_for(0, masks.size(0), 1, [&](int64_t begin, int64_t end) {
-      ColumnEncoder<scalar_t> encoder(plan);
+      RleEncoder<scalar_t> encoder(plan);
       for (int64_t i = begin; i < end; ++i)
         encoded[i] = encoder.Encode(data + i * plan.mask_height * plan.mask_width);
     });

@@ -9,18 +9,18 @@
 #include <type_traits>
 #include <vector>
 
-#include "masks/upsample_rows.h"
+#include "masks/row_kernels.h"
 
 namespace sam3_tracker {
 namespace {
 
-/// Output pixels that make it worth while to wake another thread.
+// Output pixels that make it worth while to wake another thread.
 constexpr int64_t kGrainPixels = int64_t{1} << 15;
 
-/// Masks on their way to the size of the picture: (planes, height, width) to (planes, output_height,
-/// output_width).
+// Masks on their way to the size of the image: (planes, height, width) to (planes, output_height,
+// output_width).
 template <typename T>
-struct Stretch {
+struct UpsamplePlan {
   const T* masks;
   int64_t height;
   int64_t width;
@@ -28,50 +28,49 @@ struct Stretch {
   int64_t output_width;
   LinearWeights<T> rows;
   LinearWeights<T> columns;
-  /// The dtype whose precision stretched logits are rounded to before anything is decided on them.
+  // The dtype whose precision upsampled logits are rounded to before anything is decided on them.
   at::ScalarType dtype;
   T threshold;
   const RowKernels<T>& kernels;
 };
 
-/// Gives the output rows of planes, one at a time, and keeps the two horizontally stretched input rows that
-/// neighbouring output rows share.
+// Gives the output rows of planes, one at a time, and keeps the two horizontally upsampled input rows that
+// neighbouring output rows share.
 template <typename T>
 class RowSampler {
  public:
-  explicit RowSampler(const Stretch<T>& stretch)
-      : stretch_(stretch),
-        buffers_{std::vector<T>(stretch.output_width), std::vector<T>(stretch.output_width)} {}
+  explicit RowSampler(const UpsamplePlan<T>& plan)
+      : plan_(plan), buffers_{std::vector<T>(plan.output_width), std::vector<T>(plan.output_width)} {}
 
   void Logits(int64_t plane, int64_t y, T* output) {
-    const T* top = Row(plane, stretch_.rows.lower[y]);
-    const T* bottom = Row(plane, stretch_.rows.upper[y]);
-    stretch_.kernels.blend(top, bottom, stretch_.rows.lower_weight[y], stretch_.rows.upper_weight[y],
-                           stretch_.output_width, output);
-    RoundInPlace(stretch_.dtype, output, stretch_.output_width);
+    const T* top = Row(plane, plan_.rows.lower[y]);
+    const T* bottom = Row(plane, plan_.rows.upper[y]);
+    plan_.kernels.blend(top, bottom, plan_.rows.lower_weight[y], plan_.rows.upper_weight[y],
+                        plan_.output_width, output);
+    RoundInPlace(plan_.dtype, output, plan_.output_width);
   }
 
   void Above(int64_t plane, int64_t y, bool* output) {
-    const T* top = Row(plane, stretch_.rows.lower[y]);
-    const T* bottom = Row(plane, stretch_.rows.upper[y]);
-    stretch_.kernels.blend_above(top, bottom, stretch_.rows.lower_weight[y], stretch_.rows.upper_weight[y],
-                                 stretch_.threshold, stretch_.output_width, output);
+    const T* top = Row(plane, plan_.rows.lower[y]);
+    const T* bottom = Row(plane, plan_.rows.upper[y]);
+    plan_.kernels.blend_above(top, bottom, plan_.rows.lower_weight[y], plan_.rows.upper_weight[y],
+                              plan_.threshold, plan_.output_width, output);
   }
 
  private:
-  /// Two rows that are blended are the same or neighbours, so a row's parity says which buffer is its.
+  // Two rows that are blended are the same or neighbours, so a row's parity says which buffer is its.
   const T* Row(int64_t plane, int64_t row) {
-    const int64_t key = plane * stretch_.height + row;
+    const int64_t key = plane * plan_.height + row;
     const size_t slot = static_cast<size_t>(row % 2);
     if (keys_[slot] != key) {
-      stretch_.kernels.stretch(stretch_.masks + key * stretch_.width, stretch_.columns, 0,
-                               stretch_.output_width, buffers_[slot].data());
+      plan_.kernels.upsample(plan_.masks + key * plan_.width, plan_.columns, 0, plan_.output_width,
+                             buffers_[slot].data());
       keys_[slot] = key;
     }
     return buffers_[slot].data();
   }
 
-  const Stretch<T>& stretch_;
+  const UpsamplePlan<T>& plan_;
   std::array<std::vector<T>, 2> buffers_;
   std::array<int64_t, 2> keys_{-1, -1};
 };
@@ -85,22 +84,22 @@ void WriteRow(const T* logits, T threshold, int64_t count, Output* output) {
   }
 }
 
-/// Each plane by itself.
+// Each plane by itself.
 template <typename T, typename Output>
-void StretchPlanes(const Stretch<T>& stretch, int64_t planes, Output* output) {
-  const int64_t grain = std::max<int64_t>(1, kGrainPixels / stretch.output_width);
-  at::parallel_for(0, planes * stretch.output_height, grain, [&](int64_t begin, int64_t end) {
-    RowSampler<T> sampler(stretch);
-    const bool rounds = IsReducedPrecision(stretch.dtype);
-    std::vector<T> logits(rounds ? stretch.output_width : 0);
+void UpsamplePlanes(const UpsamplePlan<T>& plan, int64_t planes, Output* output) {
+  const int64_t grain = std::max<int64_t>(1, kGrainPixels / plan.output_width);
+  at::parallel_for(0, planes * plan.output_height, grain, [&](int64_t begin, int64_t end) {
+    RowSampler<T> sampler(plan);
+    const bool rounds = IsReducedPrecision(plan.dtype);
+    std::vector<T> logits(rounds ? plan.output_width : 0);
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t plane = i / stretch.output_height;
-      const int64_t y = i % stretch.output_height;
-      Output* row = output + i * stretch.output_width;
+      const int64_t plane = i / plan.output_height;
+      const int64_t y = i % plan.output_height;
+      Output* row = output + i * plan.output_width;
       if constexpr (std::is_same_v<Output, bool>) {
         if (rounds) {
           sampler.Logits(plane, y, logits.data());
-          WriteRow(logits.data(), stretch.threshold, stretch.output_width, row);
+          WriteRow(logits.data(), plan.threshold, plan.output_width, row);
         } else {
           sampler.Above(plane, y, row);
         }
@@ -111,8 +110,8 @@ void StretchPlanes(const Stretch<T>& stretch, int64_t planes, Output* output) {
   });
 }
 
-/// The same row of every object: finds each pixel's winner and clamps the others, as
-/// _apply_non_overlapping_constraints does.
+// The same row of every object: finds each pixel's winner and clamps the others, as
+// _apply_non_overlapping_constraints does.
 template <typename T>
 class OverlapRow {
  public:
@@ -150,47 +149,48 @@ class OverlapRow {
   std::vector<int32_t> winner_;
 };
 
-/// Objects against each other, for each of the `masks` of an object.
+// Objects against each other, for each of the `masks` of an object.
 template <typename T, typename Output>
-void StretchWithoutOverlap(const Stretch<T>& stretch, int64_t objects, int64_t masks, Output* output) {
-  const int64_t width = stretch.output_width;
+void UpsampleWithoutOverlap(const UpsamplePlan<T>& plan, int64_t objects, int64_t masks, Output* output) {
+  const int64_t width = plan.output_width;
   const int64_t grain = std::max<int64_t>(1, kGrainPixels / (width * objects));
-  at::parallel_for(0, masks * stretch.output_height, grain, [&](int64_t begin, int64_t end) {
-    std::vector<RowSampler<T>> samplers(objects, RowSampler<T>(stretch));
+  at::parallel_for(0, masks * plan.output_height, grain, [&](int64_t begin, int64_t end) {
+    std::vector<RowSampler<T>> samplers(objects, RowSampler<T>(plan));
     OverlapRow<T> rows(objects, width);
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t mask = i / stretch.output_height;
-      const int64_t y = i % stretch.output_height;
+      const int64_t mask = i / plan.output_height;
+      const int64_t y = i % plan.output_height;
       for (int64_t object = 0; object < objects; ++object) {
         samplers[object].Logits(object * masks + mask, y, rows.Logits(object));
       }
       rows.SuppressLosers();
       for (int64_t object = 0; object < objects; ++object) {
         const int64_t plane = object * masks + mask;
-        WriteRow(rows.Logits(object), stretch.threshold, width,
-                 output + (plane * stretch.output_height + y) * width);
+        WriteRow(rows.Logits(object), plan.threshold, width,
+                 output + (plane * plan.output_height + y) * width);
       }
     }
   });
 }
 
 template <typename T, typename Output>
-void StretchInto(const Stretch<T>& stretch, const at::Tensor& masks, bool non_overlapping, Output* output) {
+void UpsampleInto(const UpsamplePlan<T>& plan, const at::Tensor& masks, bool non_overlapping,
+                  Output* output) {
   const int64_t objects = masks.size(0);
   if (non_overlapping && objects > 1) {
-    StretchWithoutOverlap(stretch, objects, masks.size(1), output);
+    UpsampleWithoutOverlap(plan, objects, masks.size(1), output);
   } else {
-    StretchPlanes(stretch, objects * masks.size(1), output);
+    UpsamplePlanes(plan, objects * masks.size(1), output);
   }
 }
 
 }  // namespace
 
-void StretchMasks(const at::Tensor& masks, at::ScalarType dtype, double threshold, bool non_overlapping,
-                  const at::Tensor& output) {
-  AT_DISPATCH_FLOATING_TYPES(masks.scalar_type(), "stretch_masks", [&] {
+void UpsampleMasks(const at::Tensor& masks, at::ScalarType dtype, double threshold, bool non_overlapping,
+                   const at::Tensor& output) {
+  AT_DISPATCH_FLOATING_TYPES(masks.scalar_type(), "upsample_masks", [&] {
     const RowKernels<scalar_t>& kernels = GetRowKernels<scalar_t>();
-    const Stretch<scalar_t> stretch{
+    const UpsamplePlan<scalar_t> plan{
         masks.const_data_ptr<scalar_t>(),
         masks.size(2),
         masks.size(3),
@@ -203,9 +203,9 @@ void StretchMasks(const at::Tensor& masks, at::ScalarType dtype, double threshol
         kernels,
     };
     if (output.scalar_type() == at::kBool) {
-      StretchInto(stretch, masks, non_overlapping, output.mutable_data_ptr<bool>());
+      UpsampleInto(plan, masks, non_overlapping, output.mutable_data_ptr<bool>());
     } else {
-      StretchInto(stretch, masks, non_overlapping, output.mutable_data_ptr<scalar_t>());
+      UpsampleInto(plan, masks, non_overlapping, output.mutable_data_ptr<scalar_t>());
     }
   });
 }

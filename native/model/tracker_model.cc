@@ -14,14 +14,13 @@
 #include "checkpoint/safetensors_writer.h"
 #include "runtime/caching_allocator.h"
 #include "runtime/error.h"
-#include "runtime/memory.h"
 
 namespace sam3_tracker {
 namespace {
 
-// Beyond these the kernels of a decoding take longer than their launches, and a recording would keep all of
-// its memory: about 40 MB an object of facebook/sam3's size in bfloat16.
-constexpr int64_t kMostRecordedObjects = 4;
+// Beyond these the kernels of a decoding take longer than their launches, and a captured graph would keep all
+// of its memory: about 40 MB an object of facebook/sam3's size in bfloat16.
+constexpr int64_t kMostCapturedObjects = 4;
 
 // Whether a condition holds for all values of a prompt, which has a few: an operator takes longer than they
 // do.
@@ -41,7 +40,7 @@ TrackerModel::Components TrackerModel::LoadComponents(const LoadOptions& options
                           ? WeightStore(*options.random_weights, options.device, options.dtype)
                           : WeightStore(options.weight_files, options.device, options.dtype);
   BindingProblems problems;
-  const auto load = [&](const std::string& path) { return ScriptComponent(path, &store, &problems); };
+  const auto load = [&](const std::string& path) { return ScriptModule(path, &store, &problems); };
   // A braced list is evaluated in its order, which random weights depend on.
   Components components{load(options.vision_encoder), load(options.prompt_encoder),
                         load(options.mask_decoder)};
@@ -69,8 +68,8 @@ TrackerModel::TrackerModel(const c10::Device& device, c10::ScalarType dtype,
       vision_encoder_(std::move(components.vision_encoder)),
       prompt_encoder_(std::move(components.prompt_encoder)),
       mask_decoder_(std::move(components.mask_decoder)),
-      object_decoder_(&mask_decoder_) {
-  if (RecordedCalls::IsPossibleOn(device_)) recorded_calls_.emplace(device_);
+      cpu_mask_decoder_(&mask_decoder_) {
+  if (DeviceGraphs::IsSupportedOn(device_)) device_graphs_.emplace(device_);
 }
 
 std::shared_ptr<TrackerModel> TrackerModel::ConvertedTo(const c10::Device& device,
@@ -85,7 +84,7 @@ std::shared_ptr<TrackerModel> TrackerModel::ConvertedTo(const c10::Device& devic
 
 void TrackerModel::SaveWeights(const std::string& path) const {
   std::map<std::string, at::Tensor> weights;
-  for (const ScriptComponent* component : {&vision_encoder_, &prompt_encoder_, &mask_decoder_}) {
+  for (const ScriptModule* component : {&vision_encoder_, &prompt_encoder_, &mask_decoder_}) {
     for (const auto& [name, tensor] : component->weights()) weights.emplace(name, tensor);
   }
   WriteSafetensors(path, weights);
@@ -219,26 +218,27 @@ ForwardResult TrackerModel::Forward(const ForwardInput& input) {
     prompts.labels = at::ones(prompts.points->sizes().slice(0, 3), prompts.points->options().dtype(at::kInt));
   }
   CheckPrompts(prompts);
-  if (IsRecordable(input, prompts, result.image_embeddings.back().size(0))) {
-    DecodeRecorded(input, prompts, &result);
+  if (IsCapturable(input, prompts, result.image_embeddings.back().size(0))) {
+    DecodeByGraph(input, prompts, &result);
   } else {
     Decode(input, prompts, &result);
   }
-  if (input.pictures) result.masks = PostProcessMasks(result.selected.masks.unbind(), *input.pictures);
+  if (input.post_process)
+    result.masks = PostProcessMasks(result.selected.masks.unbind(), *input.post_process);
   return result;
 }
 
-bool TrackerModel::IsRecordable(const ForwardInput& input, const Prompts& prompts, int64_t images) const {
+bool TrackerModel::IsCapturable(const ForwardInput& input, const Prompts& prompts, int64_t images) const {
   int64_t objects = 1;
   if (prompts.masks) objects = prompts.masks->size(1);
   if (prompts.boxes) objects = prompts.boxes->size(1);
   if (prompts.points) objects = prompts.points->size(1);
-  return recorded_calls_ && images * objects <= kMostRecordedObjects && !input.attention_similarity &&
+  return device_graphs_ && images * objects <= kMostCapturedObjects && !input.attention_similarity &&
          !input.target_embedding && !input.attention.attentions;
 }
 
-void TrackerModel::DecodeRecorded(const ForwardInput& input, const Prompts& prompts, ForwardResult* result) {
-  PositionalEmbeddings();  // Not while recording: it would be kept in the recording's memory.
+void TrackerModel::DecodeByGraph(const ForwardInput& input, const Prompts& prompts, ForwardResult* result) {
+  PositionalEmbeddings();  // Not during capture: it would be kept in the memory of the graph.
   std::vector<at::Tensor> inputs = result->image_embeddings;
   const size_t levels = inputs.size();
   std::string name = input.multimask_output ? "masks" : "mask";
@@ -249,7 +249,7 @@ void TrackerModel::DecodeRecorded(const ForwardInput& input, const Prompts& prom
     if (*part) inputs.push_back(**part);
   }
   const std::vector<at::Tensor> outputs =
-      recorded_calls_->Run(name, inputs, [&](const std::vector<at::Tensor>& given) {
+      device_graphs_->Run(name, inputs, [&](const std::vector<at::Tensor>& given) {
         ForwardResult decoded;
         decoded.image_embeddings.assign(given.begin(), given.begin() + static_cast<std::ptrdiff_t>(levels));
         Prompts moved = prompts;
@@ -287,7 +287,7 @@ void TrackerModel::Decode(const ForwardInput& input, const Prompts& prompts, For
                         !input.attention.attentions && !input.attention.eager;
   if (is_plain && device_.is_cpu() && dtype_ == at::kFloat) {
     const DecodedObjects decoded =
-        object_decoder_.Decode(embeddings, PositionalEmbeddings(), *sparse, embed_no_mask(1), mask);
+        cpu_mask_decoder_.Decode(embeddings, PositionalEmbeddings(), *sparse, embed_no_mask(1), mask);
     result->selected = SelectMasks(decoded.all, input.multimask_output, stability_);
     result->object_score_logits = decoded.object_score_logits;
     return;

@@ -12,7 +12,7 @@
 #include "decoder/cpu_mask_decoder.h"
 #include "masks/mask_selection.h"
 #include "masks/post_process.h"
-#include "runtime/device_graph.h"
+#include "runtime/device_graphs.h"
 
 namespace sam3_tracker {
 
@@ -67,14 +67,14 @@ struct ForwardInput {
   std::optional<at::Tensor> attention_similarity;
   std::optional<at::Tensor> target_embedding;
   AttentionOptions attention;
-  // Masks in the size of the pictures are wanted, too.
-  std::optional<PictureOptions> pictures;
+  // Masks in the original size are wanted, too.
+  std::optional<BatchPostProcessOptions> post_process;
 };
 
 struct ForwardResult {
   ScoredMasks selected;
   at::Tensor object_score_logits;  // (images, objects, 1)
-  // Where they were asked for: (objects, masks, height, width) a picture.
+  // Where they were asked for: (objects, masks, height, width) an image.
   std::optional<std::vector<at::Tensor>> masks;
   std::vector<at::Tensor> image_embeddings;
   std::optional<std::vector<at::Tensor>> vision_hidden_states;
@@ -84,7 +84,7 @@ struct ForwardResult {
 
 class TrackerModel {
  public:
-  // Loads the graphs and binds the weights. Throws Sam3Error: see ScriptComponent and BindingProblems, and
+  // Loads the graphs and binds the weights. Throws Sam3Error: see ScriptModule and BindingProblems, and
   // kWeightsUnexpected for weights that no graph asked for.
   explicit TrackerModel(const LoadOptions& options);
 
@@ -113,9 +113,9 @@ class TrackerModel {
 
  private:
   struct Components {
-    ScriptComponent vision_encoder;
-    ScriptComponent prompt_encoder;
-    ScriptComponent mask_decoder;
+    ScriptModule vision_encoder;
+    ScriptModule prompt_encoder;
+    ScriptModule mask_decoder;
   };
 
   static Components LoadComponents(const LoadOptions& options);
@@ -124,7 +124,7 @@ class TrackerModel {
                int64_t point_embeddings, Components components);
 
   at::Tensor OnDevice(const at::Tensor& tensor) const { return tensor.to(device_); }
-  // Whole numbers become floating ones, as in the reference, which adds half a pixel to them.
+  // Integers become floating ones, as in the reference, which adds half a pixel to them.
   at::Tensor Coordinates(const at::Tensor& tensor) const {
     return tensor.is_floating_point() ? OnDevice(tensor) : tensor.to(device_, at::kFloat);
   }
@@ -141,22 +141,22 @@ class TrackerModel {
   // Masks, scores and attentions for `prompts`, which are checked, on the image embeddings that `result` has;
   // of `input` only what its other fields say counts.
   void Decode(const ForwardInput& input, const Prompts& prompts, ForwardResult* result);
-  // Whether `Decode` is to be recorded and replayed: on a GPU, for the few objects of a click.
-  bool IsRecordable(const ForwardInput& input, const Prompts& prompts, int64_t images) const;
-  void DecodeRecorded(const ForwardInput& input, const Prompts& prompts, ForwardResult* result);
+  // Whether `Decode` is to be captured and replayed: on a GPU, for the few objects of a click.
+  bool IsCapturable(const ForwardInput& input, const Prompts& prompts, int64_t images) const;
+  void DecodeByGraph(const ForwardInput& input, const Prompts& prompts, ForwardResult* result);
 
   c10::Device device_;
   c10::ScalarType dtype_;
   StabilityOptions stability_;
   int64_t point_embeddings_;
-  ScriptComponent vision_encoder_;
-  ScriptComponent prompt_encoder_;
-  ScriptComponent mask_decoder_;
-  ObjectDecoder object_decoder_;
+  ScriptModule vision_encoder_;
+  ScriptModule prompt_encoder_;
+  ScriptModule mask_decoder_;
+  CpuMaskDecoder cpu_mask_decoder_;
   // Depends on the weights alone, so it is computed with the first click.
   std::optional<at::Tensor> positional_embeddings_;
-  // Where libtorch can record. Last: recordings read the weights.
-  std::optional<RecordedCalls> recorded_calls_;
+  // Where libtorch can capture. Last: the graphs read the weights.
+  std::optional<DeviceGraphs> device_graphs_;
 };
 
 }  // namespace sam3_tracker

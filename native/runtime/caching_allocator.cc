@@ -1,5 +1,12 @@
 #include "runtime/caching_allocator.h"
 
+// Any standard header says whether the C library is glibc.
+#include <cstdlib>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #if defined(__unix__) || defined(__APPLE__)
 
 #include <c10/core/Allocator.h>
@@ -56,12 +63,12 @@ void* Map(std::size_t size) {
   return first + before;
 }
 
-class CpuAllocator final : public c10::Allocator {
+class CachingAllocator final : public c10::Allocator {
  public:
   // Never destroyed: tensors of JavaScript objects may outlive every other static of this library.
-  static CpuAllocator& Instance() {
-    alignas(CpuAllocator) static unsigned char storage[sizeof(CpuAllocator)];
-    static CpuAllocator* const instance = new (storage) CpuAllocator();
+  static CachingAllocator& Instance() {
+    alignas(CachingAllocator) static unsigned char storage[sizeof(CachingAllocator)];
+    static CachingAllocator* const instance = new (storage) CachingAllocator();
     return *instance;
   }
 
@@ -191,18 +198,18 @@ class CpuAllocator final : public c10::Allocator {
 
 }  // namespace
 
-void InstallCpuAllocator() {
+void InstallCachingAllocator() {
   static std::once_flag once;
-  std::call_once(once, [] { c10::SetCPUAllocator(&CpuAllocator::Instance()); });
+  std::call_once(once, [] { c10::SetCPUAllocator(&CachingAllocator::Instance()); });
 }
 
 TensorCacheScope::TensorCacheScope() { ++cache_scopes; }
 TensorCacheScope::~TensorCacheScope() { --cache_scopes; }
 
-void ReleaseIdleTensorCache() { CpuAllocator::Instance().Release(true); }
-void ReleaseTensorCache() { CpuAllocator::Instance().Release(false); }
+void ReleaseIdleTensorCache() { CachingAllocator::Instance().Release(true); }
+void ReleaseTensorCache() { CachingAllocator::Instance().Release(false); }
 
-TensorCacheInfo GetTensorCacheInfo() { return CpuAllocator::Instance().Info(); }
+TensorCacheInfo GetTensorCacheInfo() { return CachingAllocator::Instance().Info(); }
 
 }  // namespace sam3_tracker
 
@@ -210,7 +217,7 @@ TensorCacheInfo GetTensorCacheInfo() { return CpuAllocator::Instance().Info(); }
 
 namespace sam3_tracker {
 
-void InstallCpuAllocator() {}
+void InstallCachingAllocator() {}
 TensorCacheScope::TensorCacheScope() = default;
 TensorCacheScope::~TensorCacheScope() = default;
 void ReleaseIdleTensorCache() {}
@@ -220,3 +227,13 @@ TensorCacheInfo GetTensorCacheInfo() { return {0, 0}; }
 }  // namespace sam3_tracker
 
 #endif
+
+namespace sam3_tracker {
+
+void ReturnFreeMemory() {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
+
+}  // namespace sam3_tracker

@@ -9,7 +9,7 @@ namespace sam3_tracker {
 
 // Puts the allocator in for libtorch's CPU tensors, once a process. Without effect where the system has no
 // mmap.
-void InstallCpuAllocator();
+void InstallCachingAllocator();
 
 // While one of these lives, tensors of at least 1 MiB that its thread makes come from kept blocks where one
 // fits. A freed block is kept while all blocks together are at most an eighth above the most that was ever in
@@ -30,6 +30,11 @@ void ReleaseIdleTensorCache();
 // Gives them back now, also what is freed from now on until a block is asked for again. For a thread that
 // ends.
 void ReleaseTensorCache();
+
+// Gives free pages of the C library's heaps back to the system, where it can (glibc). An encoder frees
+// gigabytes of temporaries that glibc would keep for a thread that then only answers clicks. Costs
+// milliseconds: for after an encode, not after a click.
+void ReturnFreeMemory();
 
 // How long nothing may be asked for before kept blocks go back.
 inline constexpr int kTensorCacheIdleSeconds = 5;

@@ -7,7 +7,7 @@
 
 namespace sam3_tracker {
 
-// The codes that lib/errors.ts lists; the names are the same.
+// The codes that lib/core/errors.ts lists; the names are the same.
 enum class ErrorCode {
   kDeviceUnavailable,
   kOutOfMemory,
@@ -24,7 +24,7 @@ enum class ErrorCode {
   kNativeError,
 };
 
-// The code's name in lib/errors.ts.
+// The code's name in lib/core/errors.ts.
 const char* ErrorCodeName(ErrorCode code);
 
 // What our own native code throws.

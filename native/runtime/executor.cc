@@ -94,13 +94,13 @@ void Executor::Run(const std::shared_ptr<State>& state, const std::string& name,
   for (;;) {
     if (!has_news() && purpose == Purpose::kTensorWork) {
       lock.unlock();
-      EndParallelThreads();
+      EndOpenMpThreads();
       lock.lock();
     }
     if (!state->wake.wait_for(lock, idle, has_news)) {
       lock.unlock();
       ReleaseIdleTensorCache();
-      EndParallelThreads();
+      EndOpenMpThreads();
       lock.lock();
       state->wake.wait(lock, has_news);
     }

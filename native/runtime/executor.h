@@ -16,7 +16,7 @@ namespace sam3_tracker {
 // only releases what it holds and settles its promise. Tasks must not throw.
 using Task = std::function<void(bool run)>;
 
-// What an executor is for. Inference keeps OpenMP's threads (see parallel_threads.h) for a while when its
+// What an executor is for. Inference keeps OpenMP's threads (see openmp_threads.h) for a while when its
 // queue is empty and takes numbers below 1.2e-38 for 0; work on tensors ends those threads at once and
 // changes no number.
 enum class Purpose { kInference, kTensorWork };

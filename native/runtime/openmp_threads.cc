@@ -8,7 +8,7 @@
 
 namespace sam3_tracker {
 
-void EndParallelThreads() {
+void EndOpenMpThreads() {
 #if defined(SAM3_TRACKER_LIBGOMP)
   // It refuses inside a parallel region only, where no caller of this is.
   (void)omp_pause_resource(omp_pause_hard, omp_get_initial_device());

@@ -7,16 +7,16 @@ namespace sam3_tracker {
 // pools are more than the processor has cores, libgomp lets every pool sleep between two regions instead of
 // waiting awake, which made an encode of the small model take twice as long and a click half as long again.
 // Takes some ten nanoseconds where there are none. Does nothing without libgomp, whose way all this is.
-void EndParallelThreads();
+void EndOpenMpThreads();
 
 // Ends them with its life, for threads that compute now and then.
-class ParallelThreadsScope {
+class OpenMpThreadsScope {
  public:
-  ParallelThreadsScope() = default;
-  ~ParallelThreadsScope() { EndParallelThreads(); }
+  OpenMpThreadsScope() = default;
+  ~OpenMpThreadsScope() { EndOpenMpThreads(); }
 
-  ParallelThreadsScope(const ParallelThreadsScope&) = delete;
-  ParallelThreadsScope& operator=(const ParallelThreadsScope&) = delete;
+  OpenMpThreadsScope(const OpenMpThreadsScope&) = delete;
+  OpenMpThreadsScope& operator=(const OpenMpThreadsScope&) = delete;
 };
 
 }  // namespace sam3_tracker

@@ -4,10 +4,10 @@
 
 namespace sam3_tracker {
 
-/// Where time goes: each lap begins where the last one ended.
+// Where time goes: each lap begins where the last one ended.
 class Stopwatch {
  public:
-  /// Seconds since the last lap, or since it was made.
+  // Seconds since the last lap, or since it was made.
   double Lap() {
     const auto now = std::chrono::steady_clock::now();
     const double seconds = std::chrono::duration<double>(now - last_).count();

@@ -1,8 +1,8 @@
 """Attention of the mask decoder: as the reference computes it, and with the projections of the image side moved.
 
 Beside some ten tokens there are thousands of image positions. Attention is bilinear in its two sides, so what the
-reference multiplies with every position (W_k, W_v; W_q and W_o where the image asks) can be multiplied with the tokens
-instead: fewer operations by half, and no projected copy of the image for each object.
+reference multiplies with every position (W_k, W_v; W_q and W_o from the image to the tokens) can be multiplied with the
+tokens instead: fewer operations by half, and no projected copy of the image for each object.
 """
 
 from typing import Optional, Tuple
@@ -71,15 +71,16 @@ class Attention(nn.Module):
         weights = torch.softmax(torch.bmm(self._split_tokens(self.q_proj(query)) * self.scaling, keys[0]), dim=-1)
         return self.o_proj(self._join_tokens(torch.bmm(weights, values[0]), query.shape[0]))
 
-    def ask_image(self, query: Tensor) -> Tuple[Tensor, Tensor]:
-        """What the positions are multiplied with for the tokens' scores, with W_k multiplied into the queries.
+    def project_token_queries(self, query: Tensor) -> Tuple[Tensor, Tensor]:
+        """The tokens' queries, and the same with W_k multiplied into them.
 
-        query (objects, n, channels) -> (objects, heads * n, head_dim) for what project_image_keys gives of positional
-        embeddings, and (objects, heads * n, channels) for the keys without them: scores are a sum of the two.
+        query (objects, n, channels) -> (objects, heads * n, head_dim), to multiply what project_image_keys gives of
+        positional embeddings, and (objects, heads * n, channels), to multiply the keys without them: scores are a sum
+        of the two.
         """
         return self._fold(self.q_proj(query), self.k_proj.weight)
 
-    def take_means(self, means: Tensor) -> Tensor:
+    def project_means(self, means: Tensor) -> Tensor:
         """The attention's result from the weighted means of the keys, with W_v multiplied into them.
 
         (objects, heads * n, channels) -> (objects, n, channels).
@@ -96,9 +97,9 @@ class Attention(nn.Module):
         query (objects, n, channels), keys (objects, positions, channels) without the positional embeddings, whose
         projection comes from project_image_keys.
         """
-        projected, folded = self.ask_image(query)
+        projected, folded = self.project_token_queries(query)
         weights = torch.softmax(self._scores(projected, folded, keys, position_keys), dim=-1)
-        return self.take_means(torch.bmm(weights, keys))
+        return self.project_means(torch.bmm(weights, keys))
 
     def shared_image_to_tokens(self, queries: Tensor, key: Tensor) -> Tensor:
         """Attention weights of every position for the tokens, where all objects have one image, projected once.
@@ -110,8 +111,8 @@ class Attention(nn.Module):
         weights = torch.softmax(scores.view(self.num_attention_heads, objects, tokens, -1), dim=2)
         return weights.transpose(0, 1).reshape(objects, self.num_attention_heads * tokens, -1)
 
-    def tell_image(self, key: Tensor) -> Tuple[Tensor, Tensor]:
-        """As ask_image where the image asks, with W_q multiplied into the keys: for project_image_queries."""
+    def project_token_keys(self, key: Tensor) -> Tuple[Tensor, Tensor]:
+        """The tokens' keys, and the same with W_q multiplied into them: for project_image_queries."""
         return self._fold(self.k_proj(key), self.q_proj.weight)
 
     def image_to_tokens(self, keys: Tensor, position_queries: Tensor, key: Tensor) -> Tensor:
@@ -120,23 +121,23 @@ class Attention(nn.Module):
         keys (objects, positions, channels) as in tokens_to_image, position_queries from project_image_queries, key
         (objects, n, channels) -> (objects, heads * n, positions).
         """
-        projected, folded = self.tell_image(key)
+        projected, folded = self.project_token_keys(key)
         scores = self._scores(projected, folded, keys, position_queries)
         weights = torch.softmax(scores.view(key.shape[0], self.num_attention_heads, key.shape[1], -1), dim=2)
         return weights.view(scores.shape)
 
-    def image_update_values(self, value: Tensor) -> Tensor:
-        """What each head adds to a position for each token, with W_o multiplied into the values.
+    def project_token_values(self, value: Tensor) -> Tensor:
+        """The tokens' values with W_o multiplied into them: what each head adds to a position for each token.
 
         (objects, n, channels) -> (objects, heads * n, channels).
         """
         objects, channels = value.shape[0], value.shape[2]
         value = self._split_tokens(self.v_proj(value))
         weight = self.o_proj.weight.view(channels, self.num_attention_heads, self.head_dim).permute(1, 2, 0)
-        updates = torch.bmm(value, weight).view(self.num_attention_heads, objects, -1, channels)
+        values = torch.bmm(value, weight).view(self.num_attention_heads, objects, -1, channels)
         # The weights of a head add up to one, so that a bias in one head's values reaches every position once.
-        updates[0] += self.o_proj.bias
-        return updates.transpose(0, 1).reshape(objects, -1, channels)
+        values[0] += self.o_proj.bias
+        return values.transpose(0, 1).reshape(objects, -1, channels)
 
     def _split_positions(self, projected: Tensor) -> Tensor:
         """(images, positions, heads * head_dim) -> (images, heads, positions, head_dim)."""
@@ -152,7 +153,7 @@ class Attention(nn.Module):
         return attended.transpose(0, 1).reshape(objects, -1, self.num_attention_heads * self.head_dim)
 
     def _scores(self, projected: Tensor, folded: Tensor, keys: Tensor, positions: Tensor) -> Tensor:
-        """Both parts of ask_image or tell_image multiplied with their positions: (objects, heads * n, positions)."""
+        """Both parts of a token projection times their positions: (objects, heads * n, positions)."""
         objects = keys.shape[0]
         projected = projected.view(objects, self.num_attention_heads, -1, self.head_dim)
         scores = torch.matmul(projected, positions).view(objects, -1, keys.shape[1])

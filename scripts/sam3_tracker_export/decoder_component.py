@@ -137,19 +137,19 @@ class DecoderComponent(nn.Module):
         return self.mask_decoder.forward_prepared(image, positions, features, sparse)
 
     @torch.jit.export
-    def begin(self, sparse: Tensor) -> List[Tensor]:
+    def start_tokens(self, sparse: Tensor) -> List[Tensor]:
         tokens = self.mask_decoder.make_tokens(sparse)
         results = [tokens]
-        results.extend(self.mask_decoder.transformer.begin(tokens))
+        results.extend(self.mask_decoder.transformer.start_tokens(tokens))
         return results
 
     @torch.jit.export
-    def go_on(self, block: int, tokens: Tensor, queries: Tensor, means: Tensor) -> List[Tensor]:
-        return self.mask_decoder.transformer.go_on(block, queries, tokens, means)
+    def update_tokens(self, block: int, tokens: Tensor, queries: Tensor, means: Tensor) -> List[Tensor]:
+        return self.mask_decoder.transformer.update_tokens(block, queries, tokens, means)
 
     @torch.jit.export
-    def finish(self, queries: Tensor, means: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        tokens = self.mask_decoder.transformer.finish(queries, means)
+    def finish_tokens(self, queries: Tensor, means: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        tokens = self.mask_decoder.transformer.finish_tokens(queries, means)
         iou_scores, object_score_logits = self.mask_decoder.scores(tokens)
         return self.mask_decoder.mask_weights(tokens), iou_scores, object_score_logits
 

@@ -202,19 +202,18 @@ def _prepared_methods(config: GraphConfig, decode: List[Value]) -> List[dict]:
 def _token_methods(config: GraphConfig) -> List[dict]:
     """`decode_prepared` without what is done at every position of the image, which is left to the caller.
 
-    An object goes through the image once in front of its blocks and once a block: see loading.py's walk_image for what
-    happens there. In front of each of these walks stand the results `update_*` (what the walk does to the image; not in
-    the first one) and `attention_*` (what the tokens ask it), behind it `means`: the image's keys, weighted by the
-    attention. Where the image is that of many objects, until the first of them changes it, what prepare_image projects
-    takes the place of the parts `*_folded`.
+    The caller runs loading.py's two_way_attention before the first block and once a block. It takes the results
+    `image_to_token_*` (not before the first block) and `token_to_image_*`, and gives `means`: the image's keys,
+    weighted by cross_attn_token_to_image. While many objects share the image, until the first block changes it, what
+    prepare_image projects takes the place of the parts `*_folded`.
     """
     decoder = config.mask_decoder
     channels, heads = decoder.hidden_size, decoder.num_attention_heads
     head_dim = channels // decoder.attention_downsample_rate // heads
     masks = decoder.num_multimask_outputs + 1
     rows = f"{heads}*all_tokens"
-    question = [["objects", rows, head_dim], ["objects", rows, channels]]
-    step = [*question, ["objects", rows, channels], *question]
+    projections = [["objects", rows, head_dim], ["objects", rows, channels]]
+    step = [*projections, ["objects", rows, channels], *projections]
     norms = [[channels], [channels], [1]] * decoder.num_hidden_layers + [[channels // 4], [channels // 4], [1]]
     convolutions = [[channels, channels], [channels // 2, channels // 4]]
 
@@ -225,12 +224,13 @@ def _token_methods(config: GraphConfig) -> List[dict]:
     means: Value = ("means", "Tensor", ["objects", rows, channels])
     block: Value = ("block", "int", [])
     return [
-        # tokens, queries, attention_projected, attention_folded
-        _method("begin", [sparse], [("step", "List[Tensor]", [all_tokens, all_tokens, *question])]),
-        # queries, update_projected, update_folded, updates, attention_projected, attention_folded
-        _method("go_on", [block, tokens, queries, means], [("step", "List[Tensor]", [all_tokens, *step])]),
+        # tokens, queries, token_to_image_projected, token_to_image_folded
+        _method("start_tokens", [sparse], [("step", "List[Tensor]", [all_tokens, all_tokens, *projections])]),
+        # queries, image_to_token_projected, image_to_token_folded, image_to_token_values, token_to_image_projected,
+        # token_to_image_folded
+        _method("update_tokens", [block, tokens, queries, means], [("step", "List[Tensor]", [all_tokens, *step])]),
         _method(
-            "finish",
+            "finish_tokens",
             [queries, means],
             [
                 ("mask_weights", "Tensor", [1, "objects", masks, channels // 8]),

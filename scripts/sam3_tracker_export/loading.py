@@ -116,25 +116,26 @@ class ExportedTracker:
         for index in range(len(sparse)):
             one = slice(index, index + 1)
             image = decoder.prepare_image(image_embedding[one], positions, dense[one])
-            tokens, queries, *question = decoder.begin(sparse[one])
+            tokens, queries, *token_to_image = decoder.start_tokens(sparse[one])
             if has_own_image:
-                asked, told = projected[0], projected[1]
+                image_keys, image_queries = projected[0], projected[1]
             else:
-                asked, told = image[1], image[3]
-                question[1] = None
-            keys, means = walk_image(image[0], None, None, [], question, asked)
+                image_keys, image_queries = image[1], image[3]
+                token_to_image[1] = None
+            keys, means = two_way_attention(image[0], None, None, [], token_to_image, image_keys)
             blocks = len(norms) // 3 - 1
             for block in range(blocks):
-                queries, *step = decoder.go_on(block, tokens, queries, means)
+                queries, *step = decoder.update_tokens(block, tokens, queries, means)
                 if block > 0:
-                    told = projected[2 * block + 1]
+                    image_queries = projected[2 * block + 1]
                 elif not has_own_image:
                     step[1] = None
                 norm = norms[3 * block : 3 * block + 3]
-                keys, means = walk_image(keys, step[:3], told, norm, step[3:], projected[2 * block + 2])
-            mask_weights, *scores = decoder.finish(queries, means)
+                image_keys = projected[2 * block + 2]
+                keys, means = two_way_attention(keys, step[:3], image_queries, norm, step[3:], image_keys)
+            mask_weights, *scores = decoder.finish_tokens(queries, means)
             features = decoder.prepare_features(feat_s0[one], feat_s1[one])
-            masks = upscale_masks(keys, features, [weight1, weight2], norms[-3:], mask_weights[0])
+            masks = output_upscaling(keys, features, [weight1, weight2], norms[-3:], mask_weights[0])
             results.append((masks.unsqueeze(0), *scores))
         return tuple(torch.cat(values) for values in zip(*results, strict=True))
 
@@ -152,27 +153,27 @@ class ExportedTracker:
             bind_weights(self.mask_decoder, weights)
 
 
-def walk_image(keys, update, told, norm, question, asked) -> tuple:
-    """One step of objects through the image, which native/decoder/kernels/two_way_attention.h takes: the new keys, and the tokens' means.
+def two_way_attention(keys, image_to_token, image_queries, norm, token_to_image, image_keys) -> tuple:
+    """The image's side of a block, as native/decoder/kernels/two_way_attention.h does it: the new keys, and the means.
 
-    keys (1 or objects, positions, channels). update: update_projected, update_folded (None: `told` holds the image's
-    share too) and updates of go_on; None leaves the keys as they are. question: attention_projected and
-    attention_folded, likewise.
+    keys (1 or objects, positions, channels). image_to_token: its projected, folded (None: `image_queries` are the
+    image's own) and values of update_tokens; None leaves the keys as they are. token_to_image: its projected and
+    folded, likewise.
     """
-    if update is not None:
-        projected, folded, updates = update
-        scores = _scores(projected, folded, keys, told)
-        heads = told.shape[1]
+    if image_to_token is not None:
+        projected, folded, values = image_to_token
+        scores = _scores(projected, folded, keys, image_queries)
+        heads = image_queries.shape[1]
         by_head = scores.view(scores.shape[0], heads, -1, scores.shape[2])
         weights = torch.softmax(by_head, dim=2).view(scores.shape)
         weight, bias, epsilon = norm
-        keys = F.layer_norm(keys + weights.transpose(1, 2) @ updates, weight.shape, weight, bias, epsilon.item())
-    scores = _scores(*question, keys, asked)
+        keys = F.layer_norm(keys + weights.transpose(1, 2) @ values, weight.shape, weight, bias, epsilon.item())
+    scores = _scores(*token_to_image, keys, image_keys)
     return keys, torch.softmax(scores, dim=-1) @ keys
 
 
-def upscale_masks(keys, features, weights, norm, mask_weights) -> Tensor:
-    """Masks (objects, masks, 4h, 4w) of keys (objects, positions, channels), as native/decoder/kernels/output_upscaling.h makes them."""
+def output_upscaling(keys, features, weights, norm, mask_weights) -> Tensor:
+    """Masks (objects, masks, 4h, 4w) of keys (objects, positions, channels): native's kernel output_upscaling."""
     height, width, channels = features[1].shape[1:]
     weight, bias, epsilon = norm
     once = keys @ weights[0].t() + features[1].reshape(1, -1, channels)
@@ -184,7 +185,7 @@ def upscale_masks(keys, features, weights, norm, mask_weights) -> Tensor:
 
 
 def _scores(projected, folded, keys, positions) -> Tensor:
-    """Both parts of a question to the image (see Attention.ask_image) together: (objects, heads * n, positions)."""
+    """Both parts of a token projection (see Attention.project_token_queries): (objects, heads * n, positions)."""
     heads, head_dim = positions.shape[1], positions.shape[2]
     scores = (projected.view(len(projected), heads, -1, head_dim) @ positions).view(len(projected), -1, keys.shape[1])
     return scores if folded is None else scores + folded @ keys.transpose(1, 2)

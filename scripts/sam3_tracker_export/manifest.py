@@ -11,7 +11,7 @@ from .config import GraphConfig
 from .graphs import COMPONENTS, build_components, parameter_shapes
 from .interface import component_methods
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def make_manifest(folder: Path, config: GraphConfig, transformers_version: str, holds_weights: bool) -> dict:

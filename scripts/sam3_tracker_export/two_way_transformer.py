@@ -68,9 +68,9 @@ class TwoWayAttentionBlock(nn.Module):
 
         query = (queries + query_point_embedding)[0]
         weights = self.cross_attn_image_to_token.shared_image_to_tokens(image[3], query)
-        updates = self.cross_attn_image_to_token.image_update_values(queries[0])
+        values = self.cross_attn_image_to_token.project_token_values(queries[0])
         keys = image[0].expand(queries.shape[1], -1, -1)
-        return queries, self.layer_norm4(torch.baddbmm(keys, weights.transpose(1, 2), updates))
+        return queries, self.layer_norm4(torch.baddbmm(keys, weights.transpose(1, 2), values))
 
     def forward_folded(
         self,
@@ -92,19 +92,19 @@ class TwoWayAttentionBlock(nn.Module):
 
         query = (queries + query_point_embedding)[0]
         weights = self.cross_attn_image_to_token.image_to_tokens(keys, position_queries, query)
-        updates = self.cross_attn_image_to_token.image_update_values(queries[0])
-        return queries, self.layer_norm4(keys.baddbmm_(weights.transpose(1, 2), updates))
+        values = self.cross_attn_image_to_token.project_token_values(queries[0])
+        return queries, self.layer_norm4(keys.baddbmm_(weights.transpose(1, 2), values))
 
-    def ask_image(self, queries: Tensor, query_point_embedding: Tensor) -> List[Tensor]:
-        """Both parts of Attention.ask_image for tokens (1, objects, n, channels) that have attended to each other."""
-        projected, folded = self.cross_attn_token_to_image.ask_image((queries + query_point_embedding)[0])
+    def project_token_queries(self, queries: Tensor, query_point_embedding: Tensor) -> List[Tensor]:
+        """For cross_attn_token_to_image, of tokens (1, objects, n, channels) that have attended to each other."""
+        projected, folded = self.cross_attn_token_to_image.project_token_queries((queries + query_point_embedding)[0])
         return [projected, folded]
 
-    def tell_image(self, queries: Tensor, query_point_embedding: Tensor) -> List[Tensor]:
-        """What changes the image: both parts of Attention.tell_image, and what a position takes of each token."""
+    def project_token_keys(self, queries: Tensor, query_point_embedding: Tensor) -> List[Tensor]:
+        """For cross_attn_image_to_token: both parts of the keys, and the values."""
         attention = self.cross_attn_image_to_token
-        projected, folded = attention.tell_image((queries + query_point_embedding)[0])
-        return [projected, folded, attention.image_update_values(queries[0])]
+        projected, folded = attention.project_token_keys((queries + query_point_embedding)[0])
+        return [projected, folded, attention.project_token_values(queries[0])]
 
     def attend_to_tokens(self, queries: Tensor, query_point_embedding: Tensor, eager: bool) -> Tensor:
         # The first block neither adds the point embedding nor keeps the residual.
@@ -198,41 +198,41 @@ class TwoWayTransformer(nn.Module):
         prepared.append(self.final_attn_token_to_image.project_image_keys(positions))
         return prepared
 
-    def begin(self, point_embeddings: Tensor) -> List[Tensor]:
-        """The tokens' side of forward_prepared up to their first question: queries and both parts of ask_image."""
+    def start_tokens(self, point_embeddings: Tensor) -> List[Tensor]:
+        """The tokens' side of forward_prepared up to the first cross attention: queries, and both parts for it."""
         results: List[Tensor] = []
         for index, layer in enumerate(self.layers):
             if index == 0:
                 queries = layer.attend_to_tokens(point_embeddings, point_embeddings, False)
                 results.append(queries)
-                results.extend(layer.ask_image(queries, point_embeddings))
+                results.extend(layer.project_token_queries(queries, point_embeddings))
         return results
 
-    def go_on(self, block: int, queries: Tensor, point_embeddings: Tensor, means: Tensor) -> List[Tensor]:
-        """A block's tokens with what Attention.take_means makes of the answer to their question: see tell_and_ask."""
+    def update_tokens(self, block: int, queries: Tensor, point_embeddings: Tensor, means: Tensor) -> List[Tensor]:
+        """A block's tokens after their cross attention, which gave `means`: see project_tokens."""
         for index, layer in enumerate(self.layers):
             if index == block:
-                queries = layer.feed_forward(queries, layer.cross_attn_token_to_image.take_means(means))
-        return self.tell_and_ask(block, queries, point_embeddings)
+                queries = layer.feed_forward(queries, layer.cross_attn_token_to_image.project_means(means))
+        return self.project_tokens(block, queries, point_embeddings)
 
-    def tell_and_ask(self, block: int, queries: Tensor, point_embeddings: Tensor) -> List[Tensor]:
-        """Queries, what a block tells the image (see TwoWayAttentionBlock.tell_image), and the next one's question."""
-        told: List[Tensor] = []
-        question: List[Tensor] = []
+    def project_tokens(self, block: int, queries: Tensor, point_embeddings: Tensor) -> List[Tensor]:
+        """Queries, keys and values of a block's cross_attn_image_to_token, and queries of the next token_to_image."""
+        image_to_token: List[Tensor] = []
+        token_to_image: List[Tensor] = []
         for index, layer in enumerate(self.layers):
             if index == block:
-                told = layer.tell_image(queries, point_embeddings)
+                image_to_token = layer.project_token_keys(queries, point_embeddings)
             elif index == block + 1:
                 queries = layer.attend_to_tokens(queries, point_embeddings, False)
-                question = layer.ask_image(queries, point_embeddings)
+                token_to_image = layer.project_token_queries(queries, point_embeddings)
         if block + 1 == len(self.layers):
-            projected, folded = self.final_attn_token_to_image.ask_image((queries + point_embeddings)[0])
-            question = [projected, folded]
+            projected, folded = self.final_attn_token_to_image.project_token_queries((queries + point_embeddings)[0])
+            token_to_image = [projected, folded]
         results = [queries]
-        results.extend(told)
-        results.extend(question)
+        results.extend(image_to_token)
+        results.extend(token_to_image)
         return results
 
-    def finish(self, queries: Tensor, means: Tensor) -> Tensor:
-        """The tokens behind the last attention."""
-        return self.layer_norm_final_attn(queries + self.final_attn_token_to_image.take_means(means))
+    def finish_tokens(self, queries: Tensor, means: Tensor) -> Tensor:
+        """The tokens after the last attention."""
+        return self.layer_norm_final_attn(queries + self.final_attn_token_to_image.project_means(means))

@@ -27,7 +27,7 @@ def verify(
     """Compares the graphs in `folder` with transformers in float32; returns the largest difference of each case.
 
     `full` runs every method with batches of 1 to 3 images, under both kinds of attention, and the whole in bfloat16.
-    Otherwise one picture is encoded once on either side with sdpa attention, and from that every prompt case is
+    Otherwise one image is encoded once on either side with sdpa attention, and from that every prompt case is
     decoded with sdpa attention, two of them with eager attention, and one with either in bfloat16. Raises ExportError
     above the tolerance, and where bfloat16 is further from float32 than HALF_PRECISION_MARGIN allows.
     """

@@ -14,7 +14,7 @@ interface Expected {
   /** What a last line shows, where there are masks. */
   scores?: unknown;
   shapes: number[][];
-  /** For each picture which of its pixels are drawn over, one byte each, in base64. */
+  /** For each image which of its pixels are drawn over, one byte each, in base64. */
   drawn: string[];
   /** Names of the model's and the processor's class. */
   classes?: string[];
@@ -25,8 +25,8 @@ interface Expected {
 interface Example {
   /** The lines before the scores, made of what transformers gave. */
   first: (expected: Expected) => string;
-  /** The photos that are drawn over, by the name of the picture. */
-  pictures: Record<string, string>;
+  /** The photos that are drawn over, by the name of the image. */
+  images: Record<string, string>;
 }
 
 const generated = ({ shapes: [shape] }: Expected): string =>
@@ -35,42 +35,42 @@ const everyShape = ({ shapes }: Expected): string =>
   shapes.map((shape) => `Masks with shape [${shape.join(', ')}]`).join('\n');
 
 const EXAMPLES: Record<string, Example> = {
-  'single-point': { first: generated, pictures: { 'single-point': 'coffee.png' } },
-  'multiple-points': { first: generated, pictures: { 'multiple-points': 'coffee.png' } },
-  'bounding-box': { first: generated, pictures: { 'bounding-box': 'rocket.jpg' } },
+  'single-point': { first: generated, images: { 'single-point': 'coffee.png' } },
+  'multiple-points': { first: generated, images: { 'multiple-points': 'coffee.png' } },
+  'bounding-box': { first: generated, images: { 'bounding-box': 'rocket.jpg' } },
   'multiple-objects': {
     first: ({ shapes: [shape] }) => `Generated masks for ${shape[0]} objects, shape [${shape.join(', ')}]`,
-    pictures: { 'multiple-objects': 'coffee.png' },
+    images: { 'multiple-objects': 'coffee.png' },
   },
   'batched-images': {
     first: ({ shapes }) => `Processed ${shapes.length} images, each with ${shapes[0][0]} objects`,
-    pictures: { 'batched-images-0': 'coffee.png', 'batched-images-1': 'chelsea.png' },
+    images: { 'batched-images-0': 'coffee.png', 'batched-images-1': 'chelsea.png' },
   },
   'batched-objects': {
     first: everyShape,
-    pictures: { 'batched-objects-0': 'coffee.png', 'batched-objects-1': 'chelsea.png' },
+    images: { 'batched-objects-0': 'coffee.png', 'batched-objects-1': 'chelsea.png' },
   },
   'batched-points': {
     first: everyShape,
-    pictures: { 'batched-points-0': 'coffee.png', 'batched-points-1': 'astronaut.png' },
+    images: { 'batched-points-0': 'coffee.png', 'batched-points-1': 'astronaut.png' },
   },
   'batched-boxes': {
     first: ({ shapes: [one, other] }) =>
       `Processed 2 images with ${one[0]} and ${other[0]} boxes respectively`,
-    pictures: { 'batched-boxes-0': 'astronaut.png', 'batched-boxes-1': 'coffee.png' },
+    images: { 'batched-boxes-0': 'astronaut.png', 'batched-boxes-1': 'coffee.png' },
   },
   configuration: {
     first: ({ parameters }) =>
       `${parameters} parameters\nSizes of image and patch in pixels: 1008 14\nThe same again`,
-    pictures: {},
+    images: {},
   },
   'auto-model': {
     first: ({ classes }) => String(classes?.join(', ')),
-    pictures: { 'auto-model': 'coffee.png' },
+    images: { 'auto-model': 'coffee.png' },
   },
   'previous-mask': {
     first: ({ shapes: [shape] }) => `Refined ${shape[1]} mask with shape [${shape.join(', ')}]`,
-    pictures: { 'previous-mask': 'coffee.png' },
+    images: { 'previous-mask': 'coffee.png' },
   },
 };
 
@@ -103,10 +103,10 @@ function assertScores(line: string, expected: unknown, name: string): void {
   });
 }
 
-/** The part of the pixels where a picture was drawn over although it should not be, or the other way round. */
-async function drawnElsewhere(picture: string, photo: string, drawn: Buffer): Promise<number> {
+/** The part of the pixels where an image was drawn over although it should not be, or the other way round. */
+async function drawnElsewhere(image: string, photo: string, drawn: Buffer): Promise<number> {
   const [over, under] = [
-    await RawImage.read(picture),
+    await RawImage.read(image),
     (await RawImage.read(path.join(FOLDER, 'images', photo))).rgb(),
   ];
   assert.deepEqual([over.width, over.height, over.channels], [under.width, under.height, 3]);
@@ -156,19 +156,19 @@ describe('the examples', () => {
     assert.ok(drawn > 0.2, `${drawn} of the pixels are drawn over`);
   });
 
-  for (const [name, { first, pictures }] of Object.entries(EXAMPLES)) {
+  for (const [name, { first, images }] of Object.entries(EXAMPLES)) {
     it(`${name} prints and draws what transformers gives`, async () => {
       const printed = await run(name, out);
       const expected = (await python!.result(name.replaceAll('-', '_'))) as Expected;
       const lines = printed.trimEnd().split('\n');
       if (expected.scores !== undefined) assertScores(lines.pop() ?? '', expected.scores, name);
       assert.equal(lines.join('\n'), first(expected));
-      assert.equal(expected.drawn.length, Object.keys(pictures).length);
-      for (const [index, [picture, photo]] of Object.entries(pictures).entries()) {
+      assert.equal(expected.drawn.length, Object.keys(images).length);
+      for (const [index, [image, photo]] of Object.entries(images).entries()) {
         const drawn = Buffer.from(expected.drawn[index], 'base64');
-        const elsewhere = await drawnElsewhere(path.join(out, `${picture}.png`), photo, drawn);
+        const elsewhere = await drawnElsewhere(path.join(out, `${image}.png`), photo, drawn);
         // Prompts are drawn over the masks, and outside of them too.
-        assert.ok(elsewhere < 0.04, `${picture}: ${(100 * elsewhere).toFixed(2)} % of the pixels`);
+        assert.ok(elsewhere < 0.04, `${image}: ${(100 * elsewhere).toFixed(2)} % of the pixels`);
       }
     });
   }

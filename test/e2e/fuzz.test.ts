@@ -28,8 +28,7 @@ describe('damaged model directories', () => {
 });
 
 describe('edited safetensors files', () => {
-  it('are refused with an error, or have weights in their bounds', async function () {
-    this.timeout(60_000);
+  it('are refused with an error, or have weights in their bounds', async () => {
     const { read, refused } = await runHeaders(500, 1);
     assert.equal(read + refused, 500);
     assert.ok(read > 0 && refused > 300);

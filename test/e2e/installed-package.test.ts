@@ -165,7 +165,7 @@ describe('an installed package', () => {
 
   it('says that there are no models where there are none', () => {
     const config = "new (require('./lib/config/sam3-tracker').Sam3TrackerConfig)()";
-    const bundled = "require('./lib/checkpoint/pretrained-files').open_pretrained('sam3-tracker-tiny')";
+    const bundled = "require('./lib/checkpoint/pretrained-files').openPretrained('sam3-tracker-tiny')";
     for (const code of [`require('./lib/model/graphs').findGraphs(${config})`, `await ${bundled}`]) {
       const failed = failure(code);
       assert.equal(failed.code, 'FILE_NOT_FOUND');

@@ -74,7 +74,7 @@ export const PROMPT_CASES: readonly ParityCase[] = [
     boxes: 2,
   }),
   forward('float64 points', { images: 1, points: [2, 2], labels: [1], prompt_dtype: 'float64' }),
-  forward('points and boxes of whole numbers', {
+  forward('points and boxes of integers', {
     images: 1,
     points: [2, 2],
     labels: [1],

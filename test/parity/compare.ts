@@ -49,10 +49,10 @@ export async function difference(ours: Tensor, theirs: Tensor, name: string): Pr
 
 /** The part of the pixels in which bool masks agree. */
 export function agreement(ours: readonly Tensor[], theirs: readonly Tensor[]): number {
-  assert.equal(ours.length, theirs.length, 'number of pictures');
+  assert.equal(ours.length, theirs.length, 'number of images');
   let [equal, all] = [0, 0];
   ours.forEach((mask, index) => {
-    assert.deepEqual(mask.dims, theirs[index].dims, `dims of the masks of picture ${index}`);
+    assert.deepEqual(mask.dims, theirs[index].dims, `dims of the masks of image ${index}`);
     assert.equal(mask.type, 'bool');
     const [a, b] = [mask.data, theirs[index].data];
     for (let pixel = 0; pixel < b.length; pixel++) if (a[pixel] === b[pixel]) equal += 1;

@@ -30,7 +30,7 @@ const RECORDED = path.join(ROOT, 'test', 'fixtures', 'mask-generation-5.23.0.jso
 /** Sides of the models' inputs in pixels. */
 const SIDES: Record<string, number> = { 'sam3-tracker-tiny': 192, 'relu-two-scales': 96, 'three-scales': 80 };
 
-/** [height, width]; the fourth is so small that ATen stretches masks to it by another kernel. */
+/** [height, width]; the fourth is so small that ATen upsamples masks to it by another kernel. */
 const SIZES = [
   [200, 300],
   [300, 200],
@@ -67,7 +67,7 @@ const THRESHOLDS: Record<string, MaskGenerationOptions<'binary'>> = {
   },
 };
 
-/** Thresholds at which the default of crops_nms_thresh leaves at least 20 masks in pictures of SUPPRESSED_SIZES. */
+/** Thresholds at which the default of crops_nms_thresh leaves at least 20 masks in images of SUPPRESSED_SIZES. */
 const SUPPRESSED: Record<string, MaskGenerationOptions<'binary'>> = {
   'sam3-tracker-tiny': {
     points_per_crop: 16,
@@ -146,8 +146,8 @@ describe('mask generation beside transformers', () => {
     answer: (file: string) => Promise<Answer>,
     atLeast = 10,
   ): Promise<void> {
-    const file = path.join(scratch, 'picture.png');
-    await judge.result('picture', { height: size[0], width: size[1], seed, file });
+    const file = path.join(scratch, 'image.png');
+    await judge.result('image', { height: size[0], width: size[1], seed, file });
     const theirs = await answer(file);
     using model = await Sam3TrackerModel.from_pretrained(files.get(name)!.model, {
       device: 'cpu',

@@ -1,7 +1,7 @@
 """transformers' own mask-generation pipeline, for mask-generation.test.ts.
 
 With a path as its argument it records there what the installed version gives for the cases of
-test/fixtures/mask-generation-cases.json: pictures with crops, which 5.8 cannot.
+test/fixtures/mask-generation-cases.json: images with crops, which 5.8 cannot.
 """
 
 import json
@@ -48,8 +48,8 @@ def create(name: str, seed: int, folder: str) -> dict:
     return {"checkpoint": str(checkpoint), "model": str(Path(folder, "model"))}
 
 
-def picture(height: int, width: int, seed: int, file: str) -> None:
-    """Writes a picture of coloured blobs as a PNG: something to find for the bundled model."""
+def image(height: int, width: int, seed: int, file: str) -> None:
+    """Writes an image of coloured blobs as a PNG: something to find for the bundled model."""
     generator = np.random.RandomState(seed)
     coarse = generator.randint(0, 256, (4, 6, 3)).astype(np.uint8)
     image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
@@ -84,8 +84,8 @@ def record(cases_file: Path, file: Path) -> None:
             if name != "sam3-tracker-tiny" and not Path(folder, name).exists():
                 create(name, 0, str(Path(folder, name)))
             checkpoint = BUNDLED if name == "sam3-tracker-tiny" else Path(folder, name, "checkpoint")
-            png = str(Path(folder, "picture.png"))
-            picture(*case["size"], seed, png)
+            png = str(Path(folder, "image.png"))
+            image(*case["size"], seed, png)
             answer = generate(str(checkpoint), case["side"], png, case["options"])
             answers.append({**case, **{key: answer[key] for key in ("scores", "bounding_boxes", "counts")}})
             print(name, case["size"], len(answer["scores"]), "masks")

@@ -103,7 +103,7 @@ def run(checkpoint: str, dtype: str, attention: str, case: dict, seed: int, file
     with torch.no_grad(), _StabilityRecord(model, stable):
         outputs = _call(model, case["method"], arguments)
     if case["method"] == "forward":
-        sizes = _picture_sizes(len(outputs["pred_masks"]))
+        sizes = _original_sizes(len(outputs["pred_masks"]))
         processor = Sam3TrackerProcessor(Sam3ImageProcessor())
         outputs["post_processed"] = processor.post_process_masks(outputs["pred_masks"].float(), sizes)
     tensors = {**_flat("inputs", inputs), **_flat("outputs", outputs)}
@@ -250,7 +250,7 @@ def _inputs(model: Sam3TrackerModel, case: dict, seed: int) -> dict[str, Tensor]
     return {name: tensor.to(model.device) for name, tensor in inputs.items()}
 
 
-def _picture_sizes(images: int) -> list[tuple[int, int]]:
+def _original_sizes(images: int) -> list[tuple[int, int]]:
     return [(97 + 22 * index, 131 - 17 * index) for index in range(images)]
 
 

@@ -93,7 +93,7 @@ export class Subject {
       const processor = new Sam3TrackerProcessor(new Sam3ImageProcessor());
       outputs.post_processed = await processor.post_process_masks(
         masks.type === 'float32' ? masks : await masks.to('float32'),
-        pictureSizes(masks.dims[0]),
+        originalSizes(masks.dims[0]),
       );
     }
     const ownKinds = Object.fromEntries(
@@ -130,7 +130,7 @@ export class Subject {
 }
 
 /** As in model_reference.py. */
-function pictureSizes(images: number): ImageSize[] {
+function originalSizes(images: number): ImageSize[] {
   return Array.from({ length: images }, (_, index) => [97 + 22 * index, 131 - 17 * index]);
 }
 

@@ -68,7 +68,7 @@ describe('a sam3_video checkpoint', () => {
   before(function () {
     reference = startReference(path.join(SUPPORT, 'video_reference.py'), this);
   });
-  after(async () => {
+  after(() => {
     for (const folder of folders) rmSync(folder, { recursive: true });
   });
 

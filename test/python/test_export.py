@@ -117,7 +117,7 @@ class CheckpointFormsTest(ExportCase):
     def check_manifest(self):
         manifest = json.loads((self.out / "torchscript" / "manifest.json").read_text())
         config = GraphConfig.from_json(self.config)
-        self.assertEqual(manifest["format_version"], 2)
+        self.assertEqual(manifest["format_version"], 3)
         self.assertEqual(manifest["config_hash"], config.hash())
         self.assertEqual(GraphConfig.from_graph_json(manifest["graph_config"]), config)
         self.assertEqual(manifest["torch_version"], torch.__version__.partition("+")[0])

@@ -25,7 +25,7 @@ def drawn(masks: torch.Tensor) -> str:
 
 
 def segment(images: list[str], drawn_masks: list[Any], multimask_output: bool = False, **prompts: Any) -> dict:
-    """What an example prints, and the masks that it draws: `drawn_masks` picks them for each picture."""
+    """What an example prints, and the masks that it draws: `drawn_masks` picks them for each image."""
     inputs = processor(images=[photo(name) for name in images], return_tensors="pt", **prompts)
     with torch.no_grad():
         outputs = model(**inputs, multimask_output=multimask_output)
@@ -69,8 +69,8 @@ def multiple_objects() -> dict:
 
 def batched_images() -> dict:
     points = [[[[235, 215]]], [[[250, 150]]]]
-    pictures = ["coffee.png", "chelsea.png"]
-    return segment(pictures, [everything] * 2, input_points=points, input_labels=[[[1]], [[1]]])
+    images = ["coffee.png", "chelsea.png"]
+    return segment(images, [everything] * 2, input_points=points, input_labels=[[[1]], [[1]]])
 
 
 def batched_objects() -> dict:

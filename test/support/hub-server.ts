@@ -4,19 +4,42 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+/** An answer to a request for a range. */
+export interface RangeAnswer {
+  status: number;
+  /** The header content-range; none where it is left out. */
+  range?: string;
+  body: Buffer;
+}
+
 /** What the server does wrong, changed while it runs. */
 export interface Faults {
   /** Of each response of the store: how many bytes go out before the connection is cut; null for all. */
   cutAfter: (request: number) => number | null;
-  /** The store answers 200 with the whole content to a request for a range. */
-  ignoresRanges: boolean;
-  /** What the store sends instead of a file. */
-  corrupt: ((content: Buffer) => Buffer) | null;
+  /** What the store answers to a request for the content from a byte on; null for what is right. */
+  answerRange: ((start: number, content: Buffer) => RangeAnswer) | null;
+  /** What the store has instead of a file, told how many requests there were. */
+  corrupt: ((content: Buffer, request: number) => Buffer) | null;
   /** Statuses of the next answers, first to last: for hub and store; null for one as it should be. */
   statuses: (number | null)[];
   /** The store sends the headers and then nothing. */
   stalls: boolean;
 }
+
+const NO_FAULTS: Faults = {
+  cutAfter: () => null,
+  answerRange: null,
+  corrupt: null,
+  statuses: [],
+  stalls: false,
+};
+
+/** The right answer to a request for a range. */
+export const partFrom = (start: number, content: Buffer): RangeAnswer => ({
+  status: 206,
+  range: `bytes ${start}-${content.length - 1}/${content.length}`,
+  body: content.subarray(start),
+});
 
 /** One request as the tests look at it. */
 export interface SeenRequest {
@@ -52,16 +75,12 @@ export const isLarge = (name: string): boolean => name.endsWith('.safetensors');
 /** The server: hub and store are told apart by the name that it is called with, 127.0.0.1 or localhost. */
 export class HubServer {
   readonly repositories = new Map<string, Repository>();
-  readonly faults: Faults = {
-    cutAfter: () => null,
-    ignoresRanges: false,
-    corrupt: null,
-    statuses: [],
-    stalls: false,
-  };
+  readonly faults: Faults = { ...NO_FAULTS };
   seen: SeenRequest[] = [];
   /** Bytes of content that went out from the store. */
   storeBytes = 0;
+  /** The files of the commits that were asked for: they stay what they were. */
+  readonly #commits = new Map<string, Map<string, Buffer>>();
   readonly #server: Server;
   #storeRequests = 0;
 
@@ -97,13 +116,7 @@ export class HubServer {
     this.seen = [];
     this.storeBytes = 0;
     this.#storeRequests = 0;
-    Object.assign(this.faults, {
-      cutAfter: () => null,
-      ignoresRanges: false,
-      corrupt: null,
-      statuses: [],
-      stalls: false,
-    });
+    Object.assign(this.faults, NO_FAULTS, { statuses: [] });
   }
 
   /** Closes every connection and ends. */
@@ -148,12 +161,14 @@ export class HubServer {
     if (authorization !== undefined && !/^Bearer hf_/.test(authorization))
       return refuse(401, '', 'Invalid credentials in Authorization header');
     if (repository === undefined) return refuse(401, 'RepoNotFound', 'Repository not found');
-    const commit = this.commit(id);
-    if (!['main', 'v1', commit].includes(revision))
-      return refuse(404, 'RevisionNotFound', `Invalid rev id: ${revision}`);
+    const current = this.commit(id);
+    this.#commits.set(current, new Map(repository.files));
+    const commit = ['main', 'v1'].includes(revision) ? current : revision;
+    const files = this.#commits.get(commit);
+    if (files === undefined) return refuse(404, 'RevisionNotFound', `Invalid rev id: ${revision}`);
     if (call === 'revision')
       return json({ _id: '1', id, sha: commit, lastModified: '2026-01-01T00:00:00.000Z', siblings: [] });
-    if (call === 'tree') return json(treeOf(repository));
+    if (call === 'tree') return json(treeOf(files));
     if (repository.gatedBy !== undefined && authorization !== `Bearer ${repository.gatedBy}`)
       return refuse(
         authorization === undefined ? 401 : 403,
@@ -161,7 +176,7 @@ export class HubServer {
         `Access to model ${id} is restricted.`,
       );
     const name = match![7];
-    const content = repository.files.get(name);
+    const content = files.get(name);
     if (content === undefined) return refuse(404, 'EntryNotFound', 'Entry not found');
     const large = isLarge(name);
     const etag = large ? sha256(content) : gitHash(content);
@@ -178,17 +193,22 @@ export class HubServer {
   }
 
   #sendContent(etag: string, range: string | undefined, response: ServerResponse): void {
-    const all = [...this.repositories.values()].flatMap(({ files }) => [...files.values()]);
+    const all = [...this.#commits.values()].flatMap((files) => [...files.values()]);
     let content = all.find((file) => sha256(file) === etag)!;
-    if (this.faults.corrupt) content = this.faults.corrupt(content);
-    const start = this.faults.ignoresRanges ? 0 : Number(/^bytes=(\d+)-/.exec(range ?? '')?.[1] ?? 0);
-    const body = content.subarray(start);
-    const isPart = range !== undefined && !this.faults.ignoresRanges;
-    response.writeHead(isPart ? 206 : 200, {
+    const request = this.#storeRequests++;
+    const { corrupt, answerRange, cutAfter } = this.faults;
+    if (corrupt) content = corrupt(content, request);
+    const start = /^bytes=(\d+)-$/.exec(range ?? '')?.[1];
+    const answer =
+      start === undefined
+        ? { status: 200, body: content }
+        : (answerRange ?? partFrom)(Number(start), content);
+    const { body } = answer;
+    response.writeHead(answer.status, {
       'content-length': body.length,
-      ...(isPart && { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` }),
+      ...('range' in answer && { 'content-range': answer.range }),
     });
-    const cut = this.faults.cutAfter(this.#storeRequests++);
+    const cut = cutAfter(request);
     if (this.faults.stalls) {
       response.write(body.subarray(0, 10));
       return;
@@ -203,7 +223,7 @@ export class HubServer {
   }
 }
 
-function treeOf({ files }: Repository): object[] {
+function treeOf(files: Map<string, Buffer>): object[] {
   const entries = [...files].map(([path, content]) => ({
     type: 'file',
     path,

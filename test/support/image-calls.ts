@@ -4,7 +4,7 @@ import { Draw, randomCase, type Case } from './image-cases';
 /** Number of calls. */
 export const COUNT = 190;
 
-/** What the calls have among their pictures and options. */
+/** What the calls have among their images and options. */
 export const ARGUMENTS = [
   'do_convert_rgb true',
   'do_convert_rgb false',
@@ -70,11 +70,11 @@ export const ARGUMENTS = [
   '1 images',
   '2 images',
   '3 images',
-  'maps as picture',
+  'maps as image',
   'maps as array',
   'maps as tensor',
   'array of an unknown layout',
-  'picture',
+  'image',
   'array',
   'tensor',
   'uint8',
@@ -88,7 +88,7 @@ export const ARGUMENTS = [
   'bool',
 ];
 
-/** The calls of one run: the largest picture, the smallest, the two thinnest, and any between. */
+/** The calls of one run: the largest image, the smallest, the two thinnest, and any between. */
 export function drawCall(index: number): Case {
   const extremes: [number, number][] = [
     [2000, 3000],
@@ -106,7 +106,7 @@ export function describeCall({ images, maps, options }: Case): string[] {
     images[0].kind,
     images[0].dtype,
     ...(maps ? [`maps as ${maps[0].kind}`] : []),
-    ...(images[0].kind !== 'picture' && !options.input_data_format ? ['array of an unknown layout'] : []),
+    ...(images[0].kind !== 'image' && !options.input_data_format ? ['array of an unknown layout'] : []),
     ...Object.entries(options).map(([name, value]) => {
       if (typeof value === 'object' && value !== null)
         return `${name} ${Array.isArray(value) ? 'list' : Object.keys(value).join()}`;

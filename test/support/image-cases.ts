@@ -1,4 +1,4 @@
-/** Random pictures and settings for the image processor, in our form and in the reference's. */
+/** Random images and settings for the image processor, in our form and in the reference's. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { DTYPES, type DType, type TensorData } from '../../lib/core/dtype';
@@ -36,7 +36,7 @@ export class Draw {
 
 /** An image that both sides get. */
 export interface Sample {
-  kind: 'picture' | 'array' | 'tensor';
+  kind: 'image' | 'array' | 'tensor';
   dtype: DType;
   dims: number[];
   data: TensorData;
@@ -83,7 +83,7 @@ export function theirsInFile(image: Sample, directory: string): Record<string, u
   return { kind, dtype, dims, file };
 }
 
-/** One call with its pictures. */
+/** One call with its images. */
 export interface Case {
   images: Sample[];
   maps: Sample[] | null;
@@ -92,7 +92,7 @@ export interface Case {
 
 type Options = Sam3ImageProcessorCallOptions;
 
-interface Pictures {
+interface Images {
   images: Sample[];
   /** [height, width] of the first in pixels. */
   size: [number, number];
@@ -100,7 +100,7 @@ interface Pictures {
   layout: 'HWC' | 'CHW' | null;
 }
 
-function drawPictures(draw: Draw, first: [number, number] | null): Pictures {
+function drawImages(draw: Draw, first: [number, number] | null): Images {
   const drawn: [number, number] = [draw.side(2000), draw.side(3000)];
   const size = first ?? drawn;
   const count = size[0] * size[1] > 2 ** 20 ? 1 : draw.pick([1, 1, 2, 3]);
@@ -108,8 +108,8 @@ function drawPictures(draw: Draw, first: [number, number] | null): Pictures {
   const sizes = Array.from({ length: count }, (_, index) =>
     index === 0 || isEven ? size : [draw.side(500), draw.side(500)],
   );
-  const kind = draw.pick(['picture', 'picture', 'array', 'tensor'] as const);
-  if (kind === 'picture') {
+  const kind = draw.pick(['image', 'image', 'array', 'tensor'] as const);
+  if (kind === 'image') {
     const channels = draw.pick([1, 2, 3, 3, 3, 4]);
     return {
       images: sizes.map((each) => sample(draw, kind, 'uint8', [...each, channels])),
@@ -126,7 +126,7 @@ function drawPictures(draw: Draw, first: [number, number] | null): Pictures {
   return { images, size, layout };
 }
 
-/** `size`, with sides that stay moderate for pictures as long and thin as these. */
+/** `size`, with sides that stay moderate for images as long and thin as these. */
 function drawSize(
   draw: Draw,
   images: readonly Sample[],
@@ -172,21 +172,21 @@ function drawNeutral(draw: Draw, options: Options): void {
 }
 
 function drawMaps(draw: Draw, images: readonly Sample[], size: [number, number]): Sample[] {
-  const kind = draw.pick(['array', 'tensor', 'picture'] as const);
-  const dtype = kind === 'picture' ? 'uint8' : draw.pick(['uint8', 'int32', 'int64', 'float32'] as const);
+  const kind = draw.pick(['array', 'tensor', 'image'] as const);
+  const dtype = kind === 'image' ? 'uint8' : draw.pick(['uint8', 'int32', 'int64', 'float32'] as const);
   // A map in colours keeps its channels.
-  const channels = kind === 'picture' ? [draw.pick([1, 1, 3])] : [];
+  const channels = kind === 'image' ? [draw.pick([1, 1, 3])] : [];
   return images.map(() => sample(draw, kind, dtype, [...size, ...channels]));
 }
 
 /**
  * A random call, valid on both sides but for some that both refuse: ragged batches, and paddings that are too small.
  *
- * @param first height and width of the first picture in pixels; default drawn, to 2000 and 3000, small ones as often
+ * @param first height and width of the first image in pixels; default drawn, to 2000 and 3000, small ones as often
  *   as large ones.
  */
 export function randomCase(draw: Draw, first: [number, number] | null = null): Case {
-  const { images, size, layout } = drawPictures(draw, first);
+  const { images, size, layout } = drawImages(draw, first);
   const options: Options = { do_resize: drawSwitch(draw, 0.85), resample: draw.pick([0, 1, 2, 2, 2, 3]) };
   const drawn = drawSize(draw, images);
   options.size = drawn.option;
@@ -200,7 +200,7 @@ export function randomCase(draw: Draw, first: [number, number] | null = null): C
   if (layout !== null && (draw.chance(0.7) || images.some(({ dims }) => dims[0] === 4)))
     options.input_data_format = layout === 'HWC' ? 'channels_last' : 'channels_first';
   else if (draw.chance(0.3)) options.input_data_format = null;
-  // Pictures with alpha need it, and are refused in other words without.
+  // Images with alpha need it, and are refused in other words without.
   if (draw.chance(0.4))
     options.do_convert_rgb = draw.pick(
       layout === null && images[0].dims[2] % 2 === 0 ? [true] : [true, false, null],
@@ -217,7 +217,7 @@ export function randomCase(draw: Draw, first: [number, number] | null = null): C
     options.do_pad = true;
     // Sometimes too small, which is an error on both sides.
     if (fixed) options.pad_size = fixed.map((length) => length + draw.integer(-1, 30)) as [number, number];
-    // Stretched pictures of several proportions would make one of a gigabyte.
+    // Stretched images of several proportions would make one of a gigabyte.
     else if (images.length > 1 && options.do_resize) options.do_pad = false;
     else options.pad_size = null;
   } else if (draw.chance(0.3)) options.do_pad = draw.pick([false, null]);

@@ -1,4 +1,4 @@
-"""Pillow's pictures and transformers' image processor, for the tests of RawImage and of Sam3ImageProcessor."""
+"""Pillow's images and transformers' image processor, for the tests of RawImage and of Sam3ImageProcessor."""
 
 import base64
 import io
@@ -55,7 +55,7 @@ def write_cmyk(directory: Path, rgb: PIL.Image.Image, profile: bytes) -> None:
     (directory / "ycck.jpg").write_bytes(bytes(ycck))
 
 
-def write_pictures(directory: Path) -> None:
+def write_images(directory: Path) -> None:
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     waves = np.stack([np.sin(x / 5) + np.cos(y / 7), np.sin(x * y / 90), np.cos(x / 3)], axis=-1)
@@ -105,9 +105,9 @@ def write_pictures(directory: Path) -> None:
     PIL.Image.new("RGB", (1, 1), (1, 2, 3)).save(directory / "one_pixel.png")
 
 
-def pictures(directory: str) -> list[dict]:
+def images(directory: str) -> list[dict]:
     """Writes one file of each kind; says what Pillow reads, upright (as transformers' load_image) and as it lies."""
-    write_pictures(Path(directory))
+    write_images(Path(directory))
     found = []
     for path in sorted(Path(directory).iterdir()):
         image = PIL.Image.open(path)
@@ -136,11 +136,11 @@ def read_array(array: dict) -> np.ndarray:
 
 
 def read_images(images: object) -> object:
-    """Arrays, tensors and pictures, nested as they come."""
+    """Arrays, tensors and images, nested as they come."""
     if isinstance(images, list):
         return [read_images(item) for item in images]
     array = read_array(images)
-    if images["kind"] == "picture":
+    if images["kind"] == "image":
         return PIL.Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
     return torch.from_numpy(array) if images["kind"] == "tensor" else array
 

@@ -1,4 +1,4 @@
-/** What the tests of mask generation share: pictures, settings that take little time, and what stands for a model. */
+/** What the tests of mask generation share: images, settings that take little time, and what stands for a model. */
 import assert from 'node:assert/strict';
 import {
   MaskGenerationPipeline,
@@ -25,8 +25,8 @@ export const FEW = {
   stability_score_thresh: 0.7,
 } as const;
 
-/** A picture of some pattern. */
-export function picture(width: number, height: number): RawImage {
+/** An image of some pattern. */
+export function makeImage(width: number, height: number): RawImage {
   const data = Uint8Array.from({ length: width * height * 3 }, (_, index) => (index * 37) % 251);
   return new RawImage(data, width, height, 3);
 }
@@ -61,7 +61,7 @@ export class ModelStub {
     this.disposed = true;
   }
 
-  /** All points that were asked about, [x, y] in pixels of the picture. */
+  /** All points that were asked about, [x, y] in pixels of the image. */
   get points(): number[][] {
     return this.batches.flatMap(({ points, crop_box: [x1, y1, x2, y2] }) =>
       Array.from({ length: points.length / 2 }, (_, index) => [
@@ -82,7 +82,7 @@ export function rectangle(box: Box, score: number, [height, width]: ImageSize): 
   return { mask, box, score, stability_score: 1, point: 0 };
 }
 
-/** Finds rectangles: in the picture as a whole, and in its first crop. */
+/** Finds rectangles: in the image as a whole, and in its first crop. */
 export class FindingStub extends ModelStub {
   constructor(
     private readonly whole: [box: Box, score: number][],
@@ -94,10 +94,10 @@ export class FindingStub extends ModelStub {
   override async generate_masks(batch: MaskBatch): Promise<MaskBatchResult> {
     const { masks, ...seconds } = await super.generate_masks(batch);
     const [x1, y1, x2, y2] = batch.crop_box;
-    const [height, width] = batch.picture_size;
+    const [height, width] = batch.original_size;
     const isWhole = x2 - x1 === width && y2 - y1 === height;
     const found = isWhole ? this.whole : x1 === 0 && y1 === 0 ? this.firstCrop : [];
-    masks.push(...found.map(([box, score]) => rectangle(box, score, batch.picture_size)));
+    masks.push(...found.map(([box, score]) => rectangle(box, score, batch.original_size)));
     return { masks, ...seconds };
   }
 }

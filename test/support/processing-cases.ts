@@ -2,7 +2,7 @@
 import { randomNumbers } from './random';
 
 /**
- * Arguments as JSON, in which { $tensor }, { $array } and { $picture } stand for Tensors, arrays with dims and pictures;
+ * Arguments as JSON, in which { $tensor }, { $array } and { $image } stand for Tensors, arrays with dims and images;
  * their elements are a list, `data`, or bytes, `base64`.
  */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
@@ -23,7 +23,7 @@ const asArray = (list: Json, dtype: string): Json => ({ $array: { dtype, ...flat
 
 type Random = () => number;
 
-/** Settings of the image processor for one call; `isSmall` where one picture may stay as it is. */
+/** Settings of the image processor for one call; `isSmall` where one image may stay as it is. */
 function drawImageOptions(random: Random, isSmall: boolean): Record<string, Json> {
   const pick = <T>(...items: T[]): T => items[Math.floor(random() * items.length)];
   const side = (): number => 1 + Math.floor(random() * 40);
@@ -51,31 +51,31 @@ function drawImageOptions(random: Random, isSmall: boolean): Record<string, Json
   return options;
 }
 
-/** Pictures from 1x1 to 3000x2000, small ones as often as large ones, maps for some, and image options. */
-function drawPictures(random: Random, sizes: readonly number[][]): Record<string, Json> {
+/** Images from 1x1 to 3000x2000, small ones as often as large ones, maps for some, and image options. */
+function drawImages(random: Random, sizes: readonly number[][]): Record<string, Json> {
   const bytes = (dims: number[], limit: number): Json => {
     const count = dims.reduce((product, size) => product * size, 1);
     const data = Uint8Array.from({ length: count }, () => Math.floor(random() * limit));
     return { dtype: 'uint8', dims, base64: Buffer.from(data.buffer).toString('base64') };
   };
-  const isPicture = random() < 0.4;
-  const pictures = sizes.map((size): Json => ({
-    [isPicture ? '$picture' : '$array']: bytes([...size, 3], 256),
+  const isImage = random() < 0.4;
+  const images = sizes.map((size): Json => ({
+    [isImage ? '$image' : '$array']: bytes([...size, 3], 256),
   }));
   const options: Record<string, Json> = {
-    images: sizes.length === 1 && random() < 0.5 ? pictures[0] : pictures,
+    images: sizes.length === 1 && random() < 0.5 ? images[0] : images,
     ...drawImageOptions(random, sizes.length === 1 && Math.max(...sizes[0]) <= 40),
   };
   // Sides of 1, 3 (and 4 in transformers 5.23) would be taken for channels.
   const isAmbiguous = sizes.flat().some((side) => [1, 3, 4].includes(side));
-  if (!isPicture && (isAmbiguous || random() < 0.3)) options.input_data_format = 'channels_last';
-  // Padded, maps would need to be no larger than the pictures.
+  if (!isImage && (isAmbiguous || random() < 0.3)) options.input_data_format = 'channels_last';
+  // Padded, maps would need to be no larger than the images.
   if (random() < 0.3 && options.do_pad === undefined)
     options.segmentation_maps = sizes.map((size): Json => ({ $array: bytes(size, 6) }));
   return options;
 }
 
-/** Valid arguments: pictures or sizes, ragged points and labels, boxes, in every form that is accepted. */
+/** Valid arguments: images or sizes, ragged points and labels, boxes, in every form that is accepted. */
 export function generatedCases(count: number): ProcessingCase[] {
   const random = randomNumbers(20261122);
   const pick = <T>(...items: T[]): T => items[Math.floor(random() * items.length)];
@@ -94,7 +94,7 @@ export function generatedCases(count: number): ProcessingCase[] {
     const side = (longest: number): number => Math.round(longest ** random());
     const [height, width] = pick([2000, 3000], [40, 40]);
     const sizes = times(images, () => [side(height), side(width)]);
-    if (random() < 0.5) Object.assign(options, drawPictures(random, sizes));
+    if (random() < 0.5) Object.assign(options, drawImages(random, sizes));
     else {
       const large: Json = sizes.map(() => [int(1, 4000), int(1, 4000)]);
       options.original_sizes = pick(large, asTensor(large, 'int64'), asTensor(large, 'float32'));

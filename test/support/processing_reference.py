@@ -18,7 +18,7 @@ SMALL = {"size": {"height": 24, "width": 24}, "mask_size": {"height": 8, "width"
 def decode(value: Any) -> Any:
     """{"$tensor": ...} and {"$array": ...} hold dtype, dims and data; {"$float": ...} what JSON has no number for.
 
-    Bytes of arrays and of a {"$picture": ...} come as base64.
+    Bytes of arrays and of a {"$image": ...} come as base64.
     """
     if isinstance(value, list):
         return [decode(item) for item in value]
@@ -28,7 +28,7 @@ def decode(value: Any) -> Any:
             return float(content)
         if "base64" in content:
             data = np.frombuffer(base64.b64decode(content["base64"]), dtype=content["dtype"]).reshape(content["dims"])
-            return PIL.Image.fromarray(data) if kind == "$picture" else data
+            return PIL.Image.fromarray(data) if kind == "$image" else data
         if kind == "$tensor":
             return torch.tensor(content["data"], dtype=getattr(torch, content["dtype"])).reshape(content["dims"])
         return np.array(content["data"], dtype=content["dtype"]).reshape(content["dims"])

@@ -4,10 +4,10 @@ import type { ArrayWithDims, ImageSize, Sam3TrackerProcessor, Tensor } from '../
 /** Calls of the processor: which fields a result surely has. */
 export async function processorTypes(
   processor: Sam3TrackerProcessor,
-  picture: ArrayWithDims<Uint8Array>,
+  image: ArrayWithDims<Uint8Array>,
 ): Promise<void> {
   const points = [[[[500, 375]]]];
-  const inputs = await processor({ images: picture, input_points: points, input_labels: [[[1]]] });
+  const inputs = await processor({ images: image, input_points: points, input_labels: [[[1]]] });
   const given: Tensor[] = [
     inputs.pixel_values,
     inputs.original_sizes,
@@ -16,7 +16,7 @@ export async function processorTypes(
   ];
   // @ts-expect-error no boxes were given
   const boxes: Tensor = inputs.input_boxes;
-  const later = await processor(picture, { input_boxes: [[[1, 2, 3, 4]]], return_tensors: 'np' });
+  const later = await processor(image, { input_boxes: [[[1, 2, 3, 4]]], return_tensors: 'np' });
   const arrays: ArrayWithDims[] = [later.pixel_values, later.input_boxes];
   // @ts-expect-error typed arrays have no device
   await later.pixel_values.cpu();
@@ -24,16 +24,16 @@ export async function processorTypes(
   // @ts-expect-error there were no images
   const pixels: Tensor = again.pixel_values;
   // @ts-expect-error a misspelt option
-  await processor({ images: picture, input_point: points });
+  await processor({ images: image, input_point: points });
   // @ts-expect-error an option of another type
-  await processor({ images: picture, do_resize: 'yes' });
+  await processor({ images: image, do_resize: 'yes' });
   // @ts-expect-error no such kind of tensors
-  await processor({ images: picture, return_tensors: 'tf' });
+  await processor({ images: image, return_tensors: 'tf' });
   // @ts-expect-error text among the coordinates
-  await processor({ images: picture, input_points: [[[['a', 'b']]]] });
+  await processor({ images: image, input_points: [[[['a', 'b']]]] });
   // @ts-expect-error a misspelt option beside the images
-  await processor(picture, { input_label: [[[1]]] });
-  const options: Parameters<typeof processor>[0] = { images: picture };
+  await processor(image, { input_label: [[[1]]] });
+  const options: Parameters<typeof processor>[0] = { images: image };
   const wide = await processor(options);
   // @ts-expect-error the options may hold no images
   const unsure: Tensor = wide.pixel_values;

@@ -1,4 +1,4 @@
-/** What the compiler must take and refuse of tensors, pictures and masks: test/repo/types.test.ts. */
+/** What the compiler must take and refuse of tensors, images and masks: test/repo/types.test.ts. */
 import {
   draw_overlay,
   mask_planes,
@@ -38,7 +38,7 @@ export async function tensors(): Promise<void> {
   void [lists, dims, best, owned];
 }
 
-/** Pictures, masks and their encodings. */
+/** Images, masks and their encodings. */
 export async function masks(image: RawImage, tensor: Tensor): Promise<void> {
   const planes: Mask[] = mask_planes({ data: new Uint8Array(4), dims: [1, 2, 2] });
   const rle: RLE = mask_to_rle(planes[0]);

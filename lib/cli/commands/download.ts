@@ -5,7 +5,7 @@ import { Sam3TrackerConfig } from '../../config/sam3-tracker';
 import { Sam3TrackerError } from '../../core/errors';
 import { findGraphs } from '../../model/graphs';
 import type { DownloadProgress } from '../../hub/settings';
-import { open_pretrained } from '../../checkpoint/pretrained-files';
+import { openPretrained } from '../../checkpoint/pretrained-files';
 import { readConfigDict } from '../../checkpoint/settings';
 import { failWithoutWeights, findWeightFiles } from '../../checkpoint/weights';
 import type { CommandContext, Output } from '../io';
@@ -51,7 +51,7 @@ function reporter({ stderr }: Output, quiet: boolean): (progress: DownloadProgre
  * @throws Sam3TrackerError as `from_pretrained`; RangeError for a configuration that is not the tracker's.
  */
 async function download(model: string, options: DownloadOptions, output: Output): Promise<void> {
-  const files = await open_pretrained(model, {
+  const files = await openPretrained(model, {
     revision: options.revision,
     token: options.token,
     cache_dir: options.cacheDir,

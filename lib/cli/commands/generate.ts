@@ -205,7 +205,7 @@ function addGenerationOptions(command: Command): Command {
     )
     .option(
       '--min-mask-region-area <pixels>',
-      'fill smaller holes and remove smaller islands',
+      'fill smaller holes and remove smaller sprinkles',
       integerFrom(0),
     )
     .addOption(

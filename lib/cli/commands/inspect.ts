@@ -1,16 +1,14 @@
 /** `sam3-tracker inspect`: what a model consists of, whether its parts fit, and what would be loaded. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
 import { Sam3TrackerConfig } from '../../config/sam3-tracker';
 import { DTYPES } from '../../core/dtype';
 import { Sam3TrackerError } from '../../core/errors';
+import { sha256File } from '../../core/files';
 import { configHash } from '../../model/graph-config';
 import { findModelGraphs, graphParameters } from '../../model/graphs';
-import { open_pretrained } from '../../checkpoint/pretrained-files';
+import { openPretrained } from '../../checkpoint/pretrained-files';
 import { readSafetensors } from '../../checkpoint/safetensors';
 import type { SafetensorsEntry } from '../../checkpoint/safetensors';
 import { readConfigDict } from '../../checkpoint/settings';
@@ -61,11 +59,7 @@ export interface ModelRecord {
 }
 
 async function describeFile(file: string, hashed: boolean): Promise<FileRecord> {
-  const { size } = await stat(file);
-  if (!hashed) return { file, bytes: size, sha256: null };
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return { file, bytes: size, sha256: hash.digest('hex') };
+  return { file, bytes: (await stat(file)).size, sha256: hashed ? await sha256File(file) : null };
 }
 
 const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
@@ -125,7 +119,7 @@ function problemOf(record: ModelRecord): string | null {
 
 /** Describes a model; nothing is downloaded. @throws as `from_pretrained` for what cannot be described at all. */
 async function describeModel(name: string, options: InspectOptions): Promise<ModelRecord> {
-  const files = await open_pretrained(
+  const files = await openPretrained(
     name,
     { revision: options.revision, cache_dir: options.cacheDir },
     `"sam3-tracker inspect" only looks ("sam3-tracker download ${name}" fetches it)`,

@@ -19,7 +19,7 @@ struct LeftMatrix {
   bool is_packed;
 };
 
-inline LeftMatrix Packed(const float* data, int64_t rows, int64_t depth) {
+inline LeftMatrix PackedPanels(const float* data, int64_t rows, int64_t depth) {
   return {data, rows, depth, 0, true};
 }
 inline LeftMatrix RowMajor(const float* data, int64_t rows, int64_t depth, int64_t stride) {

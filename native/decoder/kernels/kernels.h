@@ -1,32 +1,32 @@
-// Kernels of our own for the mask decoder in float32 on the CPU: what an object's tokens and the image's
-// positions do with each other, and the masks that come of it, tile by tile, so that nothing between two
-// matrix products leaves the cache. FusedDecoder calls them; their aten twin is the decoder's method
-// decode_prepared.
+// Kernels of our own for the mask decoder in float32 on the CPU: the image's side of its
+// two-way attention, and output upscaling, tile by tile, so that nothing between two matrix products leaves
+// the cache. FusedBackend calls them; their aten twin is the decoder's method decode_prepared.
 #pragma once
 
 #include <cstdint>
 
 namespace sam3_tracker {
 
-// Positions of an image that lie side by side. A map of `rows` values a position is stored as (tiles, rows,
-// kTilePositions), its last tile filled up with zeros.
+// Blocked layout: a map of `rows` values a position is stored as tiles (tiles, rows, kTilePositions), the
+// last one filled up with zeros.
 inline constexpr int64_t kTilePositions = 64;
 
-// Rows that a matrix product makes at a time. A packed matrix is (panels, depth, kPanelRows), its last panel
-// filled up with zeros.
+// Packed panels: a matrix is stored as (panels, depth, kPanelRows), the last panel filled up with zeros; a
+// product makes so many rows at a time.
 inline constexpr int64_t kPanelRows = 6;
 
-// What an attention between an object's tokens and the image multiplies with each position. All scores of a
-// position are a sum: one part from projections that many objects share, one from the keys of this object.
-struct TokenSide {
+// The tokens' side of an attention between them and the image. The scores of a position are a sum: one part
+// from projections that many objects share, one from the keys of this object, into whose factor the image
+// side's weights are folded.
+struct TokenProjections {
   const float* projected = nullptr;  // (heads * tokens, head_dim)
-  const float* positions = nullptr;  // tiles of (heads * head_dim)
-  const float* folded = nullptr;     // (heads * tokens, channels), packed; null: no second part
+  const float* image = nullptr;      // tiles of (heads * head_dim): the image's or its positions' projection
+  const float* folded = nullptr;     // (heads * tokens, channels), panels; null: no second part
 };
 
-// One step of an object through the image: attention of the image to the tokens with its layer norm, which
-// changes the keys, and then attention of the tokens to the changed keys.
-struct ImageWalk {
+// What the image does in a TwoWayAttentionBlock: cross_attn_image_to_token with its layer norm, which changes
+// the keys, and then the next cross_attn_token_to_image over the changed keys.
+struct TwoWayAttentionArgs {
   int64_t positions = 0;
   int64_t channels = 0;
   int64_t heads = 0;
@@ -35,57 +35,58 @@ struct ImageWalk {
   const float* keys = nullptr;  // tiles of (channels)
   float* new_keys = nullptr;    // tiles of (channels), may be `keys`; null: the keys stay as they are
 
-  TokenSide update;                    // how much each position takes of each token
-  const float* updates = nullptr;      // what it takes: (channels, heads * tokens), packed
-  const float* norm_weight = nullptr;  // (channels)
-  const float* norm_bias = nullptr;    // (channels)
+  TokenProjections image_to_token;
+  const float* image_to_token_values = nullptr;  // (channels, heads * tokens), panels
+  const float* norm_weight = nullptr;            // (channels)
+  const float* norm_bias = nullptr;              // (channels)
   float norm_epsilon = 0;
 
-  TokenSide attention;  // the tokens' questions
+  TokenProjections token_to_image;
 };
 
-// What the tokens' attention has found in some of the tiles: not yet divided by the totals. `rows` is heads *
-// tokens, filled up to PaddedRows.
-struct AttentionSums {
-  float* keys = nullptr;     // (channels, padded rows): the keys, weighted by exp(score - maximum)
-  float* maxima = nullptr;   // (padded rows)
-  float* totals = nullptr;   // (padded rows): of the weights
-  float* scores = nullptr;   // scratch: (rows, kTilePositions)
-  float* weights = nullptr;  // scratch: (kTilePositions, padded rows)
+// State of the online softmax of cross_attn_token_to_image over some of the tiles. `rows` is heads * tokens,
+// filled up to PaddedRows.
+struct OnlineSoftmax {
+  float* keys = nullptr;  // (channels, padded rows): sums of the keys, weighted by exp(score - running max)
+  float* running_max = nullptr;  // (padded rows)
+  float* running_sum = nullptr;  // (padded rows): of the weights
+  float* scores = nullptr;       // scratch: (rows, kTilePositions)
+  float* weights = nullptr;      // scratch: (kTilePositions, padded rows)
 };
 
 // Two transposed convolutions with kernel and stride 2, with layer norm, GELU and the high-resolution
 // features between them, and the masks. A position of the image becomes 2 x 2 and then 4 x 4 pixels of the
 // masks.
-struct MaskUpscaling {
+struct OutputUpscalingArgs {
   int64_t positions = 0;
   int64_t width = 0;  // positions in a row of the image
   int64_t channels = 0;
   int64_t masks = 0;
   const float* keys = nullptr;         // tiles of (channels)
   const float* features1 = nullptr;    // tiles of (2, 2, channels / 4), the convolution's bias added
-  const float* weight1 = nullptr;      // (2 * 2 * channels / 4, channels), packed
+  const float* weight1 = nullptr;      // (2 * 2 * channels / 4, channels), panels
   const float* norm_weight = nullptr;  // (channels / 4)
   const float* norm_bias = nullptr;    // (channels / 4)
   float norm_epsilon = 0;
   const float* features2 = nullptr;     // tiles of (2, 2, 2, 2, channels / 8), the convolution's bias added
-  const float* weight2 = nullptr;       // (2 * 2 * channels / 8, channels / 4), packed
+  const float* weight2 = nullptr;       // (2 * 2 * channels / 8, channels / 4), panels
   const float* mask_weights = nullptr;  // (masks, channels / 8)
   float* output = nullptr;              // (masks, 4 * height, 4 * width)
 };
 
 // The kernels for one kind of processor. Each works on the tiles [begin, end) and may be called for others at
-// the same time. All tiles, buffers and packed matrices begin at multiples of 64 bytes.
+// the same time. All tiles, buffers and panels begin at multiples of 64 bytes.
 struct DecoderKernels {
-  void (*walk_image)(const ImageWalk& walk, int64_t begin, int64_t end, const AttentionSums& sums);
-  // `scratch` holds MaskUpscalingScratch elements.
-  void (*upscale_masks)(const MaskUpscaling& upscaling, int64_t begin, int64_t end, float* scratch);
+  void (*two_way_attention)(const TwoWayAttentionArgs& args, int64_t begin, int64_t end,
+                            const OnlineSoftmax& softmax);
+  // `scratch` holds OutputUpscalingScratch elements.
+  void (*output_upscaling)(const OutputUpscalingArgs& upscaling, int64_t begin, int64_t end, float* scratch);
 };
 
 // Heads * tokens filled up to whole vectors of every kind of processor.
 constexpr int64_t PaddedRows(int64_t rows) { return (rows + 15) / 16 * 16; }
 
-constexpr int64_t MaskUpscalingScratch(int64_t channels, int64_t masks) {
+constexpr int64_t OutputUpscalingScratch(int64_t channels, int64_t masks) {
   return kTilePositions * (channels + channels / 2 + 16 * masks);
 }
 

@@ -5,6 +5,6 @@
 
 namespace sam3_tracker::avx512 {
 
-const DecoderKernels kDecoderKernels = {WalkImage, UpscaleMasks};
+const DecoderKernels kDecoderKernels = {TwoWayAttention, OutputUpscaling};
 
 }  // namespace sam3_tracker::avx512

@@ -1,11 +1,11 @@
-// The kernel upscale_masks of decoder_kernels.h, for the files that are compiled for one kind of processor.
+// The kernel output_upscaling of kernels.h, for the files that are compiled for one kind of processor.
 #pragma once
 
 #include "decoder/kernels/gemm.h"
 
 namespace {
 
-using sam3_tracker::MaskUpscaling;
+using sam3_tracker::OutputUpscalingArgs;
 
 inline void GeluTile(float* tile, int64_t rows) {
   for (int64_t i = 0; i < rows * kTilePositions; i += kLanes) Store(tile + i, Gelu(Load(tile + i)));
@@ -13,7 +13,7 @@ inline void GeluTile(float* tile, int64_t rows) {
 
 // Puts the pixels of a tile's positions into their places: pixels (2, 2, 2, 2, masks, kTilePositions), where
 // the first two are the row and the column of the first doubling.
-inline void PlacePixels(const MaskUpscaling& upscaling, int64_t tile, const float* pixels) {
+inline void PlacePixels(const OutputUpscalingArgs& upscaling, int64_t tile, const float* pixels) {
   const int64_t plane = 16 * upscaling.positions;
   const int64_t row = 4 * upscaling.width;
   const int64_t first = tile * kTilePositions;
@@ -40,7 +40,7 @@ inline void PlacePixels(const MaskUpscaling& upscaling, int64_t tile, const floa
   }
 }
 
-void UpscaleMasks(const MaskUpscaling& upscaling, int64_t begin, int64_t end, float* scratch) {
+void OutputUpscaling(const OutputUpscalingArgs& upscaling, int64_t begin, int64_t end, float* scratch) {
   const int64_t channels = upscaling.channels;
   const int64_t half = channels / 2;
   const int64_t quarter = channels / 4;
@@ -50,13 +50,13 @@ void UpscaleMasks(const MaskUpscaling& upscaling, int64_t begin, int64_t end, fl
   for (int64_t tile = begin; tile < end; ++tile) {
     const float* keys = upscaling.keys + tile * channels * kTilePositions;
     const float* features1 = upscaling.features1 + tile * channels * kTilePositions;
-    Multiply(Packed(upscaling.weight1, channels, channels), keys, kTilePositions, {features1}, once);
+    Multiply(PackedPanels(upscaling.weight1, channels, channels), keys, kTilePositions, {features1}, once);
     for (int64_t part = 0; part < 4; ++part) {
       float* const values = once + part * quarter * kTilePositions;
       NormalizeTile(values, quarter, upscaling.norm_weight, upscaling.norm_bias, upscaling.norm_epsilon);
       GeluTile(values, quarter);
       const float* features2 = upscaling.features2 + (tile * 4 + part) * half * kTilePositions;
-      Multiply(Packed(upscaling.weight2, half, quarter), values, kTilePositions, {features2}, twice);
+      Multiply(PackedPanels(upscaling.weight2, half, quarter), values, kTilePositions, {features2}, twice);
       GeluTile(twice, half);
       for (int64_t pixel = 0; pixel < 4; ++pixel) {
         Multiply(RowMajor(upscaling.mask_weights, upscaling.masks, channels / 8, channels / 8),

@@ -26,7 +26,7 @@ inline Vector SquareRoot(Vector a) { return _mm512_sqrt_ps(a); }
 inline Vector Round(Vector a) {
   return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-// a * 2^exponent for whole exponents.
+// a * 2^exponent for integer exponents.
 inline Vector ScaleByPower(Vector a, Vector exponent) { return _mm512_scalef_ps(a, exponent); }
 inline float MaxOf(Vector a) { return _mm512_reduce_max_ps(a); }
 inline float SumOf(Vector a) { return _mm512_reduce_add_ps(a); }

@@ -1,5 +1,5 @@
 // The decoder with kernels of its own beside the graph's alone: how objects, mask prompts and threads are
-// shared out. Usage: fused_decoder_test <model directory>
+// shared out. Usage: fused_backend_test <model directory>
 #include "decoder/fused_backend.h"
 
 #include <ATen/ATen.h>
@@ -11,6 +11,7 @@
 #include <string>
 
 #include "../support/safetensors_table.h"
+#include "../support/tensor_checks.h"
 #include "checkpoint/weight_store.h"
 #include "decoder/graph_backend.h"
 #include "runtime/error.h"
@@ -18,15 +19,6 @@
 namespace {
 
 using namespace sam3_tracker;
-
-int failures = 0;
-int cases = 0;
-
-void Check(bool ok, const std::string& what) {
-  if (ok) return;
-  ++failures;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-}
 
 double Difference(const at::Tensor& ours, const at::Tensor& expected) {
   return (ours - expected).abs().max().item<double>() / expected.abs().max().item<double>();
@@ -40,7 +32,7 @@ struct Image {
   at::Tensor no_mask = at::randn({1, 64, 24, 24});
 };
 
-DecodedObjects DecodeBy(ImageDecoder* decoder, const Image& image, const at::Tensor& sparse,
+DecodedObjects DecodeBy(DecoderBackend* decoder, const Image& image, const at::Tensor& sparse,
                         const std::optional<at::Tensor>& mask) {
   ObjectsOfImage objects{
       decoder->PrepareFeatures(image.feat_s0, image.feat_s1), {}, image.embedding, mask, sparse};
@@ -48,7 +40,7 @@ DecodedObjects DecodeBy(ImageDecoder* decoder, const Image& image, const at::Ten
   return decoder->Decode(objects);
 }
 
-void Compare(FusedDecoder* fused, GraphDecoder* graph, int64_t objects, int64_t masks) {
+void Compare(FusedBackend* fused, GraphBackend* graph, int64_t objects, int64_t masks) {
   const Image image;
   const at::Tensor sparse = at::randn({1, objects, 3, 64});
   const std::optional<at::Tensor> mask =
@@ -60,14 +52,13 @@ void Compare(FusedDecoder* fused, GraphDecoder* graph, int64_t objects, int64_t 
     const DecodedObjects found = DecodeBy(fused, image, sparse, mask);
     const std::string name = std::to_string(objects) + " objects, " + std::to_string(masks) + " masks, " +
                              std::to_string(threads) + " threads: ";
-    ++cases;
     Check(Difference(found.all.masks, expected.all.masks) < 1e-5, name + "masks");
     Check(Difference(found.all.iou_scores, expected.all.iou_scores) < 1e-5, name + "scores");
     Check(Difference(found.object_score_logits, expected.object_score_logits) < 1e-5, name + "object scores");
   }
 }
 
-void RefusesOtherShapes(FusedDecoder* fused) {
+void RefusesOtherShapes(FusedBackend* fused) {
   const Image image;
   ObjectsOfImage objects{fused->PrepareFeatures(image.feat_s0, image.feat_s1),
                          {},
@@ -88,7 +79,7 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const DecoderKernels* kernels = FindDecoderKernels();
   if (!kernels) {
-    std::printf("fused_decoder: there are no kernels for this processor\n");
+    std::printf("fused_backend: there are no kernels for this processor\n");
     return 0;
   }
   const c10::InferenceMode inference_mode;
@@ -96,17 +87,16 @@ int main(int argc, char** argv) {
   const std::string directory = argv[1];
   WeightStore store({ReadTable(directory + "/model.safetensors")}, c10::Device(c10::kCPU), c10::kFloat);
   BindingProblems problems;
-  ScriptComponent component(directory + "/torchscript/mask_decoder.pt", &store, &problems);
+  ScriptModule module(directory + "/torchscript/mask_decoder.pt", &store, &problems);
   problems.Throw();
   const at::Tensor positions = at::randn({1, 64, 24, 24});
-  FusedDecoder fused(&component, kernels, positions);
-  GraphDecoder graph(&component, positions);
+  FusedBackend fused(&module, kernels, positions);
+  GraphBackend graph(&module, positions);
   for (const int64_t objects : {1, 3, 4, 5, 9}) {
     Compare(&fused, &graph, objects, 0);
     Compare(&fused, &graph, objects, 1);
     if (objects > 1) Compare(&fused, &graph, objects, objects);
   }
   RefusesOtherShapes(&fused);
-  if (failures == 0) std::printf("fused_decoder: all of %d cases agree\n", cases);
-  return failures == 0 ? 0 : 1;
+  return ReportChecks();
 }

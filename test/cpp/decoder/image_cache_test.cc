@@ -1,30 +1,24 @@
-// What the cache of prepared images recognizes, and what it lets go.
+// What the cache of images recognizes, and what it lets go.
 #include "decoder/image_cache.h"
 
 #include <ATen/Functions.h>
 
-#include <cstdio>
 #include <exception>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "../support/tensor_checks.h"
 #include "runtime/writable_memory.h"
 
 namespace {
 
-using sam3_tracker::PreparedImages;
-using sam3_tracker::PreparedImagesCache;
+using sam3_tracker::CachedImages;
+using sam3_tracker::Check;
+using sam3_tracker::ImageCache;
+using sam3_tracker::ReportChecks;
 
 constexpr int64_t kRoomForAll = int64_t{1} << 30;
-
-int failures = 0;
-
-void Check(bool ok, const std::string& what) {
-  if (ok) return;
-  ++failures;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-}
 
 std::vector<at::Tensor> Embeddings() {
   // Larger than one part of the hash, and no multiple of it.
@@ -39,16 +33,16 @@ std::vector<at::Tensor> WritableEmbeddings() {
 }
 
 // Asks, and fills a new entry with `bytes` bytes.
-std::shared_ptr<PreparedImages> Ask(PreparedImagesCache* cache, const std::vector<at::Tensor>& embeddings,
-                                    int64_t bytes = 16) {
-  std::shared_ptr<PreparedImages> entry = cache->Get(embeddings);
+std::shared_ptr<CachedImages> Ask(ImageCache* cache, const std::vector<at::Tensor>& embeddings,
+                                  int64_t bytes = 16) {
+  std::shared_ptr<CachedImages> entry = cache->Get(embeddings);
   if (entry->features.empty()) entry->features = {at::zeros({bytes}, at::kByte)};
   cache->Trim();
   return entry;
 }
 
 void RecognizesContent() {
-  PreparedImagesCache cache(kRoomForAll);
+  ImageCache cache(kRoomForAll);
   const std::vector<at::Tensor> embeddings = WritableEmbeddings();
   const auto entry = Ask(&cache, embeddings);
   Check(Ask(&cache, embeddings) == entry, "the same tensors");
@@ -74,7 +68,7 @@ void RecognizesContent() {
 }
 
 void RecognizesMemory() {
-  PreparedImagesCache cache(kRoomForAll);
+  ImageCache cache(kRoomForAll);
   const std::vector<at::Tensor> embeddings = Embeddings();
   const auto entry = Ask(&cache, embeddings);
   // Nothing does this to embeddings: it shows that they are not looked at again.
@@ -96,11 +90,11 @@ void RecognizesMemory() {
 }
 
 void LetsGo() {
-  PreparedImagesCache cache(kRoomForAll);
+  ImageCache cache(kRoomForAll);
   const std::vector<at::Tensor> embeddings = Embeddings();
   std::vector<at::Tensor> freed = Embeddings();
-  const std::weak_ptr<PreparedImages> of_freed = Ask(&cache, freed);
-  const std::weak_ptr<PreparedImages> of_kept = Ask(&cache, embeddings);
+  const std::weak_ptr<CachedImages> of_freed = Ask(&cache, freed);
+  const std::weak_ptr<CachedImages> of_kept = Ask(&cache, embeddings);
   Check(!of_freed.expired() && !of_kept.expired(), "both are kept while their embeddings are there");
   freed.clear();
   Ask(&cache, embeddings);
@@ -108,18 +102,18 @@ void LetsGo() {
 }
 
 void KeepsToItsLimit() {
-  PreparedImagesCache cache(250);
+  ImageCache cache(250);
   const std::vector<at::Tensor> first = Embeddings();
   const std::vector<at::Tensor> second = Embeddings();
   const std::vector<at::Tensor> third = Embeddings();
-  const std::weak_ptr<PreparedImages> of_first = Ask(&cache, first, 100);
-  const std::weak_ptr<PreparedImages> of_second = Ask(&cache, second, 100);
+  const std::weak_ptr<CachedImages> of_first = Ask(&cache, first, 100);
+  const std::weak_ptr<CachedImages> of_second = Ask(&cache, second, 100);
   Ask(&cache, first);
-  const std::weak_ptr<PreparedImages> of_third = Ask(&cache, third, 100);
+  const std::weak_ptr<CachedImages> of_third = Ask(&cache, third, 100);
   Check(!of_first.expired() && of_second.expired() && !of_third.expired(),
         "the least recently used goes first");
   const std::vector<at::Tensor> large = Embeddings();
-  const std::weak_ptr<PreparedImages> of_large = Ask(&cache, large, 1000);
+  const std::weak_ptr<CachedImages> of_large = Ask(&cache, large, 1000);
   Check(of_large.expired(), "what is larger than the limit is not kept");
 }
 
@@ -134,5 +128,5 @@ int main() {
   } catch (const std::exception& error) {
     Check(false, error.what());
   }
-  return failures == 0 ? 0 : 1;
+  return ReportChecks();
 }

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "decoder/tiling.h"
+#include "decoder/blocked_layout.h"
 
 namespace {
 
@@ -63,10 +63,10 @@ struct Side {
       : projected(Random({shape.heads * shape.tokens, shape.head_dim}, scale)),
         folded(Random({shape.heads * shape.tokens, shape.channels}, scale)),
         positions(Random({shape.positions, shape.heads * shape.head_dim})),
-        tiles(Tiles(positions.t())),
-        packed(Packed(folded)) {}
+        tiles(Blocked(positions.t())),
+        packed(PackPanels(folded)) {}
 
-  TokenSide Pointers(bool is_folded) const {
+  TokenProjections Pointers(bool is_folded) const {
     return {projected.const_data_ptr<float>(), tiles.const_data_ptr<float>(),
             is_folded ? packed.const_data_ptr<float>() : nullptr};
   }
@@ -83,29 +83,29 @@ struct Side {
 };
 
 struct Buffers {
-  at::Tensor keys, maxima, totals, scores, weights;
+  at::Tensor keys, running_max, running_sum, scores, weights;
 
   explicit Buffers(const Shape& shape) {
     const int64_t rows = shape.heads * shape.tokens;
     const int64_t padded = PaddedRows(rows);
     // What was there before must not matter.
     keys = at::full({shape.channels, padded}, NAN);
-    maxima = at::full({padded}, NAN);
-    totals = at::full({padded}, NAN);
+    running_max = at::full({padded}, NAN);
+    running_sum = at::full({padded}, NAN);
     scores = at::full({rows * kTilePositions + padded}, NAN);
     weights = at::full({kTilePositions, padded}, NAN);
   }
 
-  AttentionSums Pointers() const {
-    return {keys.data_ptr<float>(), maxima.data_ptr<float>(), totals.data_ptr<float>(),
+  OnlineSoftmax Pointers() const {
+    return {keys.data_ptr<float>(), running_max.data_ptr<float>(), running_sum.data_ptr<float>(),
             scores.data_ptr<float>(), weights.data_ptr<float>()};
   }
 };
 
 enum class UpdateKind { kNone, kShared, kFolded };
 
-void TestWalk(const DecoderKernels& kernels, const Shape& shape, UpdateKind kind, double scale,
-              const std::string& name) {
+void TestTwoWayAttention(const DecoderKernels& kernels, const Shape& shape, UpdateKind kind, double scale,
+                         const std::string& name) {
   const at::Tensor keys = Random({shape.positions, shape.channels});
   const Side update(shape, scale);
   const Side attention(shape, scale);
@@ -115,7 +115,7 @@ void TestWalk(const DecoderKernels& kernels, const Shape& shape, UpdateKind kind
   const bool is_folded = kind == UpdateKind::kFolded;
 
   // New keys and means.
-  const auto walk_in = [&](c10::ScalarType dtype) {
+  const auto attend_in = [&](c10::ScalarType dtype) {
     at::Tensor new_keys = keys.to(dtype);
     if (kind != UpdateKind::kNone) {
       const at::Tensor scores = update.Scores(shape, new_keys, is_folded);
@@ -127,47 +127,47 @@ void TestWalk(const DecoderKernels& kernels, const Shape& shape, UpdateKind kind
     const at::Tensor weights = at::softmax(attention.Scores(shape, new_keys, true), 1);
     return std::pair(new_keys, at::mm(weights, new_keys));
   };
-  const auto [keys_in_float32, means_in_float32] = walk_in(at::kFloat);
-  const auto [exact_keys, exact_means] = walk_in(at::kDouble);
+  const auto [keys_in_float32, means_in_float32] = attend_in(at::kFloat);
+  const auto [exact_keys, exact_means] = attend_in(at::kDouble);
 
-  const at::Tensor tiles = Tiles(keys.t());
-  const at::Tensor packed_updates = Packed(updates.t());
-  // In place, as all blocks but the first walk.
+  const at::Tensor tiles = Blocked(keys.t());
+  const at::Tensor packed_updates = PackPanels(updates.t());
+  // In place, as all blocks but the first args.
   const at::Tensor new_keys = tiles.clone();
-  ImageWalk walk;
-  walk.positions = shape.positions;
-  walk.channels = shape.channels;
-  walk.heads = shape.heads;
-  walk.head_dim = shape.head_dim;
-  walk.tokens = shape.tokens;
-  walk.keys = is_folded ? new_keys.const_data_ptr<float>() : tiles.const_data_ptr<float>();
-  walk.attention = attention.Pointers(true);
+  TwoWayAttentionArgs args;
+  args.positions = shape.positions;
+  args.channels = shape.channels;
+  args.heads = shape.heads;
+  args.head_dim = shape.head_dim;
+  args.tokens = shape.tokens;
+  args.keys = is_folded ? new_keys.const_data_ptr<float>() : tiles.const_data_ptr<float>();
+  args.token_to_image = attention.Pointers(true);
   if (kind != UpdateKind::kNone) {
-    walk.new_keys = new_keys.data_ptr<float>();
-    walk.update = update.Pointers(is_folded);
-    walk.updates = packed_updates.const_data_ptr<float>();
-    walk.norm_weight = weight.const_data_ptr<float>();
-    walk.norm_bias = bias.const_data_ptr<float>();
-    walk.norm_epsilon = 1e-5F;
+    args.new_keys = new_keys.data_ptr<float>();
+    args.image_to_token = update.Pointers(is_folded);
+    args.image_to_token_values = packed_updates.const_data_ptr<float>();
+    args.norm_weight = weight.const_data_ptr<float>();
+    args.norm_bias = bias.const_data_ptr<float>();
+    args.norm_epsilon = 1e-5F;
   }
-  // In two parts, which are brought together here as FusedDecoder does.
+  // In two parts, which are brought together here as FusedBackend does.
   const int64_t middle = (tiles.size(0) + 1) / 2;
   std::vector<Buffers> parts;
   for (const auto& [begin, end] : {std::pair(int64_t{0}, middle), std::pair(middle, tiles.size(0))}) {
     if (begin == end) continue;
     parts.emplace_back(shape);
-    kernels.walk_image(walk, begin, end, parts.back().Pointers());
+    kernels.two_way_attention(args, begin, end, parts.back().Pointers());
   }
-  at::Tensor maxima = parts.front().maxima;
-  for (const Buffers& part : parts) maxima = at::maximum(maxima, part.maxima);
+  at::Tensor running_max = parts.front().running_max;
+  for (const Buffers& part : parts) running_max = at::maximum(running_max, part.running_max);
   at::Tensor sums = at::zeros_like(parts.front().keys);
-  at::Tensor totals = at::zeros_like(maxima);
+  at::Tensor running_sum = at::zeros_like(running_max);
   for (const Buffers& part : parts) {
-    const at::Tensor share = at::exp(part.maxima - maxima);
+    const at::Tensor share = at::exp(part.running_max - running_max);
     sums = sums + share * part.keys;
-    totals = totals + share * part.totals;
+    running_sum = running_sum + share * part.running_sum;
   }
-  const at::Tensor means = (sums / totals).t().narrow(0, 0, shape.heads * shape.tokens);
+  const at::Tensor means = (sums / running_sum).t().narrow(0, 0, shape.heads * shape.tokens);
   ExpectNear(means, means_in_float32, exact_means, name + ": means");
   if (kind == UpdateKind::kNone) return;
   ExpectNear(FromTiles(new_keys, shape.positions), keys_in_float32, exact_keys, name + ": keys");
@@ -196,14 +196,14 @@ void TestUpscaling(const DecoderKernels& kernels, int64_t height, int64_t width,
         .reshape({masks, 4 * height, 4 * width});
   };
 
-  const at::Tensor key_tiles = Tiles(keys.t());
-  const at::Tensor tiles1 = Tiles(features1.t());
-  const at::Tensor tiles2 = Tiles(features2.t());
-  const at::Tensor packed1 = Packed(weight1);
-  const at::Tensor packed2 = Packed(weight2);
+  const at::Tensor key_tiles = Blocked(keys.t());
+  const at::Tensor tiles1 = Blocked(features1.t());
+  const at::Tensor tiles2 = Blocked(features2.t());
+  const at::Tensor packed1 = PackPanels(weight1);
+  const at::Tensor packed2 = PackPanels(weight2);
   const at::Tensor output = at::full({masks, 4 * height, 4 * width}, NAN);
-  const at::Tensor scratch = at::full({MaskUpscalingScratch(channels, masks)}, NAN);
-  MaskUpscaling upscaling;
+  const at::Tensor scratch = at::full({OutputUpscalingScratch(channels, masks)}, NAN);
+  OutputUpscalingArgs upscaling;
   upscaling.positions = height * width;
   upscaling.width = width;
   upscaling.channels = channels;
@@ -218,7 +218,7 @@ void TestUpscaling(const DecoderKernels& kernels, int64_t height, int64_t width,
   upscaling.weight2 = packed2.const_data_ptr<float>();
   upscaling.mask_weights = mask_weights.const_data_ptr<float>();
   upscaling.output = output.data_ptr<float>();
-  kernels.upscale_masks(upscaling, 0, key_tiles.size(0), scratch.data_ptr<float>());
+  kernels.output_upscaling(upscaling, 0, key_tiles.size(0), scratch.data_ptr<float>());
   ExpectNear(output, masks_in(at::kFloat), masks_in(at::kDouble), name + ": masks");
 }
 
@@ -232,11 +232,11 @@ void TestKernels(const DecoderKernels& kernels, const std::string& processor) {
   for (const Shape& shape : shapes) {
     const std::string name = processor + ", " + std::to_string(shape.positions) + " positions, " +
                              std::to_string(shape.channels) + " channels";
-    TestWalk(kernels, shape, UpdateKind::kNone, 0.1, name + ", image unchanged");
-    TestWalk(kernels, shape, UpdateKind::kShared, 0.3, name + ", shared image");
-    TestWalk(kernels, shape, UpdateKind::kFolded, 0.1, name + ", own image");
+    TestTwoWayAttention(kernels, shape, UpdateKind::kNone, 0.1, name + ", image unchanged");
+    TestTwoWayAttention(kernels, shape, UpdateKind::kShared, 0.3, name + ", shared image");
+    TestTwoWayAttention(kernels, shape, UpdateKind::kFolded, 0.1, name + ", own image");
     // Scores around a hundred: most weights are as good as zero.
-    TestWalk(kernels, shape, UpdateKind::kFolded, 4, name + ", sharp");
+    TestTwoWayAttention(kernels, shape, UpdateKind::kFolded, 4, name + ", sharp");
   }
   for (const auto& [height, width, channels, masks] : {std::array<int64_t, 4>{72, 72, 256, 4},
                                                        {24, 24, 64, 4},
@@ -256,7 +256,7 @@ at::Tensor RandomMaps(int64_t objects, int64_t rows, int64_t positions, bool is_
   return at::randn({objects, rows, positions});
 }
 
-void TestTiles() {
+void TestBlockedLayout() {
   for (const auto& [objects, rows, positions] :
        {std::array<int64_t, 3>{1, 256, 5184}, {3, 40, 130}, {2, 17, 64}, {1, 1, 1}, {4, 33, 63}}) {
     for (const int layouts : {0, 1, 2, 3}) {
@@ -266,12 +266,12 @@ void TestTiles() {
       const int64_t missing = (kTilePositions - positions % kTilePositions) % kTilePositions;
       const at::Tensor expected =
           at::constant_pad_nd(sum, {0, missing}).reshape({objects, rows, -1, kTilePositions}).transpose(1, 2);
-      const std::string name = "tiles, " + std::to_string(objects) + " objects, " +
+      const std::string name = "blocked layout, " + std::to_string(objects) + " objects, " +
                                std::to_string(positions) + " positions, layouts " + std::to_string(layouts);
-      Expect(at::equal(Tiles(sum), expected), name);
-      Expect(at::equal(Tiles(sum[0]), expected[0]), name + ", one map");
-      Expect(at::equal(TilesOfSum(shared, own), expected), name + ", of a sum");
-      Expect(at::equal(TilesOfSum(own, shared), expected), name + ", the other way round");
+      Expect(at::equal(Blocked(sum), expected), name);
+      Expect(at::equal(Blocked(sum[0]), expected[0]), name + ", one map");
+      Expect(at::equal(BlockedSum(shared, own), expected), name + ", of a sum");
+      Expect(at::equal(BlockedSum(own, shared), expected), name + ", the other way round");
     }
   }
 }
@@ -280,7 +280,7 @@ void TestTiles() {
 
 int main() {
   at::manual_seed(1);
-  TestTiles();
+  TestBlockedLayout();
   const std::string capability = at::get_cpu_capability();
   int kinds = 0;
 #if defined(SAM3_TRACKER_X86_KERNELS)
@@ -300,6 +300,6 @@ int main() {
   Expect(FindDecoderKernels() == nullptr, "there are no kernels for this kind of processor");
 #endif
   if (failures > 0) return EXIT_FAILURE;
-  std::printf("decoder_kernels: all passed for %d kinds of processor (%s)\n", kinds, capability.c_str());
+  std::printf("kernels: all passed for %d kinds of processor (%s)\n", kinds, capability.c_str());
   return EXIT_SUCCESS;
 }

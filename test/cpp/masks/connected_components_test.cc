@@ -35,7 +35,7 @@ void CheckAgainstRuns(const std::string& name, const at::Tensor& masks, double t
   Check(Same(masks, before), "the input unchanged: " + what.str());
 }
 
-/// (1, 1, side, side), 1 where `inside` is true and -1 elsewhere.
+// (1, 1, side, side), 1 where `inside` is true and -1 elsewhere.
 at::Tensor Draw(int64_t side, const std::function<bool(int64_t y, int64_t x)>& inside) {
   at::Tensor mask = at::full({1, 1, side, side}, -1.0F);
   float* data = mask.mutable_data_ptr<float>();
@@ -45,8 +45,8 @@ at::Tensor Draw(int64_t side, const std::function<bool(int64_t y, int64_t x)>& i
   return mask;
 }
 
-/// A path of one pixel's width from a corner to the middle: no other shape of its area has a longer way
-/// through.
+// A path of one pixel's width from a corner to the middle: no other shape of its area has a longer way
+// through.
 at::Tensor Spiral(int64_t side) {
   at::Tensor mask = at::full({1, 1, side, side}, -1.0F);
   float* data = mask.mutable_data_ptr<float>();
@@ -67,8 +67,8 @@ at::Tensor Spiral(int64_t side) {
   return mask;
 }
 
-/// Limits around each component's own area, below and above the first question about convergence (64 steps),
-/// and all there is.
+// Limits around each component's own area, below and above the first question about convergence (64 steps),
+// and all there is.
 std::vector<double> Limits(int64_t area) {
   const auto all = static_cast<double>(area);
   return {0.5, 1,  2,  3,   7.5,     20,  62,      63,
@@ -111,7 +111,7 @@ void TestAdversarialShapes() {
   }
 }
 
-/// Paths of every length around the limit, as components of their own and with a blob at their end.
+// Paths of every length around the limit, as components of their own and with a blob at their end.
 void TestPathsAroundTheLimit() {
   for (const int64_t limit : {1, 2, 5, 20, 64, 70}) {
     for (int64_t length = std::max<int64_t>(1, limit - 2); length <= limit + 2; ++length) {

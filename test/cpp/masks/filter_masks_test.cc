@@ -27,7 +27,7 @@ using sam3_tracker::FloodFillAreas;
 using sam3_tracker::MaskFilterOptions;
 using sam3_tracker::NonMaximumSuppression;
 using sam3_tracker::PixelBox;
-using sam3_tracker::RunLengths;
+using sam3_tracker::RleCounts;
 using sam3_tracker::ScoredMasks;
 
 int failures = 0;
@@ -59,16 +59,16 @@ void CheckAgainstTwin(const ScoredMasks& predicted, const MaskFilterOptions& opt
   for (size_t i = 0; same && i < got.size(); ++i) {
     same = got[i].index == expected[i].index && got[i].score == expected[i].score &&
            SameFloat(got[i].stability_score, expected[i].stability_score) && got[i].box == expected[i].box &&
-           got[i].runs == expected[i].runs;
+           got[i].counts == expected[i].counts;
   }
   std::ostringstream text;
   text << what << ": " << predicted.masks.scalar_type() << ' ' << predicted.masks.sizes() << " to "
-       << options.picture_height << 'x' << options.picture_width << ", " << got.size() << " and "
+       << options.image_height << 'x' << options.image_width << ", " << got.size() << " and "
        << expected.size() << " masks";
   Check(same, text.str());
 }
 
-/// Blobs: what masks look like, with wide areas on one side of every threshold.
+// Blobs: what masks look like, with wide areas on one side of every threshold.
 at::Tensor SmoothMasks(int64_t points, int64_t masks, int64_t size) {
   const at::Tensor coarse = at::randn({points, masks, 5, 5}) * 12;
   return at::upsample_bicubic2d(coarse, {{size, size}}, false).unsqueeze(0);
@@ -82,7 +82,7 @@ void TestAgainstTwin() {
     const int64_t masks = Random(1, 4);
     at::Tensor logits = round % 3 == 0 ? at::randn({1, points, masks, Random(1, 50), Random(1, 50)}) * 4
                                        : SmoothMasks(points, masks, Random(2, 96));
-    // Logits on a coarse grid: many stretched values lie on a threshold itself.
+    // Logits on a coarse grid: many upsampled values lie on a threshold itself.
     if (round % 5 == 0) logits = at::round(logits * 2) / 4;
     if (round % 11 == 0) logits.index_put_({logits.abs() < 0.1}, std::numeric_limits<float>::quiet_NaN());
     if (round % 13 == 0) logits.index_put_({logits > 6}, std::numeric_limits<float>::infinity());
@@ -93,7 +93,8 @@ void TestAgainstTwin() {
     if (round % 4 < 2) options.stability_score_thresh = 0.6;
     options.stability_score_offset = round % 7 == 0 ? -0.5 : 1.0;
     options.mask_threshold = round % 6 == 0 ? 0.3 : 0.0;
-    if (round % 8 == 0) options.max_hole_area = options.max_sprinkle_area = 5;
+    if (round % 8 == 0)
+      options.small_components.max_hole_area = options.small_components.max_sprinkle_area = 5;
     if (round % 3 == 1) {
       options.crop_box[0] = Random(0, width - 1);
       options.crop_box[1] = Random(0, height - 1);
@@ -114,15 +115,15 @@ void TestAgainstTwin() {
   Check(kept_masks > 300, "the rounds keep masks: " + std::to_string(kept_masks));
 }
 
-/// The mask's pixels by the plainest way, in column-major order.
-std::vector<bool> PixelsOf(const RunLengths& runs) {
+// The mask's pixels by the plainest way, in column-major order.
+std::vector<bool> PixelsOf(const RleCounts& counts) {
   std::vector<bool> pixels;
-  for (size_t i = 0; i < runs.size(); ++i) pixels.insert(pixels.end(), runs[i], i % 2 == 1);
+  for (size_t i = 0; i < counts.size(); ++i) pixels.insert(pixels.end(), counts[i], i % 2 == 1);
   return pixels;
 }
 
-RunLengths RunsOf(const std::vector<bool>& pixels) {
-  sam3_tracker::RunWriter writer;
+RleCounts RleOf(const std::vector<bool>& pixels) {
+  sam3_tracker::RleWriter writer;
   for (size_t i = 0; i < pixels.size(); ++i) writer.Set(pixels[i], static_cast<int64_t>(i));
   return writer.Finish(static_cast<int64_t>(pixels.size()));
 }
@@ -136,14 +137,14 @@ void TestPixels() {
   const at::Tensor logits = SmoothMasks(3, 2, 40);
   const std::vector<FilteredMask> masks = FilterMasks({logits, at::ones({1, 3, 2})}, options, seconds);
   Check(masks.size() == 6, "all masks pass");
-  const at::Tensor stretched = at::upsample_bilinear2d(logits.flatten(1, 2), {{120, 150}}, false).squeeze(0);
+  const at::Tensor upsampled = at::upsample_bilinear2d(logits.flatten(1, 2), {{120, 150}}, false).squeeze(0);
   for (const FilteredMask& mask : masks) {
     at::Tensor expected = at::zeros({height, width}, at::kBool);
-    expected.slice(0, 30, 150).slice(1, 10, 160).copy_(stretched[mask.index].gt(0));
+    expected.slice(0, 30, 150).slice(1, 10, 160).copy_(upsampled[mask.index].gt(0));
     const at::Tensor columns = expected.t().contiguous();
     std::vector<bool> pixels(columns.const_data_ptr<bool>(), columns.const_data_ptr<bool>() + height * width);
-    Check(PixelsOf(mask.runs) == pixels, "the pixels of mask " + std::to_string(mask.index));
-    Check(mask.runs == RunsOf(pixels), "the runs of mask " + std::to_string(mask.index));
+    Check(PixelsOf(mask.counts) == pixels, "the pixels of mask " + std::to_string(mask.index));
+    Check(mask.counts == RleOf(pixels), "the RLE of mask " + std::to_string(mask.index));
     const at::Tensor where = expected.nonzero();
     const at::Tensor low = std::get<0>(where.min(0));
     const at::Tensor high = std::get<0>(where.max(0));
@@ -154,12 +155,12 @@ void TestPixels() {
 }
 
 void TestEdges() {
-  // A mask in the middle of the left half: cut by the left edge of the right crop, whole in the picture.
+  // A mask in the middle of the left half: cut by the left edge of the right crop, whole in the image.
   at::Tensor logits = at::full({1, 1, 1, 10, 10}, -5.0);
   logits.slice(3, 4, 6).slice(4, 0, 5).fill_(5.0);
   MaskFilterOptions options = KeepAll(200, 400);
   const at::Tensor scores = at::ones({1, 1, 1});
-  Check(FilterMasks({logits, scores}, options, seconds).size() == 1, "a mask at the picture's edge stays");
+  Check(FilterMasks({logits, scores}, options, seconds).size() == 1, "a mask at the image's edge stays");
   options.crop_box = {200, 0, 400, 200};
   Check(FilterMasks({logits, scores}, options, seconds).empty(), "a mask at a crop's edge goes");
   options.bounds = options.crop_box;
@@ -167,18 +168,18 @@ void TestEdges() {
         "a mask at the edge of what is looked at stays");
 }
 
-/// SAM's remove_small_regions by flood fill.
+// SAM's remove_small_regions by flood fill.
 std::vector<bool> RemoveByFloodFill(std::vector<bool> pixels, int64_t height, int64_t width, int64_t min_area,
-                                    bool islands) {
+                                    bool sprinkles) {
   std::vector<bool> working = pixels;
-  if (!islands) working.flip();
-  // Column-major: the picture's columns are the flood fill's rows.
+  if (!sprinkles) working.flip();
+  // Column-major: the image's columns are the flood fill's rows.
   const std::vector<int64_t> areas = FloodFillAreas(working, width, height);
   int64_t largest = 0;
   for (const int64_t area : areas) largest = std::max(largest, area);
   std::vector<bool> result = pixels;
   for (size_t i = 0; i < pixels.size(); ++i) {
-    if (working[i] && areas[i] < min_area && !(islands && largest < min_area)) result[i] = !islands;
+    if (working[i] && areas[i] < min_area && !(sprinkles && largest < min_area)) result[i] = !sprinkles;
   }
   return result;
 }
@@ -191,24 +192,24 @@ void TestSmallRegions() {
     std::vector<bool> pixels(static_cast<size_t>(height * width));
     for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = at::rand({1}).item<double>() < share;
     const int64_t min_area = Random(1, 15);
-    RunLengths runs = RunsOf(pixels);
-    const RunLengths before = runs;
-    const bool changed = sam3_tracker::RemoveSmallRegions(&runs, height, width, min_area);
+    RleCounts counts = RleOf(pixels);
+    const RleCounts before = counts;
+    const bool changed = sam3_tracker::RemoveSmallRegions(&counts, height, width, min_area);
     std::vector<bool> expected = RemoveByFloodFill(pixels, height, width, min_area, false);
-    const std::vector<int64_t> islands = FloodFillAreas(expected, width, height);
+    const std::vector<int64_t> sprinkles = FloodFillAreas(expected, width, height);
     int64_t largest = 0;
-    for (const int64_t area : islands) largest = std::max(largest, area);
-    // Where all islands are small the largest stays, which of equals is not said: those rounds count areas
+    for (const int64_t area : sprinkles) largest = std::max(largest, area);
+    // Where all sprinkles are small the largest stays, which of equals is not said: those rounds count areas
     // only.
     const bool all_small = largest > 0 && largest < min_area;
     expected = RemoveByFloodFill(expected, height, width, min_area, true);
     const std::string what = "round " + std::to_string(round);
     if (all_small) {
-      const std::vector<bool> left = PixelsOf(runs);
-      Check(std::count(left.begin(), left.end(), true) == largest, "the largest island stays: " + what);
+      const std::vector<bool> left = PixelsOf(counts);
+      Check(std::count(left.begin(), left.end(), true) == largest, "the largest sprinkle stays: " + what);
     } else {
-      Check(PixelsOf(runs) == expected, "small regions as flood fill finds them: " + what);
-      Check(changed == (runs != before), "a change is told: " + what);
+      Check(PixelsOf(counts) == expected, "small regions as flood fill finds them: " + what);
+      Check(changed == (counts != before), "a change is told: " + what);
     }
   }
 }

@@ -33,8 +33,9 @@ std::string Describe(const at::Tensor& masks, int64_t height, int64_t width,
                      const PostProcessOptions& options) {
   std::ostringstream out;
   out << masks.scalar_type() << ' ' << masks.sizes() << " to " << height << 'x' << width << ", threshold "
-      << options.mask_threshold << ", binarize " << options.binarize << ", holes " << options.max_hole_area
-      << ", sprinkles " << options.max_sprinkle_area << ", non-overlapping " << options.non_overlapping;
+      << options.mask_threshold << ", binarize " << options.binarize << ", holes "
+      << options.small_components.max_hole_area << ", sprinkles "
+      << options.small_components.max_sprinkle_area << ", non-overlapping " << options.non_overlapping;
   return out.str();
 }
 
@@ -80,7 +81,7 @@ void TestExtremeSizes() {
 }
 
 void TestTiesAndSpecialValues() {
-  // Logits on a coarse grid: many stretched values lie on the threshold itself, and many objects tie.
+  // Logits on a coarse grid: many upsampled values lie on the threshold itself, and many objects tie.
   const at::Tensor ties = at::randint(-2, 3, {3, 2, 24, 24}).to(at::kFloat) * 0.25;
   at::Tensor special = at::randn({3, 2, 24, 24});
   special.index_put_({special.abs() < 0.1}, std::numeric_limits<float>::quiet_NaN());
@@ -158,10 +159,11 @@ void TestHolesAndSprinkles() {
         false,
     };
     const at::Tensor expected =
-        CleanByFloodFill(masks, options.mask_threshold, options.max_hole_area, options.max_sprinkle_area);
+        CleanByFloodFill(masks, options.mask_threshold, options.small_components.max_hole_area,
+                         options.small_components.max_sprinkle_area);
     PostProcessOptions plain = options;
-    plain.max_hole_area = 0;
-    plain.max_sprinkle_area = 0;
+    plain.small_components.max_hole_area = 0;
+    plain.small_components.max_sprinkle_area = 0;
     for (const auto& [out_height, out_width] :
          std::vector<std::pair<int64_t, int64_t>>{{height, width}, {150, 170}}) {
       Check(Same(PostProcessMasks(masks, out_height, out_width, options),
@@ -190,7 +192,7 @@ void TestErrors() {
   Check(contains(message(at::randn({1, 1, 0, 8}), 9, 9, kDefaults), "greater than 0"),
         "empty masks are refused");
   PostProcessOptions clean = kDefaults;
-  clean.max_hole_area = 4;
+  clean.small_components.max_hole_area = 4;
   Check(contains(message(at::ones({1, 1, 8, 8}, at::kLong), 9, 9, clean), "floating dtype"),
         "integers have no holes");
   PostProcessOptions huge = kDefaults;

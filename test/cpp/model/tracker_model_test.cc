@@ -5,40 +5,21 @@
 #include <ATen/Functions.h>
 #include <c10/core/InferenceMode.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
 
-#include "../support/safetensors_table.h"
+#include "../support/bundled_model.h"
+#include "../support/tensor_checks.h"
 #include "runtime/error.h"
 
 namespace {
 
-using sam3_tracker::LoadOptions;
+using sam3_tracker::BundledModelOptions;
+using sam3_tracker::Check;
+using sam3_tracker::ReportChecks;
 using sam3_tracker::TrackerModel;
-
-int failures = 0;
-
-void Check(bool ok, const std::string& what) {
-  if (ok) return;
-  ++failures;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-}
-
-LoadOptions OptionsFor(const std::string& directory, const std::string& weights, c10::ScalarType dtype) {
-  const std::string graphs = directory + "/torchscript/";
-  return {graphs + "vision_encoder.pt",
-          graphs + "prompt_encoder.pt",
-          graphs + "mask_decoder.pt",
-          {sam3_tracker::ReadTable(weights)},
-          std::nullopt,
-          c10::Device(c10::kCPU),
-          dtype,
-          {true, 0.05, 0.98},
-          4};
-}
 
 sam3_tracker::ForwardInput SomeInput() {
   sam3_tracker::ForwardInput input{};
@@ -61,8 +42,8 @@ int main(int argc, char** argv) {
   std::filesystem::create_directories(folder);
   const std::string saved = (folder / "model.safetensors").string();
 
-  auto model =
-      std::make_shared<TrackerModel>(OptionsFor(directory, directory + "/model.safetensors", c10::kHalf));
+  auto model = std::make_shared<TrackerModel>(
+      BundledModelOptions(directory, c10::kHalf, directory + "/model.safetensors"));
   Check(model->owned_bytes() == 0, "weights in the file's dtype lie in the mapping");
   auto single = model->ConvertedTo(c10::Device(c10::kCPU), c10::kFloat);
   auto same = model->ConvertedTo(c10::Device(c10::kCPU), c10::kHalf);
@@ -76,12 +57,11 @@ int main(int argc, char** argv) {
   same->SaveWeights(saved);
   same.reset();
   single.reset();
-  const auto loaded = std::make_shared<TrackerModel>(OptionsFor(directory, saved, c10::kFloat));
+  const auto loaded = std::make_shared<TrackerModel>(BundledModelOptions(directory, c10::kFloat, saved));
   const auto after = loaded->Forward(SomeInput());
   Check(at::allclose(before.selected.masks, after.selected.masks, 1e-5, 1e-5),
         "saved weights compute the same");
   Check(at::isfinite(before.selected.masks).all().item<bool>(), "masks outlive their model");
   std::filesystem::remove_all(folder);
-  std::printf("%s\n", failures == 0 ? "tracker_model: all passed" : "tracker_model: FAILED");
-  return failures == 0 ? 0 : 1;
+  return ReportChecks();
 }

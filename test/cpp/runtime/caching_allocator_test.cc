@@ -7,7 +7,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <future>
 #include <iterator>
@@ -16,26 +15,21 @@
 #include <thread>
 #include <vector>
 
+#include "../support/tensor_checks.h"
 #include "runtime/executor.h"
 
 namespace {
 
+using sam3_tracker::Check;
 using sam3_tracker::Executor;
 using sam3_tracker::GetTensorCacheInfo;
 using sam3_tracker::Purpose;
 using sam3_tracker::ReleaseIdleTensorCache;
 using sam3_tracker::ReleaseTensorCache;
+using sam3_tracker::ReportChecks;
 using sam3_tracker::TensorCacheScope;
 
 constexpr int64_t kMiB = int64_t{1} << 20;
-
-int failures = 0;
-
-void Check(bool ok, const std::string& what) {
-  if (ok) return;
-  ++failures;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-}
 
 at::Tensor Bytes(int64_t count) { return at::empty({count}, at::kByte); }
 
@@ -158,7 +152,7 @@ void TestIdleExecutor() {
 }  // namespace
 
 int main() {
-  sam3_tracker::InstallCpuAllocator();
+  sam3_tracker::InstallCachingAllocator();
   TestReuse();
   TestOutsideOfScope();
   TestFreedAfterRelease();
@@ -168,6 +162,5 @@ int main() {
 #if defined(__linux__)
   TestIdleExecutor();
 #endif
-  std::printf("%s\n", failures == 0 ? "cpu_allocator: all passed" : "cpu_allocator: FAILED");
-  return failures == 0 ? 0 : 1;
+  return ReportChecks();
 }

@@ -4,24 +4,19 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdio>
 #include <future>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "../support/tensor_checks.h"
+
 namespace {
 
+using sam3_tracker::Check;
 using sam3_tracker::Executor;
 using sam3_tracker::Purpose;
-
-int failures = 0;
-
-void Check(bool ok, const std::string& what) {
-  if (ok) return;
-  ++failures;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-}
+using sam3_tracker::ReportChecks;
 
 void TestOrder() {
   std::vector<int> order;
@@ -109,6 +104,5 @@ int main() {
   TestStop();
   TestLastReferenceInTask();
   TestManySubmitters();
-  std::printf("%s\n", failures == 0 ? "executor: all passed" : "executor: FAILED");
-  return failures == 0 ? 0 : 1;
+  return ReportChecks();
 }

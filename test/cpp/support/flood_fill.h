@@ -7,7 +7,7 @@
 
 namespace sam3_tracker {
 
-/// Areas of 8-connected components by flood fill: the plainest way, to judge the fast one.
+// Areas of 8-connected components by flood fill: the plainest way, to judge the fast one.
 inline std::vector<int64_t> FloodFillAreas(const std::vector<bool>& inside, int64_t height, int64_t width) {
   std::vector<int64_t> areas(inside.size(), 0);
   std::vector<bool> seen(inside.size(), false);

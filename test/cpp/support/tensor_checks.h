@@ -20,13 +20,13 @@ inline void Check(bool condition, const std::string& what) {
   std::cerr << "FAILED: " << what << "\n";
 }
 
-/// For the end of main.
+// For the end of main.
 inline int ReportChecks() {
   std::cout << checks - failures << " of " << checks << " checks passed\n";
   return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/// Same dtype, same dims, same values; NaN equals NaN.
+// Same dtype, same dims, same values; NaN equals NaN.
 inline bool Same(const at::Tensor& a, const at::Tensor& b) {
   return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
          (at::eq(a, b) | (at::ne(a, a) & at::ne(b, b))).all().item<bool>();

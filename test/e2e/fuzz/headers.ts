@@ -58,17 +58,17 @@ async function checkBounds({ path: file, size, entries }: SafetensorsFile): Prom
   );
   const load = addon().loadTrackerModel({
     // Graphs are opened once the weights have been taken.
-    visionEncoder: `${file}.none`,
-    promptEncoder: '',
-    maskDecoder: '',
+    vision_encoder: `${file}.none`,
+    prompt_encoder: '',
+    mask_decoder: '',
     weight_files: [{ path: file, size, weights }],
-    randomWeights: null,
+    random_weights: null,
     device: 'cpu',
     dtype: 'float32',
-    multimaskViaStability: true,
-    stabilityDelta: 0,
-    stabilityThreshold: 0,
-    pointEmbeddings: 4,
+    dynamic_multimask_via_stability: true,
+    dynamic_multimask_stability_delta: 0,
+    dynamic_multimask_stability_thresh: 0,
+    num_point_embeddings: 4,
   });
   await assert.rejects(load, { code: 'FILE_NOT_FOUND', message: /no TorchScript file/ });
 }

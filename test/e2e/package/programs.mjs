@@ -24,7 +24,7 @@ export function programs({ root, project, require, readme }) {
     return path.join(project, name);
   };
   const program = readmeProgram(readme);
-  // Masks of one object in a picture of 600 x 400 pixels, and a score.
+  // Masks of one object in an image of 600 x 400 pixels, and a score.
   const result = /\[ 1, 1, 400, 600 \] \[ \[ \[ 0\.\d+ \] \] \]/;
   const cjs = write('main.cjs', toCommonJs(program));
   const worker = write(

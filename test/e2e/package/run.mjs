@@ -118,8 +118,8 @@ function install(manager, command, tarball) {
     env: { ...environment(process.execPath), YARN_ENABLE_IMMUTABLE_INSTALLS: 'false', CI: '' },
   });
   mkdirSync(path.join(project, 'examples', 'images'), { recursive: true });
-  const picture = path.join('examples', 'images', 'coffee.png');
-  copyFileSync(path.join(root, picture), path.join(project, picture));
+  const image = path.join('examples', 'images', 'coffee.png');
+  copyFileSync(path.join(root, image), path.join(project, image));
   return project;
 }
 

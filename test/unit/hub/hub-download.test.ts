@@ -2,16 +2,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { open_pretrained } from '../../../lib/checkpoint/pretrained-files';
+import { openPretrained } from '../../../lib/checkpoint/pretrained-files';
 import { HubFixture } from '../../support/hub';
-import { sha256 } from '../../support/hub-server';
+import { partFrom, sha256, type Faults } from '../../support/hub-server';
 import { ROOT } from '../../support/python';
 import { randomNumbers } from '../../support/random';
 
@@ -20,7 +20,7 @@ const WEIGHTS = 'model.safetensors';
 
 /** Downloads the weights; the path of the file in the cache. */
 const download = async (force_download = false): Promise<string> =>
-  (await open_pretrained(ID, { force_download })).need(WEIGHTS);
+  (await openPretrained(ID, { force_download })).need(WEIGHTS);
 
 describe('a download', () => {
   const hub = new HubFixture();
@@ -37,7 +37,6 @@ describe('a download', () => {
   const assertWhole = (file: string): void => {
     assert.ok(readFileSync(file).equals(content));
     assert.deepEqual(hub.names('blobs'), [sha256(content)]);
-    assert.deepEqual(readdirSync(path.join(hub.home, 'hub', '.locks', 'models--tests--tiny')), []);
   };
 
   it('that is cut at 20 random places goes on where it was', async () => {
@@ -58,7 +57,7 @@ describe('a download', () => {
   });
 
   it('from a server that knows no ranges begins again, and ends right', async () => {
-    hub.server.faults.ignoresRanges = true;
+    hub.server.faults.answerRange = (_, whole) => ({ status: 200, body: whole });
     hub.server.faults.cutAfter = (number) => (number < 3 ? 100_000 * (3 - number) : null);
     assertWhole(await download());
   });
@@ -82,7 +81,7 @@ describe('a download', () => {
   });
 
   it('waits out a hub in trouble', async () => {
-    const source = await open_pretrained(ID);
+    const source = await openPretrained(ID);
     await source.find('none');
     hub.server.faults.statuses = [503, 429, 502];
     await source.need(WEIGHTS);
@@ -144,13 +143,13 @@ describe('a download', () => {
     const handle = await open(path.join(hub.home, 'probe'), 'w');
     const prototype = Object.getPrototypeOf(handle) as FileHandle;
     await handle.close();
-    const original = Reflect.get(prototype, 'write') as (this: FileHandle, ...args: unknown[]) => unknown;
+    const original = Reflect.get(prototype, 'appendFile');
     let written = 0;
-    prototype.write = function (this: FileHandle, ...args: unknown[]) {
-      written += (args[0] as Buffer).length;
+    prototype.appendFile = function (this: FileHandle, data: string | Uint8Array) {
+      written += data.length;
       if (written > 500_000)
         return Promise.reject(Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }));
-      return Reflect.apply(original, this, args) as never;
+      return Reflect.apply(original, this, [data]);
     };
     try {
       await assert.rejects(download(), {
@@ -158,7 +157,7 @@ describe('a download', () => {
         message: /not enough space for model\.safetensors.*Make room.*is kept/,
       });
     } finally {
-      prototype.write = original as never;
+      prototype.appendFile = original;
     }
     const kept = readFileSync(incomplete).length;
     assert.ok(kept > 0 && kept <= 500_000);
@@ -168,14 +167,187 @@ describe('a download', () => {
   });
 });
 
+describe('a request for the rest of a file', () => {
+  const hub = new HubFixture();
+  const random = randomNumbers(3);
+  const content = Buffer.from(Array.from({ length: 300_000 }, () => Math.floor(256 * random())));
+  const etag = sha256(content);
+  let blob: string;
+
+  beforeEach(() => {
+    hub.add(ID, { files: new Map([[WEIGHTS, content]]) });
+    blob = path.join(hub.folder(), 'blobs', etag);
+  });
+
+  const half = (): Buffer => content.subarray(0, Math.floor(content.length / 2));
+  /** What an earlier process left. */
+  const leave = (part: Buffer): void => {
+    mkdirSync(path.dirname(blob), { recursive: true });
+    writeFileSync(`${blob}.sam3-tracker.incomplete`, part);
+  };
+  const assertWhole = (requests: number): void => {
+    assert.ok(readFileSync(blob).equals(content));
+    assert.deepEqual(hub.names('blobs'), [etag]);
+    assert.ok(hub.server.storeRequests.length <= requests, `${hub.server.storeRequests.length} requests`);
+  };
+  const answers: [what: string, answer: Faults['answerRange'] & object][] = [
+    ['with 206 and the rest', partFrom],
+    [
+      'with 206 and the rest, of no known size',
+      (start, all) => ({
+        ...partFrom(start, all),
+        range: `bytes ${start}-${all.length - 1}/*`,
+      }),
+    ],
+    [
+      'with 206 and less than the rest',
+      (start, all) => ({
+        status: 206,
+        range: `bytes ${start}-${all.length - 101}/${all.length}`,
+        body: all.subarray(start, -100),
+      }),
+    ],
+    ['with 206 and a later range', (start, all) => partFrom(start + 10, all)],
+    ['with 206 and an earlier range', (start, all) => partFrom(start - 10, all)],
+    ['with 206 and everything', (_, all) => partFrom(0, all)],
+    [
+      'with 206 and the beginning, of 99 bytes',
+      (_, all) => ({
+        status: 206,
+        range: `bytes 0-98/${all.length}`,
+        body: all.subarray(0, 99),
+      }),
+    ],
+    ['with 206 without a range', (start, all) => ({ status: 206, body: all.subarray(start) })],
+    ['with 206 and a range that is none', (start, all) => ({ ...partFrom(start, all), range: 'bytes */*' })],
+    [
+      'with 206 and other bytes than it says',
+      (start, all) => ({ ...partFrom(start, all), body: all.subarray(0, all.length - start) }),
+    ],
+    ['with 200 and everything', (_, all) => ({ status: 200, body: all })],
+    ['with 200, everything and its range', (_, all) => ({ ...partFrom(0, all), status: 200 })],
+    ['with 200, the rest and its range', (start, all) => ({ ...partFrom(start, all), status: 200 })],
+    [
+      'with 200, everything and the range of the rest',
+      (start, all) => ({
+        ...partFrom(start, all),
+        status: 200,
+        body: all,
+      }),
+    ],
+    [
+      'with 200 and the rest, as if that were everything',
+      (start, all) => ({ status: 200, body: all.subarray(start) }),
+    ],
+    ['with 416', (_, all) => ({ status: 416, range: `bytes */${all.length}`, body: Buffer.alloc(0) })],
+    ['with 416 of a shorter file', () => ({ status: 416, range: 'bytes */7', body: Buffer.alloc(0) })],
+    ['with 206 of a shorter file', (start, all) => partFrom(start, all.subarray(0, -50))],
+    ['with 400', () => ({ status: 400, body: Buffer.from('no ranges') })],
+    ['with 403', () => ({ status: 403, body: Buffer.from('no ranges') })],
+    ['with 204', () => ({ status: 204, body: Buffer.alloc(0) })],
+  ];
+  for (const [what, answerRange] of answers)
+    it(`that is answered ${what} ends with the right file`, async () => {
+      // A line that breaks at half.
+      Object.assign(hub.server.faults, { answerRange });
+      hub.server.faults.cutAfter = (request) => (request === 0 ? half().length : null);
+      await download();
+      assertWhole(5);
+      // What an earlier process left, right and wrong.
+      for (const part of [half(), Buffer.alloc(50_000, 1), content.subarray(0, -1)]) {
+        hub.server.reset();
+        Object.assign(hub.server.faults, { answerRange });
+        writeFileSync(blob, '');
+        leave(part);
+        await download();
+        assertWhole(5);
+      }
+      // What is left is of no account where everything is to be fetched again.
+      hub.server.reset();
+      leave(half());
+      await download(true);
+      assertWhole(1);
+      assert.equal(hub.server.storeRequests[0].range, undefined);
+    });
+
+  const refusals: [what: string, faults: () => Partial<Faults>, code: string][] = [
+    [
+      'with 416 on a line that always breaks at half',
+      () => ({
+        answerRange: () => ({ status: 416, body: Buffer.alloc(0) }),
+        cutAfter: () => half().length,
+      }),
+      'DOWNLOAD_FAILED',
+    ],
+    [
+      'with 200 and a range on a line that always breaks at half',
+      () => ({
+        answerRange: (start, all) => ({
+          ...partFrom(start, all),
+          status: 200,
+          range: `bytes 5-9/${all.length}`,
+        }),
+        cutAfter: () => half().length,
+      }),
+      'DOWNLOAD_FAILED',
+    ],
+    [
+      'by a server whose file is shorter than it was',
+      () => ({
+        corrupt: (all) => all.subarray(0, half().length - 10),
+      }),
+      'DOWNLOAD_FAILED',
+    ],
+    [
+      'by a server whose file is another one than it was',
+      () => ({
+        corrupt: (all) => Buffer.from(all).fill(0, all.length - 10),
+      }),
+      'HASH_MISMATCH',
+    ],
+  ];
+  for (const [what, faults, code] of refusals)
+    it(`that is answered ${what} is one error, and no harm to later calls`, async function () {
+      this.timeout(20_000);
+      for (const force of code === 'HASH_MISMATCH' ? [false, true] : [false]) {
+        hub.server.reset();
+        leave(half());
+        Object.assign(hub.server.faults, faults());
+        await assert.rejects(download(force), { name: 'Sam3TrackerError', code });
+        assert.ok(hub.server.storeRequests.length <= 10, `${hub.server.storeRequests.length} requests`);
+        assert.ok(!existsSync(blob));
+      }
+      hub.server.reset();
+      await download();
+      assertWhole(3);
+      hub.server.reset();
+      await download(true);
+      assertWhole(1);
+    });
+
+  it('to a server that has meanwhile changed the file gives the right one, or nothing', async () => {
+    hub.server.faults.cutAfter = (request) => (request === 0 ? half().length : null);
+    hub.server.faults.corrupt = (all, request) => (request === 0 ? Buffer.from(all).fill(3, 0, 10) : all);
+    await download();
+    assertWhole(3);
+    hub.server.reset();
+    hub.server.faults.cutAfter = (request) => (request === 0 ? half().length : null);
+    hub.server.faults.corrupt = (all, request) =>
+      request > 0 ? Buffer.from(all).fill(3, all.length - 10) : all;
+    await assert.rejects(download(true), { code: 'HASH_MISMATCH' });
+    // What was there is still there.
+    assertWhole(3);
+  });
+});
+
 describe('downloads at the same time', () => {
   const hub = new HubFixture();
 
   /** A process that downloads the weights and prints the path. */
   const start = (): ReturnType<typeof spawn> => {
     const code =
-      `require(${JSON.stringify(path.join(ROOT, 'lib', 'hub', 'pretrained-files'))})` +
-      `.open_pretrained('${ID}').then((model) => model.need('${WEIGHTS}')).then(console.log)`;
+      `require(${JSON.stringify(path.join(ROOT, 'lib', 'checkpoint', 'pretrained-files'))})` +
+      `.openPretrained('${ID}').then((model) => model.need('${WEIGHTS}')).then(console.log)`;
     return spawn(process.execPath, ['--require', 'tsx/cjs', '-e', code], {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -203,7 +375,7 @@ describe('downloads at the same time', () => {
     const content = hub.server.repositories.get(ID)!.files.get(WEIGHTS)!;
     // While it is written to it bears the name of its process, and afterwards it does not.
     const incomplete = (): string | undefined =>
-      hub.names('blobs').find((name) => name.startsWith(`${sha256(content)}.${child.pid}-`));
+      hub.names('blobs').find((name) => name.includes(`.incomplete.${child.pid}-`));
     const arrived = (name: string | undefined): boolean =>
       name !== undefined && readFileSync(path.join(hub.folder(), 'blobs', name)).length > 0;
     while (!arrived(incomplete())) {
@@ -212,7 +384,7 @@ describe('downloads at the same time', () => {
     }
     child.kill('SIGKILL');
     await once(child, 'close');
-    assert.equal(readdirSync(path.join(hub.home, 'hub', '.locks', 'models--tests--tiny')).length, 1);
+    assert.equal(hub.names('blobs').length, 1);
     hub.server.reset();
     assert.ok(readFileSync(await download()).equals(content));
     assert.deepEqual(

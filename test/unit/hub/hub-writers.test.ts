@@ -1,6 +1,5 @@
 /** Several that want the same file of the hub at once: one works, owners that are gone are followed, and none spoils another's. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -15,12 +14,17 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { downloadFile } from '../../../lib/hub/download';
-import { withLock } from '../../../lib/hub/lock';
-import { isGone, ownerName } from '../../../lib/hub/owner';
+import { isGone, ownerName, withLock } from '../../../lib/hub/lock';
 import { sha256 } from '../../support/hub-server';
 
 /** More than any system's process ids. */
 const NOBODY = 2147483647;
+
+/** As if the owner of a file had given no sign of life for so many seconds. */
+function makeSilent(file: string, age = 60): void {
+  const then = Date.now() / 1000 - age;
+  utimesSync(file, then, then);
+}
 
 describe('the lock of a download', () => {
   let folder: string;
@@ -42,63 +46,91 @@ describe('the lock of a download', () => {
       assert.equal(inside, 1);
       inside--;
     });
-  const leave = (owner: string, age: number, where = file): void => {
-    writeFileSync(where, owner);
-    const then = Date.now() / 1000 - age;
-    utimesSync(where, then, then);
+  const left = (): string[] => readdirSync(path.dirname(file));
+  /** Makes the file of an owner that gave a sign of life so many seconds ago. */
+  const hold = (owner: string, age: number, content = ''): string => {
+    const held = `${file}.${owner}`;
+    writeFileSync(held, content);
+    makeSilent(held, age);
+    return held;
   };
-  const assertNothingLeft = (): void => assert.deepEqual(readdirSync(path.dirname(file)), []);
 
   it('lets one in at a time, and is free after an error', async () => {
     await Promise.all([visit(), visit(), visit(), visit()]);
-    assertNothingLeft();
+    assert.deepEqual(left(), []);
     await assert.rejects(
       withLock(file, () => Promise.reject(new Error('a failure'))),
       /a failure/,
     );
     await visit();
-    assertNothingLeft();
+    assert.deepEqual(left(), []);
   });
 
   it('is taken over from owners that are gone, by one at a time', async () => {
+    // The last: another machine, or another container of this one, that has been silent; and one without a name.
     const owners: [string, number][] = [
       [ownerName(NOBODY), 0],
-      // Another machine, or another container of this one, that has been silent; and one that wrote no name.
       ['1-0123456789ab-01234567', 60],
       ['', 60],
     ];
-    for (const [owner, age] of owners)
-      for (let round = 0; round < 5; round++) {
-        leave(owner, age);
-        await Promise.all([visit(), visit(), visit(), visit(), visit(), visit()]);
-        assertNothingLeft();
-      }
+    for (const [owner, age] of owners) {
+      hold(owner, age);
+      await Promise.all([visit(), visit(), visit(), visit(), visit(), visit()]);
+      assert.deepEqual(left(), []);
+    }
   });
 
   it('is not taken from an owner that may be there', async () => {
     for (const owner of [ownerName(), '1-0123456789ab-01234567', '']) {
-      leave(owner, 0);
+      const held = hold(owner, 0, 'abc');
       let isIn = false;
-      const waiting = withLock(file, () => Promise.resolve((isIn = true)));
-      await sleep(250);
+      const seen: number[] = [];
+      const waiting = withLock(
+        file,
+        () => Promise.resolve((isIn = true)),
+        (bytes) => seen.push(bytes),
+      );
+      await sleep(350);
       assert.ok(!isIn, owner);
-      rmSync(file);
+      rmSync(held);
       await waiting;
+      assert.ok(seen.length > 1 && seen.slice(0, -1).every((bytes) => bytes === 3), String(seen));
     }
   });
 
   it('of which another has taken possession is left to it', async () => {
-    const other = ownerName(NOBODY - 1);
-    await withLock(file, () => Promise.resolve(leave(other, 0)));
-    assert.equal(readFileSync(file, 'utf8'), other);
+    let other = '';
+    await withLock(file, (mine) => {
+      rmSync(mine);
+      other = hold(ownerName(NOBODY - 1), 0, 'of the other');
+      return Promise.resolve();
+    });
+    assert.equal(readFileSync(other, 'utf8'), 'of the other');
+    assert.deepEqual(left(), [path.basename(other)]);
   });
 
-  it('is taken over although a process ended while it took it over', async () => {
-    const owner = ownerName(NOBODY);
-    leave(owner, 0);
-    leave(ownerName(NOBODY), 0, `${file}.${createHash('sha256').update(owner).digest('hex').slice(0, 12)}`);
-    await visit();
-    assertNothingLeft();
+  it('hands on what the last owner left, be it gone, silent or done', async () => {
+    const last = [ownerName(NOBODY), '1-0123456789ab-01234567'].map((owner) => () => hold(owner, 60, 'left'));
+    const done = (): void => writeFileSync(file, 'left');
+    for (const leave of [...last, done]) {
+      leave();
+      const found = await withLock(file, (mine) => Promise.resolve(readFileSync(mine, 'utf8')));
+      assert.equal(found, 'left');
+      assert.deepEqual(left(), ['lock']);
+      rmSync(file);
+    }
+  });
+
+  it('ends the waiting with the error of whoever is told of it', async () => {
+    hold(ownerName(), 0);
+    const stop = (): never => {
+      throw new Error('enough');
+    };
+    await assert.rejects(
+      withLock(file, () => Promise.resolve(), stop),
+      /enough/,
+    );
+    assert.equal(left().length, 1);
   });
 });
 
@@ -112,7 +144,7 @@ describe('the name of an owner', () => {
   });
 });
 
-describe('two that download the same without a lock', () => {
+describe('two that download the same, since one was taken for dead,', () => {
   const CONTENT = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251));
   const HALF = 150_000;
   let folder: string;
@@ -155,12 +187,19 @@ describe('two that download the same without a lock', () => {
       size: CONTENT.length,
       name: 'x',
       destination,
+      force: false,
       stallTimeout: 60_000,
       open,
       report,
     });
     return { result, half, ranges };
   };
+  /** The file of the one that is writing. */
+  const written = (): string =>
+    path.join(
+      folder,
+      readdirSync(folder).find((name) => /incomplete\.\d+-/.test(name))!,
+    );
   const assertWhole = (): void => {
     assert.ok(readFileSync(destination).equals(CONTENT));
     assert.deepEqual(readdirSync(folder), [path.basename(destination)]);
@@ -170,6 +209,7 @@ describe('two that download the same without a lock', () => {
     let wake!: () => void;
     const slow = download(new Promise<void>((resolve) => (wake = resolve)));
     await slow.half;
+    makeSilent(written());
     const fast = download();
     assert.equal(await fast.result, true);
     // It went on with what the other had.
@@ -184,6 +224,7 @@ describe('two that download the same without a lock', () => {
     let wake!: () => void;
     const slow = download(new Promise<void>((resolve) => (wake = resolve)), (part) => part.fill(0));
     await slow.half;
+    makeSilent(written());
     assert.equal(await download().result, true);
     wake();
     await assert.rejects(slow.result, { code: 'HASH_MISMATCH' });
@@ -202,15 +243,24 @@ describe('two that download the same without a lock', () => {
   });
 
   it('go on with the largest part of processes that ended, and remove the others', async () => {
-    const part = (owner: string, bytes: number): void =>
-      writeFileSync(`${destination}.${owner}.sam3-tracker.incomplete`, CONTENT.subarray(0, bytes));
+    const part = (owner: string, bytes: number): void => {
+      const file = `${destination}.sam3-tracker.incomplete.${owner}`;
+      writeFileSync(file, CONTENT.subarray(0, bytes));
+      makeSilent(file);
+    };
     part(ownerName(NOBODY), 1000);
     part(ownerName(NOBODY), 2000);
     part('1-0123456789ab-01234567', 500);
-    writeFileSync(`${destination}.sam3-tracker.incomplete`, Buffer.concat([CONTENT, CONTENT.subarray(0, 1)]));
     const next = download();
     assert.equal(await next.result, true);
     assert.deepEqual(next.ranges, [2000]);
+    assertWhole();
+    // What is larger than the content is none of it.
+    rmSync(destination);
+    writeFileSync(`${destination}.sam3-tracker.incomplete`, Buffer.concat([CONTENT, Buffer.from('x')]));
+    const again = download();
+    assert.equal(await again.result, true);
+    assert.deepEqual(again.ranges, [0]);
     assertWhole();
   });
 });

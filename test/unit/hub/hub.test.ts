@@ -1,12 +1,16 @@
 /** Models from the Hugging Face hub: what is asked for, where it goes, with whose token, and what is refused. */
 import assert from 'node:assert/strict';
-import { lstatSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import path from 'node:path';
+import * as auto from '../../../lib/auto';
 import { Sam3TrackerConfig } from '../../../lib/config/sam3-tracker';
 import { Sam3ImageProcessor } from '../../../lib/image/image-processing-sam3';
 import { Sam3TrackerModel } from '../../../lib/model/modeling-sam3-tracker';
 import { Sam3TrackerProcessor } from '../../../lib/processor/processing-sam3-tracker';
-import type { DownloadProgress } from '../../../lib/hub/settings';
+import { MaskGenerationPipeline } from '../../../lib/pipelines/mask-generation';
+import { pipeline } from '../../../lib/pipelines/pipeline';
+import { readHubSettings, type DownloadProgress, type HubOptions } from '../../../lib/hub/settings';
 import { BUNDLED_MODEL, assertSameBits, boxes, pixels } from '../../support/bundled-model';
 import { HubFixture, checkpointFiles } from '../../support/hub';
 import { gitHash, sha256 } from '../../support/hub-server';
@@ -107,6 +111,38 @@ describe('a model on the hub', () => {
     assert.throws(() => cached(path.join(hub.home, 'hub')), { code: 'ENOENT' });
   });
 
+  it('is put where Python would put it: in the home for ~, in that of a user for ~name', async () => {
+    const { username, homedir } = userInfo();
+    const file = path.join('models--tests--tiny', 'refs', 'main');
+    const cacheOf = async (options: HubOptions): Promise<string> => (await readHubSettings(options)).cacheDir;
+    process.env.HOME = path.join(hub.home, 'home');
+    await Sam3TrackerConfig.from_pretrained(ID, { cache_dir: '~/models' });
+    assert.ok(existsSync(path.join(process.env.HOME, 'models', file)));
+    process.env.HF_HOME = '~/x';
+    await Sam3TrackerConfig.from_pretrained(ID);
+    assert.ok(existsSync(path.join(process.env.HOME, 'x', 'hub', file)));
+    assert.equal(await cacheOf({ cache_dir: `~${username}/m` }), path.join(homedir, 'm'));
+    assert.equal(await cacheOf({ cache_dir: '~' }), process.env.HOME);
+    for (const cache_dir of ['~nobody of that name/m', 'a/~/m', '$HOME/m'])
+      assert.equal(await cacheOf({ cache_dir }), path.resolve(cache_dir));
+    const variables: [name: string, value: string, cache: string][] = [
+      ['XDG_CACHE_HOME', '~/$HUGGING_TEST', 'c/huggingface/hub'],
+      ['HF_HOME', '~/${HUGGING_TEST}/h', 'c/h/hub'],
+      ['HUGGINGFACE_HUB_CACHE', '${HOME}/old', 'old'],
+      ['HF_HUB_CACHE', '~/$HUGGING_TEST', 'c'],
+    ];
+    delete process.env.HF_HOME;
+    process.env.HUGGING_TEST = 'c';
+    for (const [name, value, cache] of variables) {
+      process.env[name] = value;
+      assert.equal(await cacheOf({}), path.join(process.env.HOME, cache), name);
+    }
+    process.env.HF_TOKEN_PATH = '~/$HUGGING_TEST/token';
+    mkdirSync(path.join(process.env.HOME, 'c'), { recursive: true });
+    writeFileSync(path.join(process.env.HOME, 'c', 'token'), 'hf_saved');
+    assert.equal((await readHubSettings({})).token, 'hf_saved');
+  });
+
   it('is read from caches that others and other versions made: copies for links, notes on what is missing, a ref of no use', async () => {
     const commit = hub.server.commit(ID);
     const content = hub.server.repositories.get(ID)!.files;
@@ -193,6 +229,49 @@ describe('a model on the hub', () => {
     });
     await assert.rejects(failing, stop);
   });
+});
+
+describe('one call for a model on the hub', () => {
+  const hub = new HubFixture();
+  const { AutoConfig, AutoImageProcessor, AutoModel, AutoModelForMaskGeneration, AutoProcessor } = auto;
+  const classes = [
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForMaskGeneration,
+    AutoProcessor,
+    Sam3ImageProcessor,
+    Sam3TrackerConfig,
+    Sam3TrackerModel,
+    Sam3TrackerProcessor,
+  ];
+  type Call = (options: HubOptions) => Promise<unknown>;
+  const calls: [name: string, call: Call][] = [
+    ...classes.map((one): [string, Call] => [
+      one.name,
+      (options) =>
+        (one.from_pretrained as (id: string, options: HubOptions) => Promise<unknown>).call(one, ID, options),
+    ]),
+    ['pipeline', (options) => pipeline('mask-generation', ID, { device: 'cpu', ...options })],
+  ];
+  for (const [name, call] of calls)
+    it(`of ${name} asks once what the branch is, and takes all parts from there, though it moves`, async () => {
+      const { files } = hub.server.repositories.get(ID)!;
+      files.set('mask_generation_config.json', Buffer.from('{"pred_iou_thresh": 0.25}'));
+      const commit = hub.server.commit(ID);
+      const progress_callback = (): void => {
+        for (const file of ['processor_config.json', 'mask_generation_config.json', WEIGHTS])
+          files.set(file, Buffer.from('changed meanwhile'));
+      };
+      const made = await call({ progress_callback });
+      assert.notEqual(hub.server.commit(ID), commit);
+      const asked = hub.server.seen.filter(({ path: url }) => url.includes('/revision/'));
+      assert.equal(asked.length, 1);
+      assert.deepEqual(hub.names('snapshots'), [commit]);
+      assert.equal(readFileSync(path.join(hub.folder(), 'refs', 'main'), 'utf8'), commit);
+      if (made instanceof MaskGenerationPipeline) assert.equal(made.defaults.pred_iou_thresh, 0.25);
+      if (made instanceof Sam3TrackerModel || made instanceof MaskGenerationPipeline) made.dispose();
+    });
 });
 
 describe('the token of the hub', () => {

@@ -26,7 +26,7 @@ interface ReferenceFeatures<T = WrittenArray> {
 describe('Sam3ImageProcessor beside transformers', () => {
   let directory: string;
   const draw = new Draw(7);
-  const small = sample(draw, 'picture', 'uint8', [30, 40, 3]);
+  const small = sample(draw, 'image', 'uint8', [30, 40, 3]);
   const image = ours(small) as RawImage;
 
   before(async () => {
@@ -101,7 +101,7 @@ describe('Sam3ImageProcessor beside transformers', () => {
     ];
     while (sizes.length < 50) sizes.push([draw.integer(1, 900), draw.integer(1, 600)]);
     for (const [width, height] of sizes) {
-      const image = sample(draw, 'picture', 'uint8', [height, width, 3]);
+      const image = sample(draw, 'image', 'uint8', [height, width, 3]);
       assert.ok(await compare({ images: [image], maps: null, options: {} }, `${width}x${height}`));
     }
   });
@@ -112,14 +112,14 @@ describe('Sam3ImageProcessor beside transformers', () => {
     assert.ok(names.length > 0, `no photo in ${photos}`);
     for (const name of names) {
       const { data, width, height } = (await RawImage.read(path.join(photos, name))).rgb();
-      const image: Sample = { kind: 'picture', dtype: 'uint8', dims: [height, width, 3], data };
+      const image: Sample = { kind: 'image', dtype: 'uint8', dims: [height, width, 3], data };
       assert.ok(await compare({ images: [image], maps: null, options: {} }, name));
     }
   });
 
   it('gives the same numbers for batches', async () => {
     const batch = (sizes: [number, number][]): Sample[] =>
-      sizes.map(([height, width]) => sample(draw, 'picture', 'uint8', [height, width, 3]));
+      sizes.map(([height, width]) => sample(draw, 'image', 'uint8', [height, width, 3]));
     const mixed = batch([
       [30, 40],
       [50, 20],
@@ -274,7 +274,7 @@ describe('Sam3ImageProcessor beside transformers', () => {
   });
 
   it('resizes nothing with a filter that is refused where sizes agree', async () => {
-    const image = sample(draw, 'picture', 'uint8', [6, 7, 3]);
+    const image = sample(draw, 'image', 'uint8', [6, 7, 3]);
     assert.ok(await compare({ images: [image], maps: null, options: { resample: 4, size: [6, 7] } }, 'BOX'));
   });
 

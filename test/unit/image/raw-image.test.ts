@@ -54,7 +54,7 @@ describe('RawImage', () => {
     before(async function () {
       python = reference(path.join(__dirname, '..', '..', 'support', 'image_reference.py'), this);
       files = await mkdtemp(path.join(directory, 'images-'));
-      images = (await python.result('pictures', { directory: files })) as RenderedImage[];
+      images = (await python.result('images', { directory: files })) as RenderedImage[];
     });
 
     it("reads every kind of image with the bytes of convert('RGB')", async () => {

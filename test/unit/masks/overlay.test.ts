@@ -6,8 +6,8 @@ import { RawImage } from '../../../lib/image/raw-image';
 const WIDTH = 60;
 const HEIGHT = 40;
 
-/** A grey picture. */
-function picture(channels: 1 | 2 | 3 | 4 = 3): RawImage {
+/** A grey image. */
+function makeImage(channels: 1 | 2 | 3 | 4 = 3): RawImage {
   return new RawImage(new Uint8Array(WIDTH * HEIGHT * channels).fill(100), WIDTH, HEIGHT, channels);
 }
 
@@ -26,7 +26,7 @@ function pixel(image: RawImage, x: number, y: number): number[] {
 describe('draw_overlay', () => {
   it('tints the inside, outlines the edge and leaves the rest', async () => {
     const mask = rectangle(10, 10, 30, 25);
-    const result = await draw_overlay(picture(), mask, {
+    const result = await draw_overlay(makeImage(), mask, {
       colors: [[200, 0, 0]],
       opacity: 0.5,
       contourWidth: 2,
@@ -58,14 +58,14 @@ describe('draw_overlay', () => {
       opacity: 1,
     };
     for (const masks of [{ data, dims: [1, 2, HEIGHT, WIDTH] }, [small, large]]) {
-      const result = await draw_overlay(picture(), masks, options);
+      const result = await draw_overlay(makeImage(), masks, options);
       assert.deepEqual(pixel(result, 25, 20), [255, 0, 0]);
       assert.deepEqual(pixel(result, 10, 10), [0, 0, 255]);
     }
   });
 
   it('draws clicks by label and boxes', async () => {
-    const result = await draw_overlay(picture(), [], {
+    const result = await draw_overlay(makeImage(), [], {
       points: [
         [10, 10],
         [30, 10],
@@ -82,9 +82,9 @@ describe('draw_overlay', () => {
     assert.deepEqual(pixel(result, 25, 28), [100, 100, 100]);
   });
 
-  it('takes grey pictures and pictures with alpha, and leaves the picture as it is', async () => {
+  it('takes grey images and images with alpha, and leaves the image as it is', async () => {
     for (const channels of [1, 2, 4] as const) {
-      const image = picture(channels);
+      const image = makeImage(channels);
       const result = await draw_overlay(image, rectangle(0, 0, WIDTH, HEIGHT), {
         contourWidth: 0,
         opacity: 0,
@@ -95,7 +95,7 @@ describe('draw_overlay', () => {
     }
   });
 
-  it('draws on a picture of one pixel', async () => {
+  it('draws on an image of one pixel', async () => {
     const image = new RawImage(Uint8Array.of(0, 0, 0), 1, 1, 3);
     const mask: Mask = { type: 'bool', data: Uint8Array.of(1), dims: [1, 1] };
     assert.deepEqual(pixel(await draw_overlay(image, mask, { colors: [[9, 8, 7]] }), 0, 0), [9, 8, 7]);
@@ -103,7 +103,7 @@ describe('draw_overlay', () => {
 
   it('refuses what it cannot draw', async () => {
     const mask = rectangle(0, 0, 5, 5);
-    const drawn = (options: object): Promise<RawImage> => draw_overlay(picture(), mask, options);
+    const drawn = (options: object): Promise<RawImage> => draw_overlay(makeImage(), mask, options);
     await assert.rejects(drawn({ colour: [] }), /^TypeError: Unknown option "colour".*"colors"/);
     await assert.rejects(drawn({ opacity: 2 }), /^RangeError: .*opacity/);
     await assert.rejects(drawn({ contourWidth: 1.5 }), /^RangeError: .*contourWidth/);
@@ -114,7 +114,7 @@ describe('draw_overlay', () => {
     await assert.rejects(drawn({ points: [[1, 2]], labels: [] }), /^RangeError: Expected 1 labels/);
     await assert.rejects(drawn({ boxes: [[1, 2, 3]] }), /^TypeError: .*boxes\[0\]/);
     const other: Mask = { type: 'bool', data: new Uint8Array(6), dims: [2, 3] };
-    await assert.rejects(draw_overlay(picture(), other), /^RangeError: .*picture's size \(40 x 60\)/);
+    await assert.rejects(draw_overlay(makeImage(), other), /^RangeError: .*image's size \(40 x 60\)/);
     await assert.rejects(draw_overlay({} as RawImage, mask), /^TypeError: Expected a RawImage for image/);
   });
 });

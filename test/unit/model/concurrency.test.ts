@@ -42,7 +42,7 @@ describe('work side by side', () => {
     return order;
   }
 
-  it('preprocessing of other pictures does not hold up a click', async () => {
+  it('preprocessing of other images does not hold up a click', async () => {
     const large = new RawImage(new Uint8Array(4000 * 4000 * 3), 4000, 4000, 3);
     const preprocess = () => processor({ images: large });
     const order = await orderOf({
@@ -56,7 +56,7 @@ describe('work side by side', () => {
     assert.ok(order.indexOf('click') < order.indexOf('e'), order.join(' '));
   });
 
-  it('an encode does not hold up masks of another picture', async () => {
+  it('an encode does not hold up masks of another image', async () => {
     const masks = new Tensor('float32', new Float32Array(96 * 96).fill(1), [1, 1, 1, 96, 96]);
     const encode = () =>
       model.get_image_embeddings(new Tensor('float32', new Float32Array(110592), [1, 3, 192, 192]));

@@ -155,7 +155,7 @@ describe('on a GPU', () => {
       }
   });
 
-  it('computes clicks on two models and pictures at the same time', async () => {
+  it('computes clicks on two models and images at the same time', async () => {
     using other = await Sam3TrackerModel.from_pretrained(BUNDLED_MODEL, {
       device: 'cuda',
       dtype: 'bfloat16',
@@ -220,7 +220,7 @@ describe('on a GPU', () => {
       }
     });
 
-  it('segments a photo like the CPU: pictures, clicks and masks', async () => {
+  it('segments a photo like the CPU: images, clicks and masks', async () => {
     const image = await RawImage.read(COFFEE);
     const processor = await Sam3TrackerProcessor.from_pretrained(BUNDLED_MODEL);
     const run = async (one: Sam3TrackerModel): Promise<Tensor> => {

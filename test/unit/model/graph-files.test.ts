@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { open_pretrained } from '../../../lib/checkpoint/pretrained-files';
+import { openPretrained } from '../../../lib/checkpoint/pretrained-files';
 import { Sam3TrackerConfig } from '../../../lib/config/sam3-tracker';
 import type { Sam3TrackerError } from '../../../lib/core/errors';
 import { findGraphs, findModelGraphs } from '../../../lib/model/graphs';
@@ -55,7 +55,7 @@ describe('graphs of a configuration', () => {
   it('beside the weights come first', () =>
     withModelCopy(async (copy) => {
       const config = await Sam3TrackerConfig.from_pretrained(copy.directory);
-      const source = await open_pretrained(copy.directory);
+      const source = await openPretrained(copy.directory);
       const { files, holdsWeights } = await findModelGraphs(source, config);
       assert.equal(files.mask_decoder, copy.file('torchscript/mask_decoder.pt'));
       assert.equal(holdsWeights, false);

@@ -52,13 +52,13 @@ describe('inputs of Sam3TrackerModel', () => {
       /pixel_values/,
     ],
     [
-      'no picture in pixel_values',
+      'no image in pixel_values',
       () => ({ pixel_values: float32(0, 3, 192, 192) }),
       RangeError,
       /pixel_values/,
     ],
     [
-      'pixels of whole numbers',
+      'pixels of integers',
       () => ({ pixel_values: new Tensor('uint8', new Uint8Array(3 * 192 * 192), [1, 3, 192, 192]) }),
       TypeError,
       /pixel_values/,

@@ -1,4 +1,4 @@
-/** From prompts to masks in the size of the pictures, in one job. */
+/** From prompts to masks in the size of the images, in one job. */
 import assert from 'node:assert/strict';
 import type { Tensor } from '../../../lib/index';
 import { Sam3TrackerModel, Sam3TrackerProcessor } from '../../../lib/index';

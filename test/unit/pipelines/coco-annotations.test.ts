@@ -13,7 +13,7 @@ import {
   type CocoRLE,
   type MaskGenerationPipeline,
 } from '../../../lib/index';
-import { FEW, picture } from '../../support/mask-generation';
+import { FEW, makeImage } from '../../support/mask-generation';
 
 const PHOTOS = path.join(__dirname, '..', '..', '..', 'examples', 'images');
 
@@ -34,13 +34,13 @@ describe('write_coco_annotations', () => {
   const read = (): CocoDataset => JSON.parse(readFileSync(file, 'utf8')) as CocoDataset;
   const named = (...names: string[]): string[] => names.map((name) => path.join(directory, name));
 
-  /** Small pictures of these sizes, in the test's own folder. */
-  async function save(pictures: Record<string, [width: number, height: number]>): Promise<void> {
-    for (const [name, size] of Object.entries(pictures))
-      await picture(...size).save(path.join(directory, name));
+  /** Small images of these sizes, in the test's own folder. */
+  async function save(images: Record<string, [width: number, height: number]>): Promise<void> {
+    for (const [name, size] of Object.entries(images))
+      await makeImage(...size).save(path.join(directory, name));
   }
 
-  it('leaves an earlier file as it is where every picture fails', async () => {
+  it('leaves an earlier file as it is where every image fails', async () => {
     await save({ 'a.png': [40, 30] });
     const options = { generation: FEW, on_error: () => undefined };
     await write_coco_annotations(generator, named('a.png'), file, options);
@@ -53,21 +53,21 @@ describe('write_coco_annotations', () => {
     assert.deepEqual(read(), before);
   });
 
-  it('refuses a folder that is not there, and one without pictures', async () => {
+  it('refuses a folder that is not there, and one without images', async () => {
     await assert.rejects(write_coco_annotations(generator, path.join(directory, 'missing'), file), {
       code: 'FILE_NOT_FOUND',
       message: /There is no folder .*missing/,
     });
     await assert.rejects(write_coco_annotations(generator, directory, file), {
       name: 'RangeError',
-      message: /a folder with pictures for images/,
+      message: /a folder with images for images/,
     });
     assert.ok(!existsSync(file));
   });
 
-  it('does a folder in the order of its names, without what is no picture', async () => {
+  it('does a folder in the order of its names, without what is no image', async () => {
     await save({ 'b.png': [60, 40], 'a.JPG': [50, 30] });
-    writeFileSync(path.join(directory, 'notes.txt'), 'no picture');
+    writeFileSync(path.join(directory, 'notes.txt'), 'no image');
     const seen: unknown[] = [];
     const dataset = await write_coco_annotations(generator, directory, file, {
       generation: { ...FEW, pred_iou_thresh: 0 },
@@ -117,9 +117,9 @@ describe('write_coco_annotations', () => {
 
   it('leaves out what fails, and rejects once the file is written', async () => {
     await save({ 'first.png': [60, 40], 'small.png': [20, 20], 'last.png': [60, 40] });
-    writeFileSync(path.join(directory, 'corrupt.png'), 'no picture');
+    writeFileSync(path.join(directory, 'corrupt.png'), 'no image');
     const images = named('first.png', 'corrupt.png', 'missing.png', 'small.png', 'last.png');
-    // The smallest picture does not have all of it.
+    // The smallest image does not have all of it.
     const generation = { ...FEW, box_of_interest: [10, 10, 50, 40] };
     await assert.rejects(write_coco_annotations(generator, images, file, { generation }), (error) => {
       assert.ok(error instanceof AggregateError);
@@ -137,7 +137,7 @@ describe('write_coco_annotations', () => {
     );
   });
 
-  it('hands pictures and errors to callbacks, and leaves out pictures whose callback fails', async () => {
+  it('hands images and errors to callbacks, and leaves out images whose callback fails', async () => {
     await save({ 'a.png': [60, 40], 'b.png': [60, 40] });
     const errors: string[] = [];
     const dataset = await write_coco_annotations(generator, named('a.png', 'none.png', 'b.png'), file, {
@@ -155,7 +155,7 @@ describe('write_coco_annotations', () => {
     assert.ok(dataset.annotations.every(({ image_id }) => image_id === 1));
   });
 
-  it('ends with its signal, also while a picture is fetched, and writes nothing then', async () => {
+  it('ends with its signal, also while an image is fetched, and writes nothing then', async () => {
     await save({ 'a.png': [60, 40] });
     const controller = new AbortController();
     const generation = { ...FEW, signal: controller.signal };
@@ -167,7 +167,7 @@ describe('write_coco_annotations', () => {
       await assert.rejects(run, { name: 'AbortError' });
       const limited = { ...FEW, timeout: 0.05 };
       const late = write_coco_annotations(generator, [url], file, { generation: limited });
-      // The timeout is the picture's failure, not the call's.
+      // The timeout is the image's failure, not the call's.
       await assert.rejects(late, {
         name: 'AggregateError',
         message: /1 of 1 images failed: .*within the timeout of 0\.05 seconds/,
@@ -205,7 +205,7 @@ describe('write_coco_annotations', () => {
     assert.ok(annotations.every(({ image_id }) => image_id === 1 || image_id === 2));
   });
 
-  it('refuses wrong arguments before it reads a picture', async () => {
+  it('refuses wrong arguments before it reads an image', async () => {
     const call = write_coco_annotations as (...args: unknown[]) => Promise<unknown>;
     const refused: [unknown[], RegExp][] = [
       [[['a.png'], file, { generation: { pred_iou_thresh: 3 } }], /^RangeError: .*pred_iou_thresh/],

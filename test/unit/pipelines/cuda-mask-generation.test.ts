@@ -16,7 +16,7 @@ import {
   type MaskGenerationOutput,
   type MaskGenerationPipeline,
 } from '../../../lib/index';
-import { memoryOfBatches } from '../../../lib/model/generate-masks';
+import { batchMemory } from '../../../lib/model/generate-masks';
 import { addon } from '../../../lib/native/binding';
 import { BUNDLED_MODEL, BUNDLED_SIDE } from '../../support/bundled-model';
 import { randomNumbers } from '../../support/random';
@@ -74,7 +74,7 @@ describe('segment everything on a GPU', () => {
     const cases: [string, Partial<MaskBatch>][] = [
       ['as they are', {}],
       ['with holes filled', { max_hole_area: 20 }],
-      ['without specks', { max_sprinkle_area: 20 }],
+      ['without sprinkles', { max_sprinkle_area: 20 }],
       [
         'without either, up to more than the labels spread unasked',
         { max_hole_area: 500, max_sprinkle_area: 500 },
@@ -89,11 +89,11 @@ describe('segment everything on a GPU', () => {
           const next = randomNumbers(count);
           const points = Float32Array.from({ length: 2 * count }, () => next() * BUNDLED_SIDE);
           const batch = { ...ALL, points, crop_box: whole, bounds: whole, ...options };
-          const picture_size: ImageSize = [height, width];
+          const original_size: ImageSize = [height, width];
           const [ours, expected] = await Promise.all(
             models.map(async (model, index) => {
               const image_embeddings = embeddings[index];
-              return (await model.generate_masks({ ...batch, image_embeddings, picture_size })).masks;
+              return (await model.generate_masks({ ...batch, image_embeddings, original_size })).masks;
             }),
           );
           const masksOfPoint = batch.multimask_output ? 3 : 1;
@@ -112,7 +112,7 @@ describe('segment everything on a GPU', () => {
           });
           const pixels = ours.length * height * width;
           assert.ok(wrong <= (1 - EQUAL_PIXELS) * pixels, `${wrong} of ${pixels} pixels differ`);
-          // A speck of one pixel that TF32 moves over the threshold moves a side of its box.
+          // A sprinkle of one pixel that TF32 moves over the threshold moves a side of its box.
           assert.ok(sameBoxes >= 0.8 * ours.length, `${sameBoxes} of ${ours.length} boxes are the same`);
         });
   });
@@ -158,10 +158,10 @@ describe('segment everything on a GPU', () => {
 
     const LOW = { pred_iou_thresh: 0.3, stability_score_thresh: 0.5, points_per_crop: 16 };
 
-    it('by its own thresholds, which fill holes and remove specks', () =>
+    it('by its own thresholds, which fill holes and remove sprinkles', () =>
       assertAlike({ points_per_crop: 16 }, 3));
 
-    it('with lower thresholds, holes and specks left', () =>
+    it('with lower thresholds, holes and sprinkles left', () =>
       assertAlike({ ...LOW, max_hole_area: 0, max_sprinkle_area: 0 }, 8));
 
     it('with a layer of crops', () => assertAlike({ ...LOW, crops_n_layers: 1 }, 10));
@@ -174,14 +174,14 @@ describe('segment everything on a GPU', () => {
       const sizes: number[] = [];
       let done = 0;
       const limited = await assertAlike(
-        { ...options, max_memory: Math.ceil(memoryOfBatches(models[0]).least * 10) },
+        { ...options, max_memory: Math.ceil(batchMemory(models[0], 0).least * 10) },
         8,
       );
       const free = await assertAlike(options, 8);
       assert.ok(partOfMasks(limited, free) >= 0.85);
       await generators[0](COFFEE, {
         ...options,
-        max_memory: Math.ceil(memoryOfBatches(models[0]).least * 10),
+        max_memory: Math.ceil(batchMemory(models[0], 0).least * 10),
         progress_callback: ({ points_done }) => {
           if (points_done > done) sizes.push(points_done - done);
           done = points_done;

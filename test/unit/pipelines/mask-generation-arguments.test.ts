@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Sam3TrackerModel, pipeline, type MaskGenerationOptions } from '../../../lib/index';
 import { BUNDLED_MODEL, withModelCopy } from '../../support/bundled-model';
-import { FEW, ModelStub, ask, image_processor, picture } from '../../support/mask-generation';
+import { FEW, ModelStub, ask, image_processor, makeImage } from '../../support/mask-generation';
 
 describe('arguments of mask generation', () => {
   describe('arguments', () => {
@@ -20,7 +20,7 @@ describe('arguments of mask generation', () => {
       ['a threshold below 0', { stability_score_thresh: -0.1 }, /^RangeError: .*stability_score_thresh/],
       ['NaN', { mask_threshold: NaN }, /^RangeError: .*mask_threshold/],
       ['a negative area', { max_hole_area: -1 }, /^RangeError: .*max_hole_area/],
-      ['a negative speck', { max_sprinkle_area: -1 }, /^RangeError: .*max_sprinkle_area/],
+      ['a negative sprinkle', { max_sprinkle_area: -1 }, /^RangeError: .*max_sprinkle_area/],
       ['a negative region', { min_mask_region_area: -1 }, /^RangeError: .*min_mask_region_area/],
       ['a part of a pixel', { min_mask_region_area: 0.5 }, /^RangeError: .*min_mask_region_area/],
       ['a negative offset', { stability_score_offset: -1 }, /^RangeError: .*stability_score_offset/],
@@ -47,14 +47,14 @@ describe('arguments of mask generation', () => {
         /^RangeError: Expected points_per_crop or point_grids/,
       ],
       ['a box upside down', { box_of_interest: [5, 5, 1, 9] }, /^RangeError: .*box_of_interest/],
-      ['a box outside', { box_of_interest: [0, 0, 41, 30] }, /^RangeError: .*inside the picture \(40 x 30\)/],
+      ['a box outside', { box_of_interest: [0, 0, 41, 30] }, /^RangeError: .*inside the image \(40 x 30\)/],
       ['no memory', { max_memory: 1000 }, /^RangeError: .*what one point takes/],
       ['no signal', { signal: {} }, /^TypeError: .*AbortSignal/],
       ['no function', { progress_callback: 1 }, /^TypeError: .*progress_callback/],
     ];
     for (const [what, options, error] of refused)
       it(`refuses ${what}`, async () => {
-        await assert.rejects(ask(picture(40, 30), options), (thrown: Error) => {
+        await assert.rejects(ask(makeImage(40, 30), options), (thrown: Error) => {
           assert.match(String(thrown), error);
           return true;
         });
@@ -71,7 +71,7 @@ describe('arguments of mask generation', () => {
         using generator = await pipeline('mask-generation', copy.directory, { device: 'cpu' });
         const points = async (options: MaskGenerationOptions): Promise<number> => {
           let total = 0;
-          await generator(picture(40, 30), {
+          await generator(makeImage(40, 30), {
             ...options,
             progress_callback: (p) => (total = p.points_total),
           });
@@ -89,13 +89,13 @@ describe('arguments of mask generation', () => {
     it('leaves a loaded model to its owner', async () => {
       using model = await Sam3TrackerModel.from_pretrained(BUNDLED_MODEL, { device: 'cpu' });
       const generator = await pipeline('mask-generation', { model, image_processor });
-      await generator(picture(40, 30), { points_per_crop: 1 });
+      await generator(makeImage(40, 30), { points_per_crop: 1 });
       generator.dispose();
       assert.equal(model.disposed, false);
       const owner = await pipeline('mask-generation');
       owner.dispose();
       assert.equal(owner.model.disposed, true);
-      await assert.rejects(owner([picture(40, 30)], { points_per_crop: 1 }), { code: 'DISPOSED' });
+      await assert.rejects(owner([makeImage(40, 30)], { points_per_crop: 1 }), { code: 'DISPOSED' });
     });
 
     it('refuses other tasks and components', async () => {

@@ -8,7 +8,7 @@ import {
   type MaskGenerationPipeline,
 } from '../../../lib/index';
 import { Tensor } from '../../../lib/tensor';
-import { FEW, ModelStub, picture, pipelineOf } from '../../support/mask-generation';
+import { FEW, ModelStub, makeImage, pipelineOf } from '../../support/mask-generation';
 
 const PHOTO = path.join(__dirname, '..', '..', '..', 'examples', 'images', 'astronaut.png');
 
@@ -16,7 +16,7 @@ describe('mask generation that is ended early', () => {
   describe('in the middle', () => {
     const embedding = (): Tensor => new Tensor('float32', new Float32Array(4), [1, 1, 2, 2]);
     const started = (stub: ModelStub, signal: AbortSignal): Promise<unknown> =>
-      pipelineOf(stub)(picture(40, 30), { points_per_crop: 2, points_per_batch: 1, signal });
+      pipelineOf(stub)(makeImage(40, 30), { points_per_crop: 2, points_per_batch: 1, signal });
 
     it('rejects at once and lets the embeddings go while the decoder is busy', async () => {
       const controller = new AbortController();
@@ -112,7 +112,7 @@ describe('mask generation that is ended early', () => {
       const batch = {
         ...{ pred_iou_thresh: 0, stability_score_thresh: 0, stability_score_offset: 1, mask_threshold: 0 },
         ...{ max_hole_area: 0, max_sprinkle_area: 0, multimask_output: true, crop_box: box, bounds: box },
-        picture_size: [512, 512] as ImageSize,
+        original_size: [512, 512] as ImageSize,
         points: new Float32Array(80).fill(90),
         image_embeddings,
       };

@@ -4,13 +4,13 @@ import { pipeline } from '../../../lib/index';
 import { addon } from '../../../lib/native/binding';
 import { BUNDLED_MODEL } from '../../support/bundled-model';
 import { HubFixture } from '../../support/hub';
-import { FEW, picture } from '../../support/mask-generation';
+import { FEW, makeImage } from '../../support/mask-generation';
 
 const ID = 'tests/tiny';
 
 describe('mask generation by a model on the hub', () => {
   const hub = new HubFixture();
-  const photo = picture(60, 40);
+  const photo = makeImage(60, 40);
 
   it('is downloaded once, read from the cache then, and finds what the same model from a directory finds', async () => {
     const thresholds = { pred_iou_thresh: 0.4, stability_score_thresh: 0.3 };

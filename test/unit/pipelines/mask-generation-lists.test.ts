@@ -1,4 +1,4 @@
-/** What of a list of pictures, or of very many masks, is the call's matter. */
+/** What of a list of images, or of very many masks, is the call's matter. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -15,10 +15,10 @@ import {
   type MaskGenerationOptions,
   type Sam3TrackerModel,
 } from '../../../lib/index';
-import { memoryOfBatches } from '../../../lib/model/generate-masks';
+import { batchMemory } from '../../../lib/model/generate-masks';
 import { addon, type NativeBinding } from '../../../lib/native/binding';
 import { mapInTurns } from '../../../lib/core/async';
-import { FindingStub, ModelStub, picture, pipelineOf } from '../../support/mask-generation';
+import { FindingStub, ModelStub, makeImage, pipelineOf } from '../../support/mask-generation';
 
 /** Runs with other functions in the place of the addon's. */
 async function withNative(other: Partial<NativeBinding>, run: () => Promise<void>): Promise<void> {
@@ -57,7 +57,7 @@ function stripes(width: number, height: number, thickness: number): RLEMask {
 }
 
 describe('mask generation of lists and of many masks', () => {
-  const TWO = [picture(40, 30), picture(30, 40)];
+  const TWO = [makeImage(40, 30), makeImage(30, 40)];
   const ONE: [Box, number][] = [[[5, 5, 20, 20], 0.9]];
 
   describe('errors of the call', () => {
@@ -115,20 +115,20 @@ describe('mask generation of lists and of many masks', () => {
       });
   });
 
-  it('keeps more masks of a picture than a call has room for arguments', async () => {
+  it('keeps more masks of an image than a call has room for arguments', async () => {
     const count = 200_000;
     const stub = new GivenMasks(given(new RLEMask([1, 1], Uint32Array.of(0, 1)), count));
     const all = ({ boxes }: { boxes: number[][] }): Promise<number[]> =>
       Promise.resolve(boxes.map((_, index) => index));
     await withNative({ suppressOverlaps: all }, async () => {
-      const { masks } = await pipelineOf(stub)(picture(1, 1), { points_per_crop: 1 });
+      const { masks } = await pipelineOf(stub)(makeImage(1, 1), { points_per_crop: 1 });
       assert.equal(masks.length, count);
     });
   });
 
   describe('its end by a signal', () => {
     const aborted = (options: MaskGenerationOptions, controller: AbortController): Promise<unknown> =>
-      pipelineOf(new FindingStub(ONE, []))(picture(40, 30), {
+      pipelineOf(new FindingStub(ONE, []))(makeImage(40, 30), {
         points_per_crop: 1,
         signal: controller.signal,
         ...options,
@@ -191,7 +191,7 @@ describe('mask generation of lists and of many masks', () => {
           setImmediate(count);
         };
         let told = 0;
-        const { masks: found } = await pipelineOf(new GivenMasks(masks))(picture(1800, 1200), {
+        const { masks: found } = await pipelineOf(new GivenMasks(masks))(makeImage(1800, 1200), {
           ...options,
           points_per_crop: 1,
           crops_nms_thresh: 1,
@@ -207,7 +207,7 @@ describe('mask generation of lists and of many masks', () => {
   it('says how many pixels a mask has, as it is found and in its runs', async () => {
     const stub = new FindingStub([[[5, 5, 20, 14], 0.9], [[30, 2, 30, 2], 0.8]], []); // prettier-ignore
     const areas: number[] = [];
-    for await (const { area, mask } of pipelineOf(stub).stream(picture(40, 30), { points_per_crop: 1 })) {
+    for await (const { area, mask } of pipelineOf(stub).stream(makeImage(40, 30), { points_per_crop: 1 })) {
       assert.equal(area, mask.data.filter((inside) => inside !== 0).length);
       assert.equal(mask.area, area);
       assert.equal(mask_area(mask), area);
@@ -225,7 +225,7 @@ describe('mask generation of lists and of many masks', () => {
       const stub = new FindingStub([[HALF, 0.9], [[40, 5, 50, 30], 0.8]], [[[5, 5, 25, 24], 0.6], [[5, 27, 9, 30], 0.5]]); // prettier-ignore
       const scores: number[] = [];
       const crops: Box[] = [];
-      for await (const found of pipelineOf(stub).stream(picture(60, 40), {
+      for await (const found of pipelineOf(stub).stream(makeImage(60, 40), {
         points_per_crop: 2,
         ...options,
       })) {
@@ -253,7 +253,7 @@ describe('mask generation of lists and of many masks', () => {
     it('takes fewer points at once within max_memory, and refuses one that is too small', async () => {
       const sizes = ({ batches }: ModelStub): number[] => batches.map(({ points }) => points.length / 2);
       const { stub } = await collect({});
-      const max_memory = Math.ceil(memoryOfBatches(stub as unknown as Sam3TrackerModel).least);
+      const max_memory = Math.ceil(batchMemory(stub as unknown as Sam3TrackerModel, 0).least);
       assert.deepEqual(sizes(stub), [4]);
       assert.deepEqual(sizes((await collect({ max_memory })).stub), [1, 1, 1, 1]);
       await assert.rejects(collect({ max_memory: 1000 }), /^RangeError: .*max_memory/);
@@ -262,7 +262,7 @@ describe('mask generation of lists and of many masks', () => {
     it('gives encodings or outlines where they are asked for', async () => {
       const stub = (): FindingStub => new FindingStub(ONE, []);
       const options = { points_per_crop: 1 };
-      for await (const { mask } of pipelineOf(stub()).stream(picture(40, 30), {
+      for await (const { mask } of pipelineOf(stub()).stream(makeImage(40, 30), {
         ...options,
         output_mode: 'coco_rle',
       })) {
@@ -270,7 +270,7 @@ describe('mask generation of lists and of many masks', () => {
         assert.equal(mask_area(mask), 256);
       }
       const outlines = [];
-      for await (const { mask } of pipelineOf(stub()).stream(picture(40, 30), {
+      for await (const { mask } of pipelineOf(stub()).stream(makeImage(40, 30), {
         ...options,
         output_mode: 'polygons',
       }))

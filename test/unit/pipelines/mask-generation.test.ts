@@ -17,8 +17,8 @@ import {
   type MaskGenerationOptions,
   type MaskGenerationProgress,
 } from '../../../lib/index';
-import { memoryOfBatches } from '../../../lib/model/generate-masks';
-import { FEW, FindingStub, ModelStub, ask, picture, pipelineOf } from '../../support/mask-generation';
+import { batchMemory } from '../../../lib/model/generate-masks';
+import { FEW, FindingStub, ModelStub, ask, makeImage, pipelineOf } from '../../support/mask-generation';
 
 const PHOTO = path.join(__dirname, '..', '..', '..', 'examples', 'images', 'astronaut.png');
 
@@ -37,7 +37,7 @@ describe('mask generation', () => {
       [7, 5],
     ])
       it(`reach within half a step of every border of ${width} x ${height}`, async () => {
-        const image = picture(width, height);
+        const image = makeImage(width, height);
         const { points } = await ask(image, { points_per_crop: 8 });
         assert.equal(points.length, 64);
         const half = [width / 16, height / 16, width / 16, height / 16];
@@ -45,7 +45,7 @@ describe('mask generation', () => {
       });
 
     it("leave a part out with reference: 'transformers', as there", async () => {
-      const image = picture(300, 100);
+      const image = makeImage(300, 100);
       const { points } = await ask(image, { points_per_crop: 8, reference: 'transformers' });
       const bottom = margins(points, image)[3];
       assert.ok(bottom > 60, `only ${bottom} pixels are left out`);
@@ -53,7 +53,7 @@ describe('mask generation', () => {
 
     it('go to the model in batches, the last of them smaller', async () => {
       const sizes = async (options: MaskGenerationOptions): Promise<number[]> =>
-        (await ask(picture(40, 30), { points_per_crop: 5, ...options })).batches.map(
+        (await ask(makeImage(40, 30), { points_per_crop: 5, ...options })).batches.map(
           ({ points }) => points.length / 2,
         );
       assert.deepEqual(await sizes({ points_per_batch: 10 }), [10, 10, 5]);
@@ -62,13 +62,13 @@ describe('mask generation', () => {
       const some = await sizes({ max_memory: 5e6 });
       assert.ok(some.length > 1 && some[0] < 25, `batches of ${some.join(', ')}`);
       // One by one, and with room for all that a decoder takes at once.
-      const { least } = memoryOfBatches(new ModelStub() as never);
+      const { least } = batchMemory(new ModelStub() as never, 0);
       assert.deepEqual(new Set(await sizes({ max_memory: Math.ceil(least) })), new Set([1]));
       assert.deepEqual(await sizes({ max_memory: 1e9 }), [25]);
     });
 
     it('may be given', async () => {
-      const image = picture(200, 100);
+      const image = makeImage(200, 100);
       const { points } = await ask(image, { point_grids: [[[0, 0], [0.25, 1]]] }); // prettier-ignore
       assert.deepEqual(points, [
         [0, 0],
@@ -79,7 +79,7 @@ describe('mask generation', () => {
 
   describe('crops', () => {
     it('are those of SAM, with fewer points in each layer', async () => {
-      const image = picture(300, 200);
+      const image = makeImage(300, 200);
       const stub = await ask(image, {
         crops_n_layers: 2,
         points_per_crop: 9,
@@ -88,7 +88,7 @@ describe('mask generation', () => {
       const crops = stub.batches.map(({ crop_box, points }) => [...crop_box, points.length / 2]);
       assert.equal(stub.encoded, 1 + 4 + 16);
       assert.deepEqual(crops.slice(0, 6), [
-        // The picture's 81 points take two batches.
+        // The image's 81 points take two batches.
         [0, 0, 300, 200, 64],
         [0, 0, 300, 200, 17],
         [0, 0, 184, 134, 16],
@@ -97,21 +97,21 @@ describe('mask generation', () => {
         [116, 66, 300, 200, 16],
       ]);
       assert.ok(crops.slice(6).every(([, , , , points]) => points === 4));
-      for (const { bounds, picture_size } of stub.batches) {
+      for (const { bounds, original_size } of stub.batches) {
         assert.deepEqual(bounds, [0, 0, 300, 200]);
-        assert.deepEqual(picture_size, [200, 300]);
+        assert.deepEqual(original_size, [200, 300]);
       }
     });
 
-    it('of tiny pictures are never empty', async () => {
-      const { batches } = await ask(picture(1, 1), { crops_n_layers: 3, points_per_crop: 2 });
+    it('of tiny images are never empty', async () => {
+      const { batches } = await ask(makeImage(1, 1), { crops_n_layers: 3, points_per_crop: 2 });
       assert.deepEqual(batches[0].crop_box, [0, 0, 1, 1]);
       for (const { crop_box } of batches) assert.ok(crop_box[2] > crop_box[0] && crop_box[3] > crop_box[1]);
-      await ask(picture(3, 2), { crops_n_layers: 2, points_per_crop: 4, crop_overlap_ratio: 0.9 });
+      await ask(makeImage(3, 2), { crops_n_layers: 2, points_per_crop: 4, crop_overlap_ratio: 0.9 });
     });
 
-    it('lie in the box of interest, whose edges count as those of the picture', async () => {
-      const { batches, points } = await ask(picture(300, 200), {
+    it('lie in the box of interest, whose edges count as those of the image', async () => {
+      const { batches, points } = await ask(makeImage(300, 200), {
         crops_n_layers: 1,
         points_per_crop: 2,
         box_of_interest: [100, 50, 200, 150],
@@ -130,12 +130,12 @@ describe('mask generation', () => {
 
   describe('of two masks that overlap', () => {
     const HALF: Box = [5, 5, 24, 24];
-    // Of the whole picture, better, and of its first crop; then one in each that overlaps with none.
+    // Of the whole image, better, and of its first crop; then one in each that overlaps with none.
     const stub = (): FindingStub =>
       new FindingStub([[HALF, 0.9], [[40, 5, 50, 30], 0.8]], [[[5, 5, 25, 24], 0.6], [[5, 27, 9, 30], 0.5]]); // prettier-ignore
     const scoresOf = async (options: MaskGenerationOptions<'binary'>): Promise<number[]> => {
       const every = { points_per_crop: 2, crops_n_layers: 1 };
-      return (await pipelineOf(stub())(picture(60, 40), { ...every, ...options })).scores;
+      return (await pipelineOf(stub())(makeImage(60, 40), { ...every, ...options })).scores;
     };
 
     it('the one of the smaller crop stays, though its predicted IoU is lower', async () => {
@@ -152,7 +152,7 @@ describe('mask generation', () => {
 
     it('the better one stays within a crop', async () => {
       const same = new FindingStub([[HALF, 0.7], [HALF, 0.9]], []); // prettier-ignore
-      assert.deepEqual((await pipelineOf(same)(picture(60, 40), { points_per_crop: 2 })).scores, [0.9]);
+      assert.deepEqual((await pipelineOf(same)(makeImage(60, 40), { points_per_crop: 2 })).scores, [0.9]);
     });
   });
 
@@ -235,7 +235,7 @@ describe('mask generation', () => {
       assert.notDeepEqual(encodings(streamed), encodings((await generator(PHOTO, all)).masks));
     });
 
-    it('finds what lies in a box of interest, in pixels of the whole picture', async () => {
+    it('finds what lies in a box of interest, in pixels of the whole image', async () => {
       const box = [100, 20, 400, 320];
       const { bounding_boxes } = await generator(PHOTO, {
         ...FEW,
@@ -277,7 +277,7 @@ describe('mask generation', () => {
       assert.equal(batches, 1);
     });
 
-    it("fills holes and removes specks of the model's masks before they are stretched", async () => {
+    it("fills holes and removes sprinkles of the model's masks before they are upsampled", async () => {
       const every = { ...FEW, crops_nms_thresh: 1, pred_iou_thresh: 0, stability_score_thresh: 0 };
       // Outlines of a mask are its parts, those of its complement its holes and what is around it.
       const complement = ({ dims, counts }: RLEMask): RLEMask =>
@@ -297,7 +297,7 @@ describe('mask generation', () => {
     });
 
     it('goes through a list to its end, and loses nothing of it', async () => {
-      const corrupt = Buffer.from('no picture');
+      const corrupt = Buffer.from('no image');
       const both = await generator([PHOTO, await RawImage.read(PHOTO)], FEW);
       assert.deepEqual(both[0].scores, both[1].scores);
       await assert.rejects(generator([PHOTO, corrupt, PHOTO], FEW), (error: MaskGenerationError) => {
@@ -314,7 +314,7 @@ describe('mask generation', () => {
       assert.deepEqual(await generator([], FEW), []);
     });
 
-    it('waits for a picture from the web no longer than its timeout', async () => {
+    it('waits for an image from the web no longer than its timeout', async () => {
       const server = createServer(() => undefined).listen(0, '127.0.0.1');
       await new Promise((resolve) => server.once('listening', resolve));
       const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/photo.png`;

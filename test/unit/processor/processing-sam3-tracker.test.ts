@@ -77,12 +77,12 @@ function makeProcessor({
 function decode(value: Json): unknown {
   if (Array.isArray(value)) return value.map(decode);
   if (typeof value !== 'object' || value === null) return value;
-  const content = (value.$tensor ?? value.$array ?? value.$picture) as unknown as Field | undefined;
+  const content = (value.$tensor ?? value.$array ?? value.$image) as unknown as Field | undefined;
   if (!content) return value;
   const { base64, dims } = content;
   if (base64 !== undefined) {
     const data = new Uint8Array(Buffer.from(base64, 'base64'));
-    return value.$picture ? new RawImage(data, dims[1], dims[0], 3) : { data, dims };
+    return value.$image ? new RawImage(data, dims[1], dims[0], 3) : { data, dims };
   }
   assert.ok(isDType(content.dtype));
   if (value.$tensor) return new Tensor(content.dtype, content.data as number[], content.dims);

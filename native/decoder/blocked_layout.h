@@ -1,4 +1,4 @@
-// Tensors in the layouts that the decoder's kernels read: see decoder_kernels.h.
+// Tensors in the layouts that the decoder's kernels read: see kernels.h.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,12 +7,12 @@ namespace sam3_tracker {
 
 // ([maps,] rows, positions) in float32 -> tiles ([maps,] tiles, rows, kTilePositions), whichever of rows and
 // positions lie side by side.
-at::Tensor Tiles(const at::Tensor& map);
+at::Tensor Blocked(const at::Tensor& map);
 
 // Tiles of the sum of two maps (objects or 1, rows, positions) of as many rows and positions as each other.
-at::Tensor TilesOfSum(const at::Tensor& one, const at::Tensor& other);
+at::Tensor BlockedSum(const at::Tensor& one, const at::Tensor& other);
 
 // (..., rows, depth) -> (..., panels, depth, kPanelRows).
-at::Tensor Packed(const at::Tensor& matrix);
+at::Tensor PackPanels(const at::Tensor& matrix);
 
 }  // namespace sam3_tracker

@@ -1,4 +1,4 @@
-// Computations on a GPU that are recorded once for each shape of their inputs and then replayed by one
+// Computations on a GPU that are captured once for each shape of their inputs and then replayed by one
 // launch: a click is some three hundred small kernels, whose launches take longer than they do.
 #pragma once
 
@@ -14,33 +14,33 @@
 namespace sam3_tracker {
 
 // One thread at a time, which must be in InferenceMode.
-class RecordedCalls {
+class DeviceGraphs {
  public:
   using Tensors = std::vector<at::Tensor>;
   // Must do the same for all inputs of the same shapes and dtypes, and must not wait for the device.
   using Function = std::function<Tensors(const Tensors& inputs)>;
 
-  explicit RecordedCalls(const c10::Device& device);
-  ~RecordedCalls();
-  RecordedCalls(const RecordedCalls&) = delete;
-  RecordedCalls& operator=(const RecordedCalls&) = delete;
+  explicit DeviceGraphs(const c10::Device& device);
+  ~DeviceGraphs();
+  DeviceGraphs(const DeviceGraphs&) = delete;
+  DeviceGraphs& operator=(const DeviceGraphs&) = delete;
 
-  // Whether libtorch can record on this kind of device.
-  static bool IsPossibleOn(const c10::Device& device);
+  // Whether libtorch can capture on this kind of device.
+  static bool IsSupportedOn(const c10::Device& device);
 
   // What `function` gives for `inputs`, which may lie elsewhere and are moved to the device. A call of a name
-  // and shapes that are new is not recorded: many never come again. Results belong to the caller.
+  // and shapes that are new is not captured: many never come again. Results belong to the caller.
   Tensors Run(const std::string& name, const Tensors& inputs, const Function& function);
 
  private:
-  struct Recording;
+  struct CapturedGraph;
   struct Entry {
     std::string key;
     // Null until the second call.
-    std::unique_ptr<Recording> recording;
+    std::unique_ptr<CapturedGraph> captured;
   };
 
-  std::unique_ptr<Recording> Record(const Tensors& inputs, const Function& function);
+  std::unique_ptr<CapturedGraph> Capture(const Tensors& inputs, const Function& function);
 
   c10::Device device_;
   // The most recently used first.

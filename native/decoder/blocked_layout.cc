@@ -1,4 +1,4 @@
-#include "decoder/tiling.h"
+#include "decoder/blocked_layout.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/constant_pad_nd.h>
@@ -42,7 +42,7 @@ void TakeRows(const at::Tensor& map, int64_t object, int64_t first, int64_t coun
 }
 
 // `other` may be null.
-at::Tensor MakeTiles(const at::Tensor& one, const at::Tensor* other) {
+at::Tensor MakeBlocked(const at::Tensor& one, const at::Tensor* other) {
   const int64_t objects = other ? std::max(one.size(0), other->size(0)) : one.size(0);
   const int64_t rows = one.size(1);
   const int64_t positions = one.size(2);
@@ -68,14 +68,14 @@ at::Tensor MakeTiles(const at::Tensor& one, const at::Tensor* other) {
 
 }  // namespace
 
-at::Tensor Tiles(const at::Tensor& map) {
-  if (map.dim() == 2) return MakeTiles(map.unsqueeze(0), nullptr).squeeze(0);
-  return MakeTiles(map, nullptr);
+at::Tensor Blocked(const at::Tensor& map) {
+  if (map.dim() == 2) return MakeBlocked(map.unsqueeze(0), nullptr).squeeze(0);
+  return MakeBlocked(map, nullptr);
 }
 
-at::Tensor TilesOfSum(const at::Tensor& one, const at::Tensor& other) { return MakeTiles(one, &other); }
+at::Tensor BlockedSum(const at::Tensor& one, const at::Tensor& other) { return MakeBlocked(one, &other); }
 
-at::Tensor Packed(const at::Tensor& matrix) {
+at::Tensor PackPanels(const at::Tensor& matrix) {
   const int64_t missing = Missing(matrix.size(-2), kPanelRows);
   const at::Tensor whole = missing == 0 ? matrix : at::constant_pad_nd(matrix, {0, 0, 0, missing});
   std::vector<int64_t> sizes = whole.sizes().vec();

@@ -1,4 +1,4 @@
-#include "masks/upsample_rows.h"
+#include "masks/row_kernels.h"
 
 #include <ATen/Version.h>
 #include <ATen/core/Tensor.h>
@@ -20,8 +20,8 @@
 namespace sam3_tracker {
 namespace {
 
-/// a * b + c, rounded once where `kFused`: compilers contract ATen's kernels wherever the instruction set has
-/// it.
+// a * b + c, rounded once where `kFused`: compilers contract ATen's kernels wherever the instruction set has
+// it.
 template <bool kFused, typename T>
 SAM3_TRACKER_INLINE T MultiplyAdd(T a, T b, T c) {
   if constexpr (kFused) {
@@ -66,8 +66,8 @@ SAM3_TRACKER_INLINE LinearWeights<T> LinearWeightsBody(int64_t input_size, int64
 }
 
 template <bool kFused, typename T>
-SAM3_TRACKER_INLINE void StretchBody(const T* row, const LinearWeights<T>& weights, int64_t begin,
-                                     int64_t end, T* __restrict output) {
+SAM3_TRACKER_INLINE void UpsampleBody(const T* row, const LinearWeights<T>& weights, int64_t begin,
+                                      int64_t end, T* __restrict output) {
   const int32_t* lower = weights.lower.data();
   const int32_t* upper = weights.upper.data();
   const T* lower_weight = weights.lower_weight.data();
@@ -100,9 +100,9 @@ SAM3_TRACKER_TARGET_AVX2 LinearWeights<T> LinearWeightsAvx2(int64_t input_size, 
 }
 
 template <typename T>
-SAM3_TRACKER_TARGET_AVX2 void StretchAvx2(const T* row, const LinearWeights<T>& weights, int64_t begin,
-                                          int64_t end, T* output) {
-  StretchBody<true>(row, weights, begin, end, output);
+SAM3_TRACKER_TARGET_AVX2 void UpsampleAvx2(const T* row, const LinearWeights<T>& weights, int64_t begin,
+                                           int64_t end, T* output) {
+  UpsampleBody<true>(row, weights, begin, end, output);
 }
 
 template <typename T>
@@ -131,8 +131,8 @@ LinearWeights<T> LinearWeightsBaseline(int64_t input_size, int64_t output_size) 
 }
 
 template <typename T>
-void StretchBaseline(const T* row, const LinearWeights<T>& weights, int64_t begin, int64_t end, T* output) {
-  StretchBody<kBaselineFused>(row, weights, begin, end, output);
+void UpsampleBaseline(const T* row, const LinearWeights<T>& weights, int64_t begin, int64_t end, T* output) {
+  UpsampleBody<kBaselineFused>(row, weights, begin, end, output);
 }
 
 template <typename T>
@@ -151,10 +151,10 @@ RowKernels<T> ChooseRowKernels() {
 #ifdef SAM3_TRACKER_AVX2
   if (at::get_cpu_capability() != "DEFAULT" && __builtin_cpu_supports("avx2") &&
       __builtin_cpu_supports("fma")) {
-    return {LinearWeightsAvx2<T>, StretchAvx2<T>, BlendAvx2<T>, BlendAboveAvx2<T>};
+    return {LinearWeightsAvx2<T>, UpsampleAvx2<T>, BlendAvx2<T>, BlendAboveAvx2<T>};
   }
 #endif
-  return {LinearWeightsBaseline<T>, StretchBaseline<T>, BlendBaseline<T>, BlendAboveBaseline<T>};
+  return {LinearWeightsBaseline<T>, UpsampleBaseline<T>, BlendBaseline<T>, BlendAboveBaseline<T>};
 }
 
 }  // namespace

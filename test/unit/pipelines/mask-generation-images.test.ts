@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { RawImage, mask_area, pipeline, type MaskGenerationPipeline } from '../../../lib/index';
-import { FEW, picture } from '../../support/mask-generation';
+import { FEW, makeImage } from '../../support/mask-generation';
 
 const PHOTOS = path.join(__dirname, '..', '..', '..', 'examples', 'images');
 
@@ -28,7 +28,7 @@ describe('mask generation with the bundled model', () => {
         assert.ok(masks.length >= 3, `${masks.length} masks`);
         // A mask of nearly all there is, the background, says nothing.
         const parts = masks.map((mask) => mask_area(mask) / (image.width * image.height));
-        assert.ok(parts.filter((part) => part <= 0.95).length >= 2, `parts of the picture: ${parts.join()}`);
+        assert.ok(parts.filter((part) => part <= 0.95).length >= 2, `parts of the image: ${parts.join()}`);
         if (name === 'rocket.jpg')
           assert.ok(
             bounding_boxes!.some(([x1, y1, x2, y2]) => x1 > 280 && y1 < 150 && x2 < 360 && y2 > 380),
@@ -44,7 +44,7 @@ describe('mask generation with the bundled model', () => {
       });
   });
 
-  describe('on pictures that are smaller than the grid', () => {
+  describe('on images that are smaller than the grid', () => {
     for (const [width, height] of [
       [7, 5],
       [1, 1],
@@ -57,7 +57,7 @@ describe('mask generation with the bundled model', () => {
             let asked = 0;
             // All masks, and those by the thresholds.
             for (const thresholds of [{ pred_iou_thresh: 0, stability_score_thresh: 0 }, {}]) {
-              const found = await generator(picture(width, height), {
+              const found = await generator(makeImage(width, height), {
                 ...options,
                 ...thresholds,
                 ...lists,
