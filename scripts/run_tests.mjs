@@ -4,7 +4,7 @@
  * later ones also when an earlier one fails.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -38,6 +38,8 @@ if (values.help) {
 }
 const { jobs } = values;
 const temporary = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-tests-'));
+// Tests that give up root's rights must reach their own folders in it.
+chmodSync(temporary, 0o711);
 process.once('exit', () => rmSync(temporary, { recursive: true, force: true, maxRetries: 5 }));
 endChildrenOnSignals();
 
