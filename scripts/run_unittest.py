@@ -42,7 +42,8 @@ def _run(group: list[unittest.TestCase]) -> tuple[str, Counter]:
     failed = len(set(broken) | {test.id() for test in result.unexpectedSuccesses})
     skipped = len(result.skipped) + len(result.expectedFailures)
     passed = max(0, result.testsRun - failed - skipped)
-    return output.getvalue(), Counter(passed=passed, failed=failed, skipped=skipped)
+    # Without the totals of a group, which say nothing of the whole.
+    return output.getvalue().rpartition("\n" + "-" * 70)[0].rstrip(), Counter(passed=passed, failed=failed, skipped=skipped)
 
 
 def main() -> int:
