@@ -43,7 +43,9 @@ def _run(group: list[unittest.TestCase]) -> tuple[str, Counter]:
     skipped = len(result.skipped) + len(result.expectedFailures)
     passed = max(0, result.testsRun - failed - skipped)
     # Without the totals of a group, which say nothing of the whole.
-    return output.getvalue().rpartition("\n" + "-" * 70)[0].rstrip(), Counter(passed=passed, failed=failed, skipped=skipped)
+    return output.getvalue().rpartition("\n" + "-" * 70)[0].rstrip(), Counter(
+        passed=passed, failed=failed, skipped=skipped
+    )
 
 
 def main() -> int:
