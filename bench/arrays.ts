@@ -82,7 +82,7 @@ export function randomArray(
   return writeArray(directory, name, 'float32', data, dims);
 }
 
-/** A photo stretched to a size in pixels. */
+/** A photo resized to a size in pixels, whatever its proportions. */
 export async function photoArray(
   directory: string,
   name: string,

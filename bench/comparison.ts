@@ -10,7 +10,7 @@ import { shown, type CaseResult, type Check, type PeakMemory } from './report';
 import type { Sides } from './sides';
 import { summarize } from './statistics';
 
-/** Outputs of two sides held against each other. */
+/** Outputs of two sides compared. */
 export interface Agreement {
   agree: boolean;
   /** The largest difference of a floating output as a part of its scale; undefined where there is none. */
@@ -19,7 +19,7 @@ export interface Agreement {
   difference: string;
 }
 
-/** Pools of threads wait awake for a while after their work, ONNX Runtime's longest: not beside the next side's call. */
+/** Thread pools spin for a while after their work, ONNX Runtime's longest: wait, or they slow the next side's call. */
 const PAUSE_MS = 100;
 
 const MIB = 2 ** 20;

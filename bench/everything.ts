@@ -1,4 +1,4 @@
-/** Segment everything beside transformers' pipeline: 1,024 points on a photo, the decoder of facebook/sam3's size. */
+/** Segment everything, compared with transformers' pipeline: 1,024 points on a photo, the decoder of facebook/sam3's size. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** facebook/sam3's own configuration, 458 M random weights, beside its peers: load, encode, clicks, peak memory. */
+/** facebook/sam3's own configuration, 458 M random weights, compared with its peers: load, encode, clicks, peak memory. */
 import path from 'node:path';
 import { barChecks, type Bar } from './bars';
 import { makeCases } from './cases';

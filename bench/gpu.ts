@@ -1,4 +1,4 @@
-/** facebook/sam3's sizes on a GPU, beside transformers on the same one: load, encode, clicks, masks. */
+/** facebook/sam3's sizes on a GPU, compared with transformers on the same one: load, encode, clicks, masks. */
 import { makeCases } from './cases';
 import { agreementChecks, compareCase, type Limits } from './comparison';
 import { makeFullSizeModel } from './full-size-model';
@@ -46,7 +46,7 @@ export async function gpu({ quick, runs, threads, scratch, progress }: BenchOpti
       cases.push({ name, unit: 's', ours, transformers, onnxruntime: null, agree: null, difference: '' });
       for (const one of list) {
         progress(`${dtype}, ${one.name}`);
-        // What libtorch does at the first call on a device, and the recording of ours at the second, come before.
+        // What libtorch does at the first call on a device, and the capture of ours at the second, come before.
         for (const side of sides) {
           for (let warmUp = 0; warmUp < 3; warmUp++)
             await side.call('run', { call: one.call, args: one.args, save: null });

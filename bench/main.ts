@@ -135,7 +135,7 @@ async function run(
 
 const command = new Command('bench')
   .description(
-    'Runs sam3-tracker beside transformers and ONNX Runtime on the same inputs, weights and threads, in turn.',
+    'Compares sam3-tracker with transformers and ONNX Runtime on the same inputs, weights and threads, in turn.',
   )
   .addArgument(
     new Argument(

@@ -1,4 +1,4 @@
-/** COCO's run-length encodings beside pycocotools: masks to compressed text and back. */
+/** COCO's run-length encodings compared with pycocotools: masks to compressed text and back. */
 import sharp from 'sharp';
 import { randomNumbers } from '../test/support/random';
 import { writeArray, type ArrayFile } from './arrays';

@@ -1,4 +1,4 @@
-/** The bundled model beside its peers: what is left of the time when the arithmetic is small. */
+/** The bundled model compared with its peers: what is left of the time when the arithmetic is small. */
 import path from 'node:path';
 import { makeCases } from './cases';
 import { agreementChecks, compareCase, peakMemoryCheck } from './comparison';

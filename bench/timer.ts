@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 
-/** What a watched stretch of time gave. */
+/** What the timer saw while the work ran. */
 export interface TimerGaps {
   /** Milliseconds between one call of the timer and the next, in their order. */
   gaps: number[];

@@ -1,6 +1,6 @@
 # A server that segments on NVIDIA GPUs: docker build -f cuda.Dockerfile -t segment . && docker run --gpus all segment
 # Two stages: the first has Python, which fetches libtorch and NVIDIA's libraries; the second needs nothing but Node: the
-# driver comes from the host (NVIDIA Container Toolkit), CUDA's libraries lie beside libtorch.
+# driver comes from the host (NVIDIA Container Toolkit), CUDA's libraries come with libtorch.
 # The folder needs a package-lock.json: npm install --package-lock-only --ignore-scripts
 
 FROM node:22-trixie-slim AS install

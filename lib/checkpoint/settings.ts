@@ -1,4 +1,4 @@
-/** The JSON files of a model beside its weights: configuration, image processor, processor. */
+/** The JSON files of a model next to its weights: configuration, image processor, processor. */
 import { readJsonFile } from '../core/files';
 import type { PretrainedFiles } from './pretrained-files';
 import { decodeSpecialFloats } from '../core/json';

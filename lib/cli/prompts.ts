@@ -7,7 +7,7 @@ import type { Box } from '../masks/types';
 export interface ObjectPrompt {
   /** Clicks. */
   points: [x: number, y: number][];
-  /** One for each click: 1 on the object, 0 beside it. */
+  /** One for each click: 1 on the object, 0 off it. */
   labels: number[];
   box: Box | null;
 }

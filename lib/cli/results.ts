@@ -27,7 +27,7 @@ export interface MaskRecord {
   box: Box;
   /** COCO's compressed run-length encoding. */
   rle: CocoRLE;
-  /** The mask PNG beside the JSON, where files were written. */
+  /** The mask PNG next to the JSON, where files were written. */
   file?: string;
 }
 

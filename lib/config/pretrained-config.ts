@@ -154,7 +154,7 @@ export abstract class PreTrainedConfig {
     files: string | PretrainedFiles,
     options?: HubOptions & ConfigDict,
   ): Promise<T>;
-  /** The one behind both. @internal */
+  /** The one behind both. */
   static async from_pretrained<T extends PreTrainedConfig>(
     this: ConfigClass<T>,
     name_or_files: string | PretrainedFiles,

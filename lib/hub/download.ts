@@ -24,7 +24,7 @@ export interface Download extends RemoteFile {
   destination: string;
   /** Whether the content is fetched as a whole, whatever is there of it. */
   force: boolean;
-  /** How long it may stand still, in milliseconds. */
+  /** How long an answer may stall, in milliseconds. */
   stallTimeout: number;
   /** Asks the server for the content from a byte on. */
   open: (start: number, signal: AbortSignal) => Promise<Response>;
@@ -33,10 +33,9 @@ export interface Download extends RemoteFile {
 }
 
 /**
- * Brings a content to `destination`, unless it is there in its size. What has arrived stays beside it as
- * `<etag>.sam3-tracker.incomplete`, and an attempt that ends early is continued from there, in this process or in a later
- * one. The hash is checked before the content gets its name; content that came in parts and is wrong is fetched once more
- * as a whole.
+ * Downloads a file to `destination`, unless one of its size is there. What has arrived stays in the same folder as
+ * `<etag>.sam3-tracker.incomplete`; the next attempt, of this process or a later one, continues there. The hash is
+ * checked before the file gets its name. A file that came in parts and is wrong is fetched once more as a whole.
  *
  * @returns false where another process took this one for dead and has taken its file away.
  * @throws Sam3TrackerError DOWNLOAD_FAILED where the network or the disk gives out (what has arrived stays),
@@ -183,7 +182,7 @@ class Transfer {
    * Receives one answer.
    *
    * @returns false where it is not the range from `wanted` on, nor everything.
-   * @throws TransientError where the answer breaks off or stands still.
+   * @throws TransientError where the answer breaks off or stalls.
    */
   async #receive(wanted: number): Promise<boolean> {
     const { size, stallTimeout } = this.#download;

@@ -1,8 +1,8 @@
 /**
- * A lock between processes that is a file, whose content goes from owner to owner: while it is held it bears its owner's
- * name, and who finds such a file of a process that is alive waits. An owner that was silent for long (a machine that
- * slept) may find that another has taken over: the lock saves work done twice, and what is done under it must be right
- * without it. No two ever have one file.
+ * A lock between processes. It is a file that is passed on with its content: while it is held, its name contains its
+ * owner, and others wait as long as that process lives. An owner that was silent for long (a machine that slept) may
+ * find that another has taken over. So the lock only saves double work: what is done under it must be right without it.
+ * No two processes ever write to one file.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { constants, existsSync, readlinkSync } from 'node:fs';

@@ -67,7 +67,7 @@ export interface HubSettings {
   forceDownload: boolean;
   /** How long the hub may take to answer a question, in milliseconds. */
   answerTimeout: number;
-  /** How long a download may stand still, in milliseconds. */
+  /** How long a download may stall, in milliseconds. */
   stallTimeout: number;
   progress: (progress: DownloadProgress) => void;
 }

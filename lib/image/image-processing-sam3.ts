@@ -157,7 +157,7 @@ export class Sam3ImageProcessor extends Callable<
     files: string | PretrainedFiles,
     options?: Sam3ImageProcessorOptions & HubOptions,
   ): Promise<Sam3ImageProcessor>;
-  /** The one behind both. @internal */
+  /** The one behind both. */
   static async from_pretrained(
     name_or_files: string | PretrainedFiles,
     options: Sam3ImageProcessorOptions & HubOptions = {},

@@ -75,7 +75,7 @@ function encodeCounts(counts: ArrayLike<number>): string {
 function decodeCounts(text: string, name: string): number[] {
   const counts: number[] = [];
   let position = 0;
-  // Held beside the list, so that what was just written need not be read.
+  // Kept outside the list, so that what was just written need not be read back.
   let [last, lastButOne] = [0, 0];
   while (position < text.length) {
     let group = text.charCodeAt(position++) - 48;
@@ -241,8 +241,8 @@ export class RLEMask implements Mask {
   }
 
   /**
-   * Lengths of runs in column-major order, outside and inside by turns; the first may be 0. Unpacked when it is read,
-   * and kept as long as somebody holds it.
+   * Lengths of runs in column-major order, alternating outside and inside; the first may be 0. Unpacked when it is read,
+   * and kept for as long as somebody refers to it.
    */
   get counts(): Uint32Array {
     const held = this.#counts?.deref();
@@ -252,7 +252,7 @@ export class RLEMask implements Mask {
     return counts;
   }
 
-  /** (H, W), row-major: 1 inside, 0 outside. Unpacked when it is read, and kept as long as somebody holds it. */
+  /** (H, W), row-major: 1 inside, 0 outside. Unpacked when it is read, and kept for as long as somebody refers to it. */
   get data(): Uint8Array {
     const held = this.#data?.deref();
     if (held) return held;

@@ -26,7 +26,7 @@ export interface MaskLike {
 export interface RLE {
   /** [height, width] in pixels. */
   size: ImageSize;
-  /** Lengths of runs in column-major order, outside and inside by turns; the first may be 0. */
+  /** Lengths of runs in column-major order, alternating outside and inside; the first may be 0. */
   counts: number[];
 }
 

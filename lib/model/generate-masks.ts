@@ -129,7 +129,7 @@ export async function generateMaskBatch(
   };
 }
 
-/** About how many bytes a batch of one point takes beside the model and the embeddings, and how many points take `max_memory`. */
+/** About how many bytes a batch of one point takes besides the model and the embeddings, and how many points take `max_memory`. */
 export function batchMemory(
   model: ModelOfBatch & { readonly device: string },
   max_memory: number,

@@ -76,7 +76,7 @@ const FORWARD_INPUTS = [
   'output_attentions',
   'return_dict',
 ];
-/** What the processor returns beside the model's inputs. */
+/** What the processor returns besides the model's inputs. */
 const IGNORED_INPUTS = ['original_sizes', 'reshaped_input_sizes', 'labels'];
 const LEVEL = /^image_embeddings\.(?:0|[1-9]\d*)$/;
 

@@ -28,7 +28,7 @@ import { Sam3TrackerPreTrainedModel } from './pretrained-model';
 import { Tensor } from '../tensor';
 import { checkOptions, optionalBoolean } from '../core/options';
 
-/** What `get_image_features` takes beside the images. */
+/** What `get_image_features` takes besides the images. */
 export interface ImageFeaturesOptions {
   /** Also return the hidden states (default: the configuration's, false). */
   output_hidden_states?: boolean;

@@ -59,7 +59,7 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
   constructor(config: Sam3TrackerConfig, options?: NewModelOptions);
   /** A model over weights that are there. @internal */
   constructor(config: Sam3TrackerConfig, source: ModelSource);
-  /** The one behind both. @internal */
+  /** The one behind both. */
   constructor(config: Sam3TrackerConfig, options: NewModelOptions | ModelSource = {}) {
     super();
     const { name } = new.target;
@@ -102,7 +102,7 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
     files: string | PretrainedFiles,
     options?: PretrainedModelOptions,
   ): Promise<T>;
-  /** The one behind both. @internal */
+  /** The one behind both. */
   static async from_pretrained<T extends Sam3TrackerPreTrainedModel>(
     this: ModelClass<T>,
     name_or_files: string | PretrainedFiles,

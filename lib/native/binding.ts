@@ -176,7 +176,7 @@ export interface NativeFilteredMask {
   stability_score: number;
   /** xyxy, first and last column and row inside. */
   box: [number, number, number, number];
-  /** RLE of the whole image: column-major lengths of runs, outside and inside by turns. */
+  /** RLE of the whole image: column-major lengths of runs, alternating outside and inside. */
   counts: Uint32Array;
 }
 

@@ -15,7 +15,7 @@ export interface Crop {
 
 /** How crops and points are laid. */
 export interface CropOptions {
-  /** Layers of crops beside the whole image. */
+  /** Layers of crops, besides the whole image. */
   crops_n_layers: number;
   /** Overlap in the first layer, as a part of the shorter side; halved in each further one. */
   crop_overlap_ratio: number;

@@ -50,7 +50,7 @@ export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputM
   points_per_batch?: number | null;
   /** Points along each side of the image, and of its crops: 1 to 1024. Default 32. */
   points_per_crop?: number;
-  /** Layers of crops beside the image as a whole: layer n has 4 ** n. 0 to 10; default 0. */
+  /** Layers of crops, besides the whole image: layer n has 4 ** n. 0 to 10; default 0. */
   crops_n_layers?: number;
   /** Overlap of the first layer's crops, as a part of the shorter side. From 0, below 1; default 512 / 1500. */
   crop_overlap_ratio?: number;
@@ -92,7 +92,7 @@ export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputM
   /** Look at this part alone: xyxy in pixels of the image, right and bottom excluded. Default null: all of it. */
   box_of_interest?: readonly number[] | null;
   /**
-   * Bytes that a batch may take beside the model, about: fewer points are decoded at once. On a GPU these are the
+   * Bytes that a batch may take besides the model, about: fewer points are decoded at once. On a GPU these are the
    * decoder's maps and masks; the chunk of full-size logits that is upsampled at a time (256 MiB in float32, more only
    * for a single larger mask), what is counted of it, and the labels of holes and sprinkles come on top.
    * Default null: no limit.
@@ -231,7 +231,7 @@ function checkCallback(value: unknown): MaskGenerationSettings['progress_callbac
  * @param options what the caller passed.
  * @param defaults the model's own, which come before transformers' (unless `reference` asks for those).
  * @throws TypeError for other kinds and unknown names; RangeError for values out of range, with transformers' message
- *   for points_per_batch, and for point_grids beside points_per_crop.
+ *   for points_per_batch, and for point_grids together with points_per_crop.
  */
 export function checkMaskGenerationOptions(
   options: unknown,

@@ -14,7 +14,7 @@ import type { MaskGenerationDefaults } from './mask-generation-options';
 /** The tasks that there are pipelines for. */
 const TASKS = ['mask-generation'];
 
-/** The file beside a model's weights with arguments of its own for segment-everything. */
+/** The file in a model's directory with its own arguments for segment-everything. */
 const DEFAULTS_FILE = 'mask_generation_config.json';
 
 async function readDefaults(files: PretrainedFiles): Promise<MaskGenerationDefaults> {
@@ -29,7 +29,7 @@ async function readDefaults(files: PretrainedFiles): Promise<MaskGenerationDefau
  * @param model what Sam3TrackerModel.from_pretrained takes; or `{ model, image_processor }`, already loaded, which the
  *   caller disposes of. Default: the model that this package ships. A directory's mask_generation_config.json gives the
  *   arguments that calls take where they say nothing else.
- * @param options of Sam3TrackerModel.from_pretrained; none beside a loaded model.
+ * @param options of Sam3TrackerModel.from_pretrained; none with a loaded model.
  * @throws RangeError for an unknown task; TypeError for other kinds; and as the two from_pretrained.
  */
 export async function pipeline(

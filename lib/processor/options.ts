@@ -31,7 +31,7 @@ export interface Sam3TrackerProcessorOptions extends Omit<Sam3ImageProcessorOpti
    * are those of its own boxes, in their order, and what follows is to be left alone.
    */
   allow_ragged_boxes?: boolean | null;
-  /** [height, width] of each image in pixels: (images, 2). For calls without images; beside them it must agree. */
+  /** [height, width] of each image in pixels: (images, 2). For calls without images; with images it must agree with theirs. */
   original_sizes?: PromptInput | null;
   /** 'pt' (the default) for Tensors, 'np' for typed arrays with dims. */
   return_tensors?: ReturnTensors | null;
@@ -53,7 +53,7 @@ export type ProcessorResult<O> = BatchEncoding<Field<O>> &
 /** Options without unknown names, which inference from an argument alone would let compile. */
 export type Exactly<O> = O & { [K in Exclude<keyof O, keyof Sam3TrackerProcessorOptions>]: never };
 
-/** What `Sam3TrackerProcessor.from_pretrained` takes beside the model: settings that replace those of the files. */
+/** What `Sam3TrackerProcessor.from_pretrained` takes besides the model: settings that replace those of the files. */
 export interface Sam3TrackerProcessorSettings extends Sam3ImageProcessorOptions {
   /** Side of the model's image in pixels. */
   target_size?: number | null;

@@ -108,7 +108,7 @@ export class Sam3TrackerProcessor extends UntypedCallable {
     files: string | PretrainedFiles,
     options?: Sam3TrackerProcessorSettings & HubOptions,
   ): Promise<Sam3TrackerProcessor>;
-  /** The one behind both. @internal */
+  /** The one behind both. */
   static async from_pretrained(
     name_or_files: string | PretrainedFiles,
     options: Sam3TrackerProcessorSettings & HubOptions = {},

@@ -3,10 +3,10 @@
 namespace sam3_tracker {
 
 void ExternalMemory::Add(Napi::Env env, const at::Tensor& tensor) {
-  Declared& declared = storages_[tensor.storage().unsafeGetStorageImpl()];
-  if (declared.handles++ > 0) return;
-  declared.bytes = static_cast<int64_t>(tensor.storage().nbytes());
-  Napi::MemoryManagement::AdjustExternalMemory(env, declared.bytes);
+  Reported& reported = storages_[tensor.storage().unsafeGetStorageImpl()];
+  if (reported.handles++ > 0) return;
+  reported.bytes = static_cast<int64_t>(tensor.storage().nbytes());
+  Napi::MemoryManagement::AdjustExternalMemory(env, reported.bytes);
 }
 
 void ExternalMemory::Remove(Napi::Env env, const at::Tensor& tensor) {

@@ -9,9 +9,9 @@
 
 namespace sam3_tracker {
 
-// Declares each storage once, however many handles of an environment share it: every click returns the image
-// embeddings that it was given, and declared anew each time they made V8 collect garbage after every third
-// click, which took the decoder a core. JS thread only.
+// Reports each storage to V8 once, however many handles of an environment share it. Every click returns the
+// image embeddings that it was given: reported each time, they made V8 collect garbage after every third
+// click, which took a core from the decoder. JS thread only.
 class ExternalMemory {
  public:
   // A handle begins, and ends, to keep the tensor alive; it still does while Remove is called.
@@ -19,12 +19,12 @@ class ExternalMemory {
   void Remove(Napi::Env env, const at::Tensor& tensor);
 
  private:
-  struct Declared {
+  struct Reported {
     int64_t bytes = 0;
     int64_t handles = 0;
   };
 
-  std::unordered_map<const c10::StorageImpl*, Declared> storages_;
+  std::unordered_map<const c10::StorageImpl*, Reported> storages_;
 };
 
 }  // namespace sam3_tracker

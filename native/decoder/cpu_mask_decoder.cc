@@ -39,9 +39,9 @@ DecodedObjects CpuMaskDecoder::Decode(const std::vector<at::Tensor>& image_embed
   const std::shared_ptr<CachedImages> kept = cache_.Get(image_embeddings);
   const at::Tensor& embedding = image_embeddings.at(2);
   if (kept->features.empty()) {
-    kept->features = backend_->PrepareFeatures(image_embeddings.at(0), image_embeddings.at(1));
+    kept->features = backend_->ProjectFeatures(image_embeddings.at(0), image_embeddings.at(1));
   }
-  if (!mask && kept->image.empty()) kept->image = backend_->PrepareImages(embedding, no_mask);
+  if (!mask && kept->image.empty()) kept->image = backend_->ProjectImages(embedding, no_mask);
   cache_.Trim();
 
   std::vector<at::Tensor> masks;

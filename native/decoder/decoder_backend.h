@@ -18,8 +18,8 @@ struct DecodedObjects {
 // The objects of one image and what is known of the image; everything is one image's, in a first dimension of
 // one.
 struct ObjectsOfImage {
-  std::vector<at::Tensor> features;  // from PrepareFeatures
-  std::vector<at::Tensor> image;     // from PrepareImages; empty with a mask prompt
+  std::vector<at::Tensor> features;  // from ProjectFeatures
+  std::vector<at::Tensor> image;     // from ProjectImages; empty with a mask prompt
   at::Tensor embedding;              // (1, channels, height, width)
   std::optional<at::Tensor>
       mask;           // the mask prompts' dense embedding, (1 or objects, channels, height, width)
@@ -33,8 +33,8 @@ class DecoderBackend {
   // What the decoder needs of the two high-resolution features, and of the image embeddings without a mask
   // prompt, (images, channels, height, width) each: tensors whose first dimension is the images, to be kept
   // for as long as they are decoded. no_mask: the dense embedding without a mask prompt.
-  virtual std::vector<at::Tensor> PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) = 0;
-  virtual std::vector<at::Tensor> PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) = 0;
+  virtual std::vector<at::Tensor> ProjectFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) = 0;
+  virtual std::vector<at::Tensor> ProjectImages(const at::Tensor& embeddings, const at::Tensor& no_mask) = 0;
 
   // Results (1, objects, ...).
   virtual DecodedObjects Decode(const ObjectsOfImage& objects) = 0;

@@ -18,8 +18,8 @@
 namespace sam3_tracker {
 namespace {
 
-// Or one for each thread, where these are more. Each keeps an image of its own meanwhile (5 MB for
-// facebook/sam3).
+// Objects that go through the graph together, so that its weights are read once for all of them; one for each
+// thread, where there are more threads. Each needs an image side of its own (5 MB for facebook/sam3).
 constexpr int64_t kObjectsTogether = 4;
 
 // Parts of the image for each thread.
@@ -173,20 +173,20 @@ int64_t FusedBackend::ObjectsTogether(int64_t threads) {
   return (kObjectsTogether + threads - 1) / threads * threads;
 }
 
-std::vector<at::Tensor> FusedBackend::PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) {
+std::vector<at::Tensor> FusedBackend::ProjectFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) {
   const std::vector<at::Tensor> rows = module_->Run("prepare_features", {feat_s0, feat_s1}).toTensorVector();
   const int64_t images = feat_s0.size(0);
-  CheckShape(rows.at(0), {images, height_, width_, 4, channels_ / 2}, "prepared features");
-  CheckShape(rows.at(1), {images, height_, width_, channels_}, "prepared features");
+  CheckShape(rows.at(0), {images, height_, width_, 4, channels_ / 2}, "high-resolution features");
+  CheckShape(rows.at(1), {images, height_, width_, channels_}, "high-resolution features");
   return {Blocked(rows[1].flatten(1, 2).transpose(1, 2)),
           Blocked(rows[0].flatten(3).flatten(1, 2).transpose(1, 2))};
 }
 
-std::vector<at::Tensor> FusedBackend::PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) {
+std::vector<at::Tensor> FusedBackend::ProjectImages(const at::Tensor& embeddings, const at::Tensor& no_mask) {
   const std::vector<at::Tensor> image =
       module_->Run("prepare_image", {embeddings, positions_, no_mask}).toTensorVector();
   const int64_t images = embeddings.size(0);
-  CheckShape(image.at(0), {images, height_ * width_, channels_}, "a prepared image");
+  CheckShape(image.at(0), {images, height_ * width_, channels_}, "image features");
   std::vector<at::Tensor> tiles{Blocked(image[0].transpose(1, 2))};
   for (const size_t projected : {kImageKeys, kImageQueries}) {
     CheckShape(image.at(projected), {images, heads_, head_dim_, height_ * width_}, "a projected image");
@@ -201,7 +201,7 @@ DecodedObjects FusedBackend::Decode(const ObjectsOfImage& objects) {
   std::vector<at::Tensor> shared = objects.image;
   // Three projections of the image once, or two larger products for each object.
   if (objects.mask && objects.mask->size(0) == 1 && count >= kObjectsWorthProjecting) {
-    shared = PrepareImages(objects.embedding, *objects.mask);
+    shared = ProjectImages(objects.embedding, *objects.mask);
   }
   DecodedObjects decoded;
   for (int64_t begin = 0; begin < count; begin += together) {

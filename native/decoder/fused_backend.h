@@ -20,9 +20,9 @@ class FusedBackend : public DecoderBackend {
   static int64_t ObjectsTogether(int64_t threads);
 
   // Tiles of both, feat_s1's first.
-  std::vector<at::Tensor> PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) override;
+  std::vector<at::Tensor> ProjectFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) override;
   // Tiles of the image, of its keys and of its queries for the first block.
-  std::vector<at::Tensor> PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) override;
+  std::vector<at::Tensor> ProjectImages(const at::Tensor& embeddings, const at::Tensor& no_mask) override;
   DecodedObjects Decode(const ObjectsOfImage& objects) override;
 
  private:
@@ -47,7 +47,7 @@ class FusedBackend : public DecoderBackend {
     int64_t block;
   };
 
-  // Of objects (1, some, tokens, channels). image: from PrepareImages, or the tiles of an image that is not
+  // Of objects (1, some, tokens, channels). image: from ProjectImages, or the tiles of an image that is not
   // projected, (1 or some, ...).
   DecodedObjects DecodeTogether(const at::Tensor& sparse, const std::vector<at::Tensor>& image,
                                 const std::vector<at::Tensor>& features);

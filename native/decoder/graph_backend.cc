@@ -34,13 +34,13 @@ at::Tensor EmptyForAll(const at::Tensor& one, int64_t objects) {
 GraphBackend::GraphBackend(ScriptModule* module, const at::Tensor& positions)
     : module_(module),
       positions_(positions),
-      prepared_positions_(module->Run("prepare_positions", {positions}).toTensorVector()) {}
+      projected_positions_(module->Run("prepare_positions", {positions}).toTensorVector()) {}
 
-std::vector<at::Tensor> GraphBackend::PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) {
+std::vector<at::Tensor> GraphBackend::ProjectFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) {
   return module_->Run("prepare_features", {feat_s0, feat_s1}).toTensorVector();
 }
 
-std::vector<at::Tensor> GraphBackend::PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) {
+std::vector<at::Tensor> GraphBackend::ProjectImages(const at::Tensor& embeddings, const at::Tensor& no_mask) {
   return module_->Run("prepare_image", {embeddings, positions_, no_mask}).toTensorVector();
 }
 
@@ -48,7 +48,7 @@ DecodedObjects GraphBackend::Decode(const ObjectsOfImage& objects) {
   const int64_t count = objects.sparse.size(1);
   const bool has_mask_each = objects.mask && objects.mask->size(0) > 1;
   std::vector<at::Tensor> shared = objects.image;
-  if (objects.mask && !has_mask_each) shared = PrepareImages(objects.embedding, *objects.mask);
+  if (objects.mask && !has_mask_each) shared = ProjectImages(objects.embedding, *objects.mask);
   DecodedObjects decoded;
   std::mutex making_outputs;
   const auto decode = [&](int64_t begin, int64_t end) {
@@ -57,10 +57,10 @@ DecodedObjects GraphBackend::Decode(const ObjectsOfImage& objects) {
     const TensorCacheScope tensor_cache;
     for (int64_t object = begin; object < end; ++object) {
       const std::vector<at::Tensor> image =
-          has_mask_each ? PrepareImages(objects.embedding, objects.mask->narrow(0, object, 1)) : shared;
+          has_mask_each ? ProjectImages(objects.embedding, objects.mask->narrow(0, object, 1)) : shared;
       const c10::IValue output =
           module_->Run("decode_prepared",
-                       {image, prepared_positions_, objects.features, objects.sparse.narrow(1, object, 1)});
+                       {image, projected_positions_, objects.features, objects.sparse.narrow(1, object, 1)});
       const auto& elements = output.toTupleRef().elements();
       size_t index = 0;
       for (at::Tensor* all : {&decoded.all.masks, &decoded.all.iou_scores, &decoded.object_score_logits}) {

@@ -16,14 +16,14 @@ class GraphBackend : public DecoderBackend {
   // height, width).
   GraphBackend(ScriptModule* module, const at::Tensor& positions);
 
-  std::vector<at::Tensor> PrepareFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) override;
-  std::vector<at::Tensor> PrepareImages(const at::Tensor& embeddings, const at::Tensor& no_mask) override;
+  std::vector<at::Tensor> ProjectFeatures(const at::Tensor& feat_s0, const at::Tensor& feat_s1) override;
+  std::vector<at::Tensor> ProjectImages(const at::Tensor& embeddings, const at::Tensor& no_mask) override;
   DecodedObjects Decode(const ObjectsOfImage& objects) override;
 
  private:
   ScriptModule* module_;
   at::Tensor positions_;
-  std::vector<at::Tensor> prepared_positions_;
+  std::vector<at::Tensor> projected_positions_;
 };
 
 }  // namespace sam3_tracker

@@ -63,8 +63,8 @@ struct MaskFilterSeconds {
 std::vector<FilteredMask> FilterMasks(const ScoredMasks& predicted, const MaskFilterOptions& options,
                                       MaskFilterSeconds& seconds);
 
-// The same in aten calls on the device of the masks, with one copy to the host: for CUDA, and what the tests
-// hold FilterMasks against.
+// The same in aten calls on the device of the masks, with one copy to the host: for CUDA, and for the tests
+// to compare FilterMasks with.
 std::vector<FilteredMask> FilterMasksWithAten(const ScoredMasks& predicted, const MaskFilterOptions& options,
                                               MaskFilterSeconds& seconds);
 

@@ -40,8 +40,8 @@ struct BatchPostProcessOptions {
 std::vector<at::Tensor> PostProcessMasks(const std::vector<at::Tensor>& masks,
                                          const BatchPostProcessOptions& options);
 
-// PostProcessMasks of one image in plain aten calls: for other devices, and what the tests hold it
-// against.
+// PostProcessMasks of one image in plain aten calls: for other devices, and for the tests to compare
+// with.
 at::Tensor PostProcessMasksWithAten(const at::Tensor& masks, int64_t height, int64_t width,
                                     const PostProcessOptions& options);
 

@@ -1,5 +1,5 @@
-// Binary masks as RLE: lengths of runs in column-major order, outside and inside by turns, the first outside
-// (it may be 0). COCO's conventions, and transformers' uncompressed counts.
+// Binary masks as RLE: lengths of runs in column-major order, alternating outside and inside, the first
+// outside (it may be 0). COCO's conventions, and transformers' uncompressed counts.
 #pragma once
 
 #include <array>

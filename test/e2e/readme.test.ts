@@ -141,7 +141,7 @@ describe('README.md', () => {
 
 describe('the pages', () => {
   const read = (page: string): string => readFileSync(path.join(ROOT, page), 'utf8');
-  const pages = ['docs', 'examples'].flatMap((folder) =>
+  const pages = ['docs', 'examples', 'models'].flatMap((folder) =>
     readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.md'))
       .map((name) => path.join(folder, name)),

@@ -44,7 +44,7 @@ const ARGUMENTS = [
   'output_attentions false',
 ];
 
-describe('every argument beside transformers', () => {
+describe('every argument compared with transformers', () => {
   describe('of the model', () => {
     let judge: Reference;
     let subject: Subject;

@@ -115,7 +115,7 @@ interface Case {
   options: MaskGenerationOptions<'binary'>;
 }
 
-describe('mask generation beside transformers', () => {
+describe('mask generation compared with transformers', () => {
   let judge: Reference;
   let scratch: string;
   const rows: Row[] = [];

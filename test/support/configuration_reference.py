@@ -1,4 +1,4 @@
-"""transformers' configurations, for test/configuration-sam3-tracker.test.ts."""
+"""transformers' configurations, for test/unit/config/configuration-sam3-tracker.test.ts."""
 
 import json
 import tempfile

@@ -217,7 +217,7 @@ export function randomCase(draw: Draw, first: [number, number] | null = null): C
     options.do_pad = true;
     // Sometimes too small, which is an error on both sides.
     if (fixed) options.pad_size = fixed.map((length) => length + draw.integer(-1, 30)) as [number, number];
-    // Stretched images of several proportions would make one of a gigabyte.
+    // Resizing images of several proportions would make one of a gigabyte.
     else if (images.length > 1 && options.do_resize) options.do_pad = false;
     else options.pad_size = null;
   } else if (draw.chance(0.3)) options.do_pad = draw.pick([false, null]);

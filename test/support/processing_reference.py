@@ -1,4 +1,4 @@
-"""transformers' Sam3TrackerProcessor, for test/processing-sam3-tracker.test.ts."""
+"""transformers' Sam3TrackerProcessor, for test/unit/processor/processing-sam3-tracker.test.ts."""
 
 import base64
 import json

@@ -28,8 +28,7 @@ export interface Reference {
 
 /** The Python that has transformers (SAM3_TRACKER_PYTHON, or the checkout's own environment), or null with the reason. */
 export function findPython(): { python: string | null; reason: string } {
-  if (withoutPython)
-    return { python: null, reason: '"npm run test:unit" does without Python' };
+  if (withoutPython) return { python: null, reason: '"npm run test:unit" does without Python' };
   const python = process.env.SAM3_TRACKER_PYTHON ?? path.join(ROOT, '.venv', 'bin', 'python');
   if (!process.env.SAM3_TRACKER_PYTHON && !existsSync(python))
     return { python: null, reason: `there is no ${path.relative(ROOT, python)} ("npm run setup" makes it)` };

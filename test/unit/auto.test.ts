@@ -1,4 +1,4 @@
-/** The Auto classes: what they choose, beside transformers, and what they refuse. */
+/** The Auto classes: what they choose, compared with transformers, and what they refuse. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -192,7 +192,7 @@ function addGenerationOptions(command: Command): Command {
       integerFrom(1, MOST_POINTS_PER_SIDE),
     )
     .option('--points-per-batch <n>', 'points at once: fewer take less memory', integerFrom(1))
-    .option('--crops-n-layers <n>', 'layers of crops beside the whole image', integerFrom(0, MAX_LAYERS))
+    .option('--crops-n-layers <n>', 'layers of crops, besides the whole image', integerFrom(0, MAX_LAYERS))
     .option('--pred-iou-thresh <score>', 'masks of a lower predicted IoU go', parseFraction)
     .option('--stability-score-thresh <score>', 'less stable masks go', parseFraction)
     .option('--mask-threshold <logit>', 'pixels with a logit above it are inside', parseNumber)

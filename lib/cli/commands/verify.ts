@@ -1,4 +1,4 @@
-/** `sam3-tracker verify`: facebook/sam3's published outputs beside those found here. */
+/** `sam3-tracker verify`: compares facebook/sam3's published outputs with those found here. */
 import { Command } from 'commander';
 import { Sam3TrackerModel } from '../../model/modeling-sam3-tracker';
 import { Sam3TrackerProcessor } from '../../processor/processing-sam3-tracker';
@@ -141,7 +141,7 @@ export function verifyCommand({ output, finish }: CommandContext): Command {
     .summary("compare facebook/sam3's outputs with the published ones")
     .description(
       "Runs the inputs of transformers' own tests of facebook/sam3 and prints the published values and those found " +
-        'beside each other. Exit code 1 where one differs by more than the tolerance.',
+        'side by side. Exit code 1 where one differs by more than the tolerance.',
     )
     .argument('[model]', MODEL_ARGUMENT, 'facebook/sam3')
     .option('--image <image>', 'the image truck.jpg, if not from the hub: a path or a URL', TRUCK);

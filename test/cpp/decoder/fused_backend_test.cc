@@ -35,8 +35,8 @@ struct Image {
 DecodedObjects DecodeBy(DecoderBackend* decoder, const Image& image, const at::Tensor& sparse,
                         const std::optional<at::Tensor>& mask) {
   ObjectsOfImage objects{
-      decoder->PrepareFeatures(image.feat_s0, image.feat_s1), {}, image.embedding, mask, sparse};
-  if (!mask) objects.image = decoder->PrepareImages(image.embedding, image.no_mask);
+      decoder->ProjectFeatures(image.feat_s0, image.feat_s1), {}, image.embedding, mask, sparse};
+  if (!mask) objects.image = decoder->ProjectImages(image.embedding, image.no_mask);
   return decoder->Decode(objects);
 }
 
@@ -60,7 +60,7 @@ void Compare(FusedBackend* fused, GraphBackend* graph, int64_t objects, int64_t 
 
 void RefusesOtherShapes(FusedBackend* fused) {
   const Image image;
-  ObjectsOfImage objects{fused->PrepareFeatures(image.feat_s0, image.feat_s1),
+  ObjectsOfImage objects{fused->ProjectFeatures(image.feat_s0, image.feat_s1),
                          {},
                          at::randn({1, 64, 12, 24}),
                          at::randn({1, 64, 12, 24}),

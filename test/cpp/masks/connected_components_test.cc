@@ -1,4 +1,4 @@
-// Holds components that are found in aten calls against those found run by run, bit for bit. Exits with 1 and
+// Compares components found in aten calls with those found run by run, bit for bit. Exits with 1 and
 // prints what differs.
 #include <ATen/ATen.h>
 

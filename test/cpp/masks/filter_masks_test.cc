@@ -1,5 +1,5 @@
-// Holds the streamed masks of native/mask_filter against their aten twin and the plainest loops; boxes and
-// small regions too. Exits with the number of failures, each of which it prints.
+// Compares the streamed masks of native/masks/filter_masks, their boxes and small regions with the aten twin
+// and with plain loops. Exits with the number of failures, each of which it prints.
 #include "masks/filter_masks.h"
 
 #include <ATen/ATen.h>

@@ -1,5 +1,5 @@
-// Holds the row kernels of native/mask_ops against their aten twin, and the twin's holes and sprinkles
-// against a flood fill. Exits with the number of failures, each of which it prints.
+// Compares the row kernels of native/masks/post_process with their aten twin, and the twin's holes and
+// sprinkles with a flood fill. Exits with the number of failures, each of which it prints.
 #include "masks/post_process.h"
 
 #include <ATen/ATen.h>

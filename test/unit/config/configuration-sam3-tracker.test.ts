@@ -1,4 +1,4 @@
-/** Configurations: what they hold, refuse and write, held against transformers itself. */
+/** Configurations: what they hold, refuse and write, compared with transformers. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -48,7 +48,7 @@ function meaning(dict: ConfigDict): ConfigDict {
   return { ...Object.fromEntries(entries), ...(theta === undefined ? {} : { theta }) };
 }
 
-describe('configurations beside transformers', () => {
+describe('configurations compared with transformers', () => {
   let python: Reference;
   let version: string;
 

@@ -88,7 +88,7 @@ describe('a download', () => {
     assert.ok(readFileSync(blob).equals(content));
   });
 
-  it('that stands still is taken for cut', async () => {
+  it('that stalls is taken for cut', async () => {
     process.env.HF_HUB_DOWNLOAD_TIMEOUT = '0.2';
     hub.server.faults.stalls = true;
     const end = sleep(500).then(() => hub.server.reset());

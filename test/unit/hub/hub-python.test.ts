@@ -40,7 +40,7 @@ describe("the hub's cache, shared with Python", () => {
   it('is not needed for a folder that "hf download --local-dir" makes', async () => {
     const folder = path.join(hub.home, 'folder');
     await huggingfaceHub(`snapshot_download("${ID}", local_dir=${JSON.stringify(folder)})`);
-    // Python's notes lie beside the files.
+    // Python leaves notes of its own in the folder.
     assert.deepEqual(readdirSync(folder).sort(), [
       '.cache',
       'config.json',

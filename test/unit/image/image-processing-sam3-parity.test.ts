@@ -1,4 +1,4 @@
-/** The image processor held against transformers, live. */
+/** The image processor compared with transformers, live. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,7 +23,7 @@ interface ReferenceFeatures<T = WrittenArray> {
   labels: WrittenArray | null;
 }
 
-describe('Sam3ImageProcessor beside transformers', () => {
+describe('Sam3ImageProcessor compared with transformers', () => {
   let directory: string;
   const draw = new Draw(7);
   const small = sample(draw, 'image', 'uint8', [30, 40, 3]);

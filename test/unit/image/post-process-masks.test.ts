@@ -130,7 +130,7 @@ describe('post_process_masks', () => {
     assert.equal(masks.disposed, false);
   });
 
-  describe('beside transformers', () => {
+  describe('compared with transformers', () => {
     let python: Reference | undefined;
 
     before(function () {

@@ -46,7 +46,7 @@ describe('RawImage', () => {
 
   after(() => rm(directory, { recursive: true }));
 
-  describe('beside Pillow', () => {
+  describe('compared with Pillow', () => {
     let python: Reference | undefined;
     let images: RenderedImage[];
     let files: string;

@@ -13,6 +13,7 @@ import {
   rle_to_mask,
 } from '../../../lib/masks/masks';
 import { type CocoRLE, type Mask, type RLE } from '../../../lib/masks/types';
+import { maskPlanes } from '../../../lib/index';
 import { mask_to_polygons } from '../../../lib/masks/polygons';
 import { reference, type Reference } from '../../support/python';
 import { randomNumbers } from '../../support/random';
@@ -128,6 +129,7 @@ describe('masks', () => {
     });
 
     it('separates the masks of a tensor without a copy', () => {
+      assert.equal(maskPlanes, mask_planes);
       const data = Uint8Array.from({ length: 12 }, (_, index) => index % 2);
       const planes = mask_planes({ type: 'bool', data, dims: [3, 1, 2, 2] });
       assert.equal(planes.length, 3);
@@ -226,7 +228,7 @@ describe('masks', () => {
     });
   });
 
-  describe('beside transformers and pycocotools', () => {
+  describe('compared with transformers and pycocotools', () => {
     let python: Reference | undefined;
     before(function () {
       python = reference(path.join(__dirname, '..', '..', 'support', 'masks_reference.py'), this);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { drawOverlay } from '../../../lib/index';
 import type { Mask } from '../../../lib/masks/types';
 import { draw_overlay, type OverlayOptions } from '../../../lib/masks/overlay';
 import { RawImage } from '../../../lib/image/raw-image';
@@ -24,6 +25,8 @@ function pixel(image: RawImage, x: number, y: number): number[] {
 }
 
 describe('draw_overlay', () => {
+  it('has its old spelling', () => assert.equal(drawOverlay, draw_overlay));
+
   it('tints the inside, outlines the edge and leaves the rest', async () => {
     const mask = rectangle(10, 10, 30, 25);
     const result = await draw_overlay(makeImage(), mask, {

@@ -1,6 +1,6 @@
 /**
- * What only a GPU shows; skipped, with the reason, where there is none. Numbers are held against transformers on the
- * same GPU by `SAM3_TRACKER_PARITY_DEVICE=cuda:0 npm run test:parity`.
+ * What only a GPU shows; skipped, with the reason, where there is none.
+ * `SAM3_TRACKER_PARITY_DEVICE=cuda:0 npm run test:parity` compares numbers with transformers on the same GPU.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -99,17 +99,17 @@ describe('on a GPU', () => {
 
   for (const multimask_output of [true, false])
     for (const [name, prompts] of PROMPTS)
-      it(`gives the CPU's numbers for ${name}, and the same bits when recorded, multimask_output: ${multimask_output}`, async () => {
+      it(`gives the CPU's numbers for ${name}, and the same bits when captured, multimask_output: ${multimask_output}`, async () => {
         const image_embeddings = await model.get_image_embeddings(pixels());
         const inputs = { image_embeddings, ...prompts(), multimask_output };
         const first = await (await model(inputs)).to('cpu');
         const embeddings = await Promise.all(image_embeddings.map((level) => level.cpu()));
         await assertClose(first, await onCpu({ ...inputs, image_embeddings: embeddings }));
-        // The second call records and replays, the third replays.
+        // The second call captures and replays, the third replays.
         for (let call = 0; call < 2; call++) assertSameBits(await (await model(inputs)).to('cpu'), first);
       });
 
-  it('replays what was recorded with other points, labels and embeddings, and keeps earlier results', async () => {
+  it('replays what was captured with other points, labels and embeddings, and keeps earlier results', async () => {
     const images = [pixels(), randomTensor([1, 3, BUNDLED_SIDE, BUNDLED_SIDE], 9)];
     const calls = [];
     for (const image of images) {
@@ -127,7 +127,7 @@ describe('on a GPU', () => {
     using other = await Sam3TrackerModel.from_pretrained(BUNDLED_MODEL, { device: 'cuda', dtype: 'float32' });
     const seen = new Set<string>();
     for (const [index, call] of calls.entries()) {
-      // Another number of points in between each time: nothing is recorded twice in a row.
+      // Another number of points in between each time: nothing is captured twice in a row.
       await other({
         ...call,
         input_points: points(1, 1, 3 + index),

@@ -99,7 +99,7 @@ describe("config_hash of transformers 5.23.0's form", () => {
   });
 });
 
-describe('config_hash beside the exporter', () => {
+describe('config_hash compared with the exporter', () => {
   let python: Reference;
   before(function () {
     python = reference('test/support/graph_config_reference.py', this);

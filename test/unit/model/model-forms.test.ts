@@ -57,7 +57,7 @@ describe('forms of a call', () => {
       );
     });
 
-    describe('beside transformers', () => {
+    describe('compared with transformers', () => {
       let judge: Reference;
       let scratch: string;
       before(async function () {

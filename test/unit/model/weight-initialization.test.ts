@@ -64,7 +64,7 @@ describe('a new Sam3TrackerModel', () => {
   });
   after(() => rm(scratch, { recursive: true }));
 
-  describe('beside transformers', () => {
+  describe('compared with transformers', () => {
     let judge: Reference;
     let theirs: { parameters: number; weights: Record<string, Statistics> };
     let ours: Map<string, Tensor>;

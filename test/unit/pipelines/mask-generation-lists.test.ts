@@ -49,7 +49,7 @@ function given(mask: RLEMask, count: number): GeneratedMask[] {
   return Array.from({ length: count }, () => ({ mask, box, score: 0.9, stability_score: 1, point: 0 }));
 }
 
-/** Rows inside and outside by turns, `thickness` each: many runs and long outlines. */
+/** Rows alternating inside and outside, `thickness` each: many runs and long outlines. */
 function stripes(width: number, height: number, thickness: number): RLEMask {
   const column = Array<number>(height / thickness).fill(thickness);
   const counts = Array.from({ length: width }, () => column).flat();

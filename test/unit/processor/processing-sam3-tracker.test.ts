@@ -1,4 +1,4 @@
-/** The processor held against transformers: the same numbers, the same errors. */
+/** The processor compared with transformers: the same numbers, the same errors. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -98,7 +98,7 @@ const numbersOf = (field: { data: ArrayLike<number | bigint> }): number[] => Arr
 
 const isWhole = (data: readonly unknown[]): boolean => data.every(Number.isInteger);
 
-describe('Sam3TrackerProcessor beside transformers', () => {
+describe('Sam3TrackerProcessor compared with transformers', () => {
   let python: Reference;
 
   before(function () {

@@ -5,7 +5,7 @@ import { LIBRARY, runChild } from '../support/child';
 
 const TASKS = '/proc/self/task';
 
-/** How many threads a process of its own has more after `copy` of a large `tensor` whose elements do not lie side by side. */
+/** How many more threads a child process has after `copy` of a large `tensor` that is not contiguous. */
 async function threadsLeftBy(copy: string): Promise<number> {
   const result = await runChild(`
     const { readdirSync } = require('node:fs');
@@ -21,10 +21,10 @@ async function threadsLeftBy(copy: string): Promise<number> {
   return Number(result.stdout);
 }
 
-describe("threads that help the event loop's", () => {
-  // As long as they lived, libgomp would let the model's threads sleep between any two operations.
+describe("the OpenMP pool of the event loop's thread", () => {
+  // While it lasted, libgomp would let the model's threads sleep between any two operations.
   for (const copy of ['tensor.data', 'tensor.reshape(-1)'])
-    it(`are gone after ${copy} has copied a large tensor`, async function () {
+    it(`ends after ${copy} has copied a large tensor`, async function () {
       if (!existsSync(TASKS)) this.skip();
       assert.equal(await threadsLeftBy(copy), 0);
     });
