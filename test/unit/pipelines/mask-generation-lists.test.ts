@@ -176,7 +176,8 @@ describe('mask generation of lists and of many masks', () => {
       assert.equal(done, 1);
     });
 
-    const masks = given(stripes(1800, 1200, 30), 30);
+    // So many that every conversion takes several turns, on a fast machine too.
+    const masks = given(stripes(1800, 1200, 30), 120);
     for (const options of [
       { output_mode: 'polygons' },
       { output_mode: 'coco_rle' },
