@@ -1,6 +1,7 @@
 /** The public surface of sam3-tracker. */
 // First: it refuses a Node that is too old for what the others load.
 import './core/package';
+export { SAMPLE_IMAGE } from './core/package';
 export { Sam3TrackerModel } from './model/modeling-sam3-tracker';
 export { Sam3TrackerPreTrainedModel } from './model/pretrained-model';
 export type { AttentionImplementation, NewModelOptions, PretrainedModelOptions } from './model/load';
