@@ -2,7 +2,7 @@
 import { disposeViews, prepareImages, type PreparedImage } from './inputs';
 import { resizeMode, type ImageProcessorSettings } from './options';
 import { cropSize, padSize, resizedSize } from './sizes';
-import { addon, callNative, callNativeSync, isNativeTensor, resolveDevice } from '../native/binding';
+import { addon, callNative, callNativeSync, resolveDevice } from '../native/binding';
 import type { NativePreprocessOptions } from '../native/binding';
 import { Tensor } from '../tensor';
 import type { DType, TensorData } from '../core/dtype';
@@ -25,7 +25,7 @@ function checkChannels(channels: number, mean: number[], std: number[]): void {
 function deviceOf(wanted: ImageProcessorSettings['device'], images: readonly PreparedImage[]): string {
   if (wanted !== null) return resolveDevice(wanted);
   const { data } = images[0].native;
-  return isNativeTensor(data) ? callNativeSync(() => data.device) : 'cpu';
+  return callNativeSync(() => data.device);
 }
 
 function planJob(
