@@ -9,6 +9,7 @@ import { DTYPES } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError } from '../core/errors';
 import { isPlainObject } from '../core/options';
+import { isError } from '../core/kinds';
 
 /** The format's own limit, in bytes. */
 const LONGEST_HEADER = 100_000_000;
@@ -135,7 +136,7 @@ function parseJson(bytes: Buffer): unknown {
     checkTokens(text);
     return JSON.parse(text);
   } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause;
+    if (!isError(cause) || cause.name !== 'SyntaxError') throw cause;
     throw new InvalidHeader(`its header is not JSON: ${cause.message}`);
   }
 }

@@ -14,6 +14,7 @@ import { libtorchCommand } from './commands/libtorch';
 import { segmentCommand } from './commands/segment';
 import { verifyCommand } from './commands/verify';
 import type { CommandContext, Output } from './io';
+import { isError } from '../core/kinds';
 
 const COMMANDS = [
   segmentCommand,
@@ -30,7 +31,7 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
 function describeError(error: unknown, debug: boolean): string {
-  if (!(error instanceof Error)) return String(error);
+  if (!isError(error)) return String(error);
   if (debug) return inspect(error);
   // A list of places is read more easily as one.
   if (error instanceof Sam3TrackerError && error.code === 'LIBTORCH_NOT_FOUND') return error.message;

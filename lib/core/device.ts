@@ -1,4 +1,5 @@
 /** Checks of the options that mean the same everywhere: sizes, devices, dtypes, `return_tensors` and what `to` takes. */
+import { types } from 'node:util';
 import { isDType } from './dtype';
 import { wrongType, wrongValue } from './errors';
 import { checkInteger, checkOneOf, checkOptions, isPlainObject } from './options';
@@ -11,9 +12,7 @@ import type { Device, DeviceMapOption, DeviceOption, DTypeOption, ImageSize, Ret
  */
 export function checkSize(value: unknown, name: string): ImageSize {
   const items: unknown[] | null =
-    Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))
-      ? Array.from(value as ArrayLike<unknown>)
-      : null;
+    Array.isArray(value) || types.isTypedArray(value) ? Array.from(value as ArrayLike<unknown>) : null;
   if (items?.length !== 2) throw wrongType('[height, width]', name, value);
   return [
     checkInteger(items[0], `${name}[0] (height)`, { min: 1 }),

@@ -6,6 +6,7 @@ import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Sam3TrackerError } from './errors';
+import { isError } from './kinds';
 
 /** Whether an error of the file system has one of these codes. */
 export function hasCode(error: unknown, ...codes: string[]): boolean {
@@ -149,7 +150,7 @@ export async function saveFiles(directory: string, files: readonly FileToSave[])
     return placed.map(({ file }) => file);
   } catch (cause) {
     // Errors of the file system name a system call; those of the writers say what failed.
-    if (!(cause instanceof Error) || !('syscall' in cause)) throw cause;
+    if (!isError(cause) || !('syscall' in cause)) throw cause;
     throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${directory} cannot be written to: ${cause.message}.`, {
       cause,
     });

@@ -9,6 +9,7 @@ import { RawImage } from './raw-image';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
 import { checkDims, isArrayWithDims } from '../core/options';
+import { isURL } from '../core/kinds';
 
 /**
  * One image, or a batch in one array: a RawImage; a Tensor or a typed array with dims, of three dimensions (four for
@@ -49,7 +50,7 @@ function checkArray(array: ArrayWithDims, name: string): void {
 async function fetchImages(images: unknown, name: string): Promise<unknown> {
   if (Array.isArray(images))
     return Promise.all(images.map((item, index) => fetchImages(item, `${name}[${index}]`)));
-  if (typeof images === 'string' || images instanceof URL) return RawImage.read(images);
+  if (typeof images === 'string' || isURL(images)) return RawImage.read(images);
   if (isArrayWithDims(images)) checkArray(images, name);
   if (isPixels(images)) return images;
   throw new TypeError(

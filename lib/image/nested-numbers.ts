@@ -1,4 +1,5 @@
 /** Numbers in lists, as sizes and prompts come: nested lists, typed arrays, arrays with dims and Tensors, in any mix. */
+import { types } from 'node:util';
 import { wrongType } from '../core/errors';
 import { checkDims, isArrayWithDims } from '../core/options';
 import { Tensor, numbersOf } from '../tensor';
@@ -25,7 +26,7 @@ export interface RowForm {
 }
 
 const isTypedArray = (value: unknown): value is ArrayLike<number | bigint> & ArrayBufferView =>
-  ArrayBuffer.isView(value) && !(value instanceof DataView);
+  types.isTypedArray(value);
 
 const isNumber = (value: unknown): value is number | bigint | boolean =>
   ['number', 'bigint', 'boolean'].includes(typeof value);

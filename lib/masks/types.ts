@@ -1,6 +1,7 @@
 /** Binary masks and their encodings, and the checks that every function on them shares. */
 import { wrongType, wrongValue } from '../core/errors';
 import type { ImageSize } from '../core/types';
+import { isArrayOf } from '../core/kinds';
 
 /** A binary mask (H, W), row-major: 1 inside, 0 outside. */
 export interface Mask {
@@ -67,7 +68,7 @@ export function checkMaskData(mask: MaskLike, name: string): Uint8Array | Uint8C
   const remedy = 'Compare logits with a threshold first: post_process_masks does.';
   if (mask.type !== undefined && mask.type !== 'bool' && mask.type !== 'uint8')
     throw wrongType('bool or uint8', `${name}.type`, mask.type, remedy);
-  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
+  if (!isArrayOf(data, Uint8Array, Uint8ClampedArray))
     throw wrongType('a Uint8Array', `${name}.data`, data, remedy);
   if (!dims.every((size) => Number.isSafeInteger(size) && size >= 1))
     throw wrongValue('positive integers', `${name}.dims`, dims);

@@ -8,6 +8,7 @@ import type { ErrorCode } from '../core/errors';
 import type { DType, TensorData } from '../core/dtype';
 import type { Device } from '../core/types';
 import { loadAddon } from './load';
+import { isError } from '../core/kinds';
 
 /** A handle to a libtorch tensor. Row-major unless sliced; `device` is 'cpu' or 'cuda:N'. */
 export interface NativeTensor {
@@ -346,9 +347,9 @@ export function unshared<T extends TensorData>(data: T): T {
 }
 
 function translate(cause: unknown): unknown {
-  if (!(cause instanceof Error) || cause instanceof Sam3TrackerError) return cause;
-  if (cause instanceof RangeError) return new RangeError(cause.message, { cause });
-  if (cause instanceof TypeError) return new TypeError(cause.message, { cause });
+  if (!isError(cause) || cause instanceof Sam3TrackerError) return cause;
+  if (cause.name === 'RangeError') return new RangeError(cause.message, { cause });
+  if (cause.name === 'TypeError') return new TypeError(cause.message, { cause });
   return new Sam3TrackerError((cause as { code?: ErrorCode }).code ?? 'NATIVE_ERROR', cause.message, {
     cause,
   });

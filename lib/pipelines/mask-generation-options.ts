@@ -11,6 +11,7 @@ import {
   isPlainObject,
 } from '../core/options';
 import { checkLayers, type CropOptions } from './crop-boxes';
+import { isAbortSignal } from '../core/kinds';
 
 /** What `masks` of a result holds: masks that unpack when read, COCO's compressed encodings, or polygons. */
 export type MaskOutputMode = 'binary' | 'coco_rle' | 'polygons';
@@ -215,7 +216,7 @@ function checkBoxOfInterest(value: unknown): Box | null {
 }
 
 function checkSignal(value: unknown): AbortSignal | null {
-  if (value === null || value instanceof AbortSignal) return value;
+  if (value === null || isAbortSignal(value)) return value;
   throw wrongType('an AbortSignal', 'signal', value);
 }
 
