@@ -250,3 +250,51 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
     await handle.close();
   }
 }
+
+/** One weight to write. */
+export interface SafetensorsContent {
+  name: string;
+  dtype: DType;
+  shape: readonly number[];
+  /** Elements in row-major order. */
+  bytes: Uint8Array;
+}
+
+/** The parts of a safetensors file of these weights, in their order. */
+export function safetensorsParts(weights: readonly SafetensorsContent[]): Uint8Array[] {
+  const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
+  let offset = 0;
+  for (const { name, dtype, shape, bytes } of weights) {
+    const [formatName] = Object.entries(DTYPE_OF).find(([, own]) => own === dtype)!;
+    header[name] = { dtype: formatName, shape, data_offsets: [offset, offset + bytes.length] };
+    offset += bytes.length;
+  }
+  // The format's own writer fills up with spaces, so that elements are aligned.
+  const text = JSON.stringify(header);
+  const json = Buffer.from(text.padEnd(text.length + ((8 - (Buffer.byteLength(text) % 8)) % 8)));
+  const length = Buffer.alloc(HEADER_START);
+  length.writeBigUInt64LE(BigInt(json.length));
+  return [length, json, ...weights.map(({ bytes }) => bytes)];
+}
+
+/**
+ * The elements of weights of a file whose header has been read.
+ *
+ * @throws Sam3TrackerError FILE_INVALID where the file was shortened since.
+ */
+export async function readWeightBytes(
+  { path }: SafetensorsFile,
+  entries: readonly SafetensorsEntry[],
+): Promise<Buffer[]> {
+  const handle = await open(path);
+  try {
+    const found: Buffer[] = [];
+    for (const { begin, end } of entries) found.push(await readBytes(handle, begin, end - begin));
+    return found;
+  } catch (cause) {
+    if (!(cause instanceof InvalidHeader)) throw cause;
+    throw new Sam3TrackerError('FILE_INVALID', `${path} cannot be read: ${cause.message}.`, { cause });
+  } finally {
+    await handle.close();
+  }
+}

@@ -102,17 +102,40 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** One file to write: its path inside the directory; its text, or what writes it under another path. */
-export interface FileToSave {
-  name: string;
-  content: string | ((file: string) => Promise<void>);
+/**
+ * Checks that a directory can be made or is there, before work is done for what goes into it.
+ *
+ * @throws Sam3TrackerError FILE_INVALID with transformers' message where a file has its name, FILE_NOT_WRITTEN where one is
+ *   in its way.
+ */
+export async function checkFolder(directory: string): Promise<void> {
+  let place = path.resolve(directory);
+  let kind = await kindOf(place);
+  if (kind !== null && kind !== 'directory')
+    throw new Sam3TrackerError(
+      'FILE_INVALID',
+      `Provided path (${directory}) should be a directory, not a file`,
+    );
+  for (; kind === null; kind = await kindOf(place)) place = path.dirname(place);
+  if (kind !== 'directory')
+    throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${directory} cannot be written to: ${place} is a file.`);
 }
 
-/** Writes text and waits until it is on the disk. */
-async function writeText(file: string, text: string): Promise<void> {
+/** One file to write: its path inside the directory; its text or bytes, or what writes it under another path. */
+export interface FileToSave {
+  name: string;
+  content: string | Uint8Array | readonly Uint8Array[] | ((file: string) => Promise<void>);
+}
+
+/** Writes text or bytes and waits until they are on the disk. */
+async function writeContent(
+  file: string,
+  content: string | Uint8Array | readonly Uint8Array[],
+): Promise<void> {
   const handle = await open(file, 'w');
   try {
-    await handle.writeFile(text);
+    const parts = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
+    for (const part of parts) await handle.writeFile(part);
     await handle.sync();
   } finally {
     await handle.close();
@@ -128,11 +151,7 @@ async function writeText(file: string, text: string): Promise<void> {
  *   FILE_NOT_WRITTEN where the file system refuses, or a directory has a file's name; what the writers throw.
  */
 export async function saveFiles(directory: string, files: readonly FileToSave[]): Promise<string[]> {
-  if (!['directory', null].includes(await kindOf(directory)))
-    throw new Sam3TrackerError(
-      'FILE_INVALID',
-      `Provided path (${directory}) should be a directory, not a file`,
-    );
+  await checkFolder(directory);
   const suffix = `${randomUUID()}.incomplete`;
   const placed = files.map(({ name, content }) => {
     const file = path.join(directory, name);
@@ -144,7 +163,7 @@ export async function saveFiles(directory: string, files: readonly FileToSave[])
         throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${file} cannot be written: it is a directory.`);
     for (const { file, content, incomplete } of placed) {
       await mkdir(path.dirname(file), { recursive: true });
-      await (typeof content === 'string' ? writeText(incomplete, content) : content(incomplete));
+      await (typeof content === 'function' ? content(incomplete) : writeContent(incomplete, content));
     }
     for (const { file, incomplete } of placed) await rename(incomplete, file);
     return placed.map(({ file }) => file);
