@@ -17,10 +17,16 @@ export class TransientError extends Error {
   override readonly name = 'TransientError';
   /** How long the hub asked to wait, in milliseconds, or null. */
   readonly retryAfter: number | null;
+  /** Whether the hub answered, with a status of 500 or more. */
+  readonly isServerError: boolean;
 
-  constructor(message: string, options: { cause?: unknown; retryAfter?: number | null } = {}) {
+  constructor(
+    message: string,
+    options: { cause?: unknown; retryAfter?: number | null; isServerError?: boolean } = {},
+  ) {
     super(message, options);
     this.retryAfter = options.retryAfter ?? null;
+    this.isServerError = options.isServerError ?? false;
   }
 }
 
@@ -158,6 +164,7 @@ export class HubClient {
       const wait = Number(headers.get('retry-after') ?? NaN);
       return new TransientError(`${new URL(response.url).host} answered with status ${status}${said}`, {
         retryAfter: wait >= 0 ? wait * 1000 : null,
+        isServerError: status >= 500,
       });
     }
     if (kind === 'RevisionNotFound')
