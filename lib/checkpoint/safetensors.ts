@@ -16,7 +16,7 @@ const LONGEST_HEADER = 100_000_000;
 /** Where the header begins: its length comes first. */
 const HEADER_START = 8;
 /** Far above any checkpoint's: a header of more would keep the event loop for seconds. */
-const MOST_WEIGHTS = 100_000;
+export const MOST_WEIGHTS = 100_000;
 /** Of objects and lists in each other. */
 const DEEPEST = 3;
 
@@ -278,7 +278,7 @@ export async function readWeightBytes(
   { path }: SafetensorsFile,
   entries: readonly SafetensorsEntry[],
 ): Promise<Buffer[]> {
-  const handle = await open(path);
+  const handle = await openFile(path);
   try {
     const found: Buffer[] = [];
     for (const { begin, end } of entries) found.push(await readBytes(handle, begin, end - begin));

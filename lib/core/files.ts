@@ -190,10 +190,10 @@ export async function readJsonFile(file: string): Promise<Record<string, unknown
 
 /** Whether lists and objects lie in each other more than `DEEPEST_JSON` deep. */
 function isTooDeep(value: unknown): boolean {
-  const children = (item: unknown): unknown[] =>
-    typeof item === 'object' && item !== null ? Object.values(item) : [];
-  let level = [value];
-  for (let depth = 0; depth <= DEEPEST_JSON && level.length > 0; depth++) level = level.flatMap(children);
+  const isContainer = (item: unknown): item is object => typeof item === 'object' && item !== null;
+  let level = [value].filter(isContainer);
+  for (let depth = 0; depth < DEEPEST_JSON; depth++)
+    level = level.flatMap((item) => Object.values(item).filter(isContainer));
   return level.length > 0;
 }
 
@@ -284,7 +284,7 @@ async function writeContent(
 ): Promise<void> {
   const handle = await open(file, 'w');
   try {
-    const parts = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
+    const parts = Array.isArray(content) ? (content as Uint8Array[]) : [content as string | Uint8Array];
     for (const part of parts) await handle.writeFile(part);
     await handle.sync();
   } finally {

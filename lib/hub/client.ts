@@ -38,6 +38,9 @@ export interface RemoteFile {
   size: number;
 }
 
+/** Most files at the top of a repository: a hub may give one page after another for ever. */
+const MOST_FILES = 10_000;
+
 /** The hub, asked for one repository. */
 export class HubClient {
   readonly #settings: HubSettings;
@@ -94,6 +97,11 @@ export class HubClient {
             `${this.#settings.endpoint} gave no usable size and hash for ${path} of ${this.#repository}.`,
           );
         files.set(path, { etag, size });
+        if (files.size > MOST_FILES)
+          throw new Sam3TrackerError(
+            'DOWNLOAD_FAILED',
+            `${this.#settings.endpoint} lists more than ${MOST_FILES} files of ${this.#repository}.`,
+          );
       }
     };
     await this.#answer(list());

@@ -155,7 +155,8 @@ function seconds(name: string): number {
   const text = variable(name) ?? '10';
   const value = Number(text);
   if (!(value > 0)) throw wrongValue('a number of seconds', name, text);
-  return value;
+  // What a timer can wait; more would make it wait not at all.
+  return Math.min(value, 2_147_483);
 }
 
 async function accessToken(token: HubOptions['token']): Promise<string | null> {
