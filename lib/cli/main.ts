@@ -13,6 +13,7 @@ import { inspectCommand } from './commands/inspect';
 import { libtorchCommand } from './commands/libtorch';
 import { segmentCommand } from './commands/segment';
 import { verifyCommand } from './commands/verify';
+import { isError } from '../core/kinds';
 import { commandOutput, type CommandContext, type Input, type Output } from './io';
 import { messageOf } from './text';
 
