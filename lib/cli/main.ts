@@ -13,6 +13,7 @@ import { inspectCommand } from './commands/inspect';
 import { libtorchCommand } from './commands/libtorch';
 import { segmentCommand } from './commands/segment';
 import { verifyCommand } from './commands/verify';
+import { isError } from '../core/kinds';
 import { commandOutput, type CommandContext, type Input, type Output } from './io';
 import { messageOf } from './text';
 
@@ -31,7 +32,7 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
 function describeError(error: unknown, debug: boolean): string {
-  if (!(error instanceof Error)) return String(error);
+  if (!isError(error)) return String(error);
   if (debug) return inspect(error);
   // A list of places is read more easily as one.
   if (error instanceof Sam3TrackerError && error.code === 'LIBTORCH_NOT_FOUND') return error.message;

@@ -1,4 +1,5 @@
 /** Text as the tool prints it: names come from files, repositories and servers, and a terminal obeys what they contain. */
+import { isError } from '../core/kinds';
 
 // Control characters, line and paragraph separators, what turns the direction of text, and halves of surrogate pairs.
 const COMMANDS = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{Bidi_Control}]/gu;
@@ -27,6 +28,6 @@ export function counted(count: number, noun: string): string {
 
 /** The message of an error for people at a command line, where every value was text. */
 export function messageOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = isError(error) ? error.message : String(error);
   return message.replace(/( but received .*?) of type \w+\./s, '$1.');
 }

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { Sam3TrackerError } from '../core/errors';
+import { isError } from '../core/kinds';
 
 /** How to decode: both fields are documented at RawImage.read. */
 export interface DecodeOptions {
@@ -32,7 +33,7 @@ function invalid(name: string, reason: string, cause?: unknown): Sam3TrackerErro
 
 // libvips reports one failure on several lines; a caller wants one.
 function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n')[0];
+  return (isError(error) ? error.message : String(error)).split('\n')[0];
 }
 
 async function readImageFile(path: string): Promise<Buffer> {

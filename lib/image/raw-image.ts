@@ -1,9 +1,13 @@
 /** Decoded images: transformers.js' RawImage, read as transformers' load_image reads. */
+import { basename, dirname, extname } from 'node:path';
+import { types } from 'node:util';
 import sharp from 'sharp';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
+import { saveFiles } from '../core/files';
 import { decodeImage, fetchImageBytes, type DecodeOptions, type DownloadOptions } from './decode';
 import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkString } from '../core/options';
+import { acceptCopies, isAbortSignal, isArrayOf, isBlob, isURL } from '../core/kinds';
 
 /** Bytes of pixels. */
 export type RawImageData = Uint8Array | Uint8ClampedArray;
@@ -40,8 +44,7 @@ function checkReadOptions(options: RawImageReadOptions | undefined): DecodeOptio
     ['autoOrient', 'limitInputPixels', 'limitDownloadBytes', 'signal'],
     'RawImage.read',
   );
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw wrongType('an AbortSignal', 'signal', signal);
+  if (signal !== undefined && !isAbortSignal(signal)) throw wrongType('an AbortSignal', 'signal', signal);
   return {
     signal,
     limitDownloadBytes:
@@ -97,7 +100,7 @@ export class RawImage {
    * @throws TypeError for arguments of another type; RangeError for sizes out of range or data of another length.
    */
   constructor(data: RawImageData, width: number, height: number, channels: 1 | 2 | 3 | 4) {
-    if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
+    if (!isArrayOf(data, Uint8Array, Uint8ClampedArray))
       throw wrongType('a Uint8Array or Uint8ClampedArray', 'data', data);
     checkInteger(width, 'width', { min: 1 });
     checkInteger(height, 'height', { min: 1 });
@@ -138,14 +141,14 @@ export class RawImage {
     if (isSharp(input)) return renderSharp(input);
     let name = 'in memory';
     let bytes: Uint8Array;
-    if (typeof input === 'string' || input instanceof URL) {
+    if (typeof input === 'string' || isURL(input)) {
       ({ bytes, name } = await fetchImageBytes(checkString(String(input), 'input'), checked));
-    } else if (input instanceof Uint8Array) {
-      bytes = input;
-    } else if (input instanceof ArrayBuffer) {
-      bytes = new Uint8Array(input);
-    } else if (input instanceof Blob) {
-      bytes = new Uint8Array(await input.arrayBuffer());
+    } else if (isArrayOf(input, Uint8Array)) {
+      bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength); // sharp knows its own realm's arrays only
+    } else if (types.isArrayBuffer(input)) {
+      bytes = Buffer.from(input);
+    } else if (isBlob(input)) {
+      bytes = Buffer.from(await input.arrayBuffer());
     } else {
       throw wrongType(
         'a path, a URL, a Buffer, Uint8Array, ArrayBuffer or Blob, a sharp instance or a RawImage',
@@ -243,20 +246,30 @@ export class RawImage {
   /**
    * Writes the image to a file, in the format of its extension (png, jpg, webp, tiff, avif, gif).
    *
-   * @throws TypeError for a path that is no string; Sam3TrackerError FILE_INVALID where it cannot be written.
+   * The folder is made where it is missing; a file that was there stays until the new one is whole.
+   *
+   * @throws TypeError for a path that is no string; Sam3TrackerError FILE_INVALID for an unknown extension,
+   *   FILE_NOT_WRITTEN.
    */
   async save(path: string): Promise<void> {
     checkString(path, 'path');
     const image = this.toSharp();
     // sharp writes grey as RGB unless told.
     if (this.channels <= 2) image.toColourspace('b-w');
+    let content: Buffer;
     try {
-      await image.toFile(path);
+      // Not left to libvips, to which a path ends at a NUL character.
+      content = await image
+        .toFormat(extname(path).slice(1).toLowerCase() as keyof sharp.FormatEnum)
+        .toBuffer();
     } catch (cause) {
       const reason = (cause as Error).message.split('\n')[0];
       throw new Sam3TrackerError('FILE_INVALID', `The image could not be written to ${path}: ${reason}.`, {
         cause,
       });
     }
+    await saveFiles(dirname(path), [{ name: basename(path), content }]);
   }
 }
+
+acceptCopies(RawImage, 'RawImage');
