@@ -28,6 +28,7 @@ import { parseArgs } from 'node:util';
 import { provideLibtorch } from '../../../scripts/setup/libtorch.mjs';
 import { findProgram } from '../../../scripts/setup/process.mjs';
 import { programs } from './programs.mjs';
+import { COMPILERS, packageFaults, typeChecks } from './types.mjs';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -90,6 +91,19 @@ function fetchManagers() {
   };
 }
 
+/** Compilers of other versions, fetched once a run; their folder. */
+function fetchCompilers() {
+  const folder = path.join(directory, 'compilers');
+  mkdirSync(folder);
+  const packages = Object.entries(COMPILERS).map(([name, version]) => `${name}@npm:${version}`);
+  run(process.execPath, [npm, 'install', '--no-save', '--prefix', folder, ...packages], { cwd: folder });
+  return path.join(folder, 'node_modules');
+}
+
+function refuseFaults(faults) {
+  if (faults.length > 0) throw new Error(faults.join('\n'));
+}
+
 function pack() {
   const [{ filename, size }] = JSON.parse(
     run(process.execPath, [npm, 'pack', '--json', '--ignore-scripts', '--pack-destination', directory], {
@@ -143,6 +157,8 @@ function check(name, work) {
 }
 
 const tarball = pack();
+const faults = await packageFaults(tarball);
+check('attw and publint', () => refuseFaults(faults));
 const managers = values.managers.split(',');
 const commands = {
   npm: [npm, 'install', '--ignore-scripts', '--no-package-lock'],
@@ -157,6 +173,9 @@ for (const manager of managers) {
     project = install(manager, commands[manager], tarball);
   });
   if (project === null) continue;
+  if (manager === 'npm')
+    for (const { name, faults: find } of typeChecks({ root, project, compilers: fetchCompilers() }))
+      check(name, () => refuseFaults(find()));
   for (const node of nodes) {
     const version = run(node, ['--version']).trim();
     const context = { root, project, require, readme: readFileSync(path.join(root, 'README.md'), 'utf8') };
