@@ -48,12 +48,6 @@ export function programs({ root, project, require, readme }) {
     { name: "README's program, ES module", args: [write('main.mjs', program)], expected: result },
     { name: "README's program, CommonJS", args: [cjs], expected: result },
     {
-      name: "README's program, its types",
-      args: () => typeCheck({ root, project }, write('types.mts', program)),
-      expected: /^$/,
-      only: withModules,
-    },
-    {
       name: 'two worker threads',
       args: [worker],
       expected: new RegExp(`${result.source}\\s+${result.source}`),
@@ -86,21 +80,6 @@ export function programs({ root, project, require, readme }) {
       only: ['npm'],
     },
   ];
-}
-
-/** Arguments that check a program against the types of the installed package, as strictly as TypeScript can. */
-function typeCheck({ root, project }, file) {
-  const types = path.join(root, 'node_modules', '@types');
-  const config = path.join(project, 'tsconfig.json');
-  const compilerOptions = {
-    strict: true,
-    noEmit: true,
-    module: 'node20',
-    typeRoots: [types],
-    types: ['node'],
-  };
-  writeFileSync(config, JSON.stringify({ compilerOptions, files: [path.basename(file)] }));
-  return [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', config];
 }
 
 /** Bundles a program into `name`; what has binaries, and the package's own files, stay in node_modules. */

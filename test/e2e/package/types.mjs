@@ -5,6 +5,7 @@ import path from 'node:path';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
+import { readmeProgram } from './programs.mjs';
 
 /** Compilers beside the checkout's own: the oldest that is supported, and the newest there is. */
 export const COMPILERS = { 'typescript-5.4': 'typescript@5.4', 'typescript-newest': 'typescript@latest' };
@@ -41,14 +42,18 @@ const RESOLUTIONS = {
 /** Which of them each compiler tries: those of Node differ in little, and the compilers written in JavaScript are slow. */
 const TRIED = {
   'typescript-5.4': ['node16', 'bundler', 'bundler without types of Node'],
-  typescript: ['nodenext', 'bundler'],
+  typescript: ['nodenext'],
   'typescript-newest': Object.keys(RESOLUTIONS),
 };
 
 /** sharp's declarations need TypeScript 5.7, unless skipLibCheck leaves them alone. */
 const NOT_OURS = /^node_modules.sharp./;
 
-/** Puts the programs of test/types/, which say what must compile and what must not, into a project. */
+/**
+ * Puts programs into a project: those of test/types/, which say what must compile and what must not, and README's.
+ *
+ * @returns the names of the former, which are there as ES modules and as CommonJS.
+ */
 function copyPrograms(root, folder) {
   mkdirSync(folder);
   const source = path.join(root, 'test', 'types');
@@ -61,6 +66,10 @@ function copyPrograms(root, folder) {
         text.replaceAll("'../../lib/index'", "'sam3-tracker'"),
       );
   }
+  writeFileSync(
+    path.join(folder, 'readme.mts'),
+    readmeProgram(readFileSync(path.join(root, 'README.md'), 'utf8')),
+  );
   return names;
 }
 
@@ -82,7 +91,7 @@ export function typeChecks({ root, project, compilers }) {
       types: ['node'],
       ...options,
     };
-    const files = names.flatMap((name) => endings.map((ending) => `${name}.${ending}`));
+    const files = ['readme.mts', ...names.flatMap((name) => endings.map((ending) => `${name}.${ending}`))];
     const config = path.join(folder, 'tsconfig.json');
     writeFileSync(config, JSON.stringify({ compilerOptions, files }));
     const modules = compiler === 'typescript' ? path.join(root, 'node_modules') : compilers;
