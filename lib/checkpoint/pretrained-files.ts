@@ -158,7 +158,7 @@ export async function openPretrained(
   const shipped =
     (await kindOf(BUNDLED_MODELS)) === 'directory'
       ? 'this package ships no model of that name'
-      : `this installation of sam3-tracker has no models (${BUNDLED_MODELS}): install the package again`;
+      : `this installation of sam3-tracker has no models (${BUNDLED_MODELS}): install the package again, or have the bundler copy them (docs/deployment.md)`;
   const nowhere = `there is no such directory (${path.resolve(name_or_path)}), and ${shipped}`;
   if (!isRepositoryId(name_or_path))
     throw new Sam3TrackerError(

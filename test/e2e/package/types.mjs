@@ -7,8 +7,12 @@ import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { readmeProgram } from './programs.mjs';
 
-/** Compilers beside the checkout's own: the oldest that is supported, and the newest there is. */
-export const COMPILERS = { 'typescript-5.4': 'typescript@5.4', 'typescript-newest': 'typescript@latest' };
+/** What the checks need beside the checkout's own: the oldest compiler that is supported, and the newest; webpack. */
+export const TOOLS = {
+  'typescript-5.4': 'typescript@5.4',
+  'typescript-newest': 'typescript@latest',
+  webpack: 'webpack@5',
+};
 
 /** What attw and publint find fault with, a line each. */
 export async function packageFaults(tarball) {
@@ -76,9 +80,9 @@ function copyPrograms(root, folder) {
 /**
  * Checks of the installed package's types: a name, and a function that gives what a compiler finds, a line each.
  *
- * @param context.compilers a folder with the packages of COMPILERS.
+ * @param context.tools a folder with the packages of TOOLS.
  */
-export function typeChecks({ root, project, compilers }) {
+export function typeChecks({ root, project, tools }) {
   const folder = path.join(project, 'types');
   const names = copyPrograms(root, folder);
   const faults = (compiler, resolution) => {
@@ -94,7 +98,7 @@ export function typeChecks({ root, project, compilers }) {
     const files = ['readme.mts', ...names.flatMap((name) => endings.map((ending) => `${name}.${ending}`))];
     const config = path.join(folder, 'tsconfig.json');
     writeFileSync(config, JSON.stringify({ compilerOptions, files }));
-    const modules = compiler === 'typescript' ? path.join(root, 'node_modules') : compilers;
+    const modules = compiler === 'typescript' ? path.join(root, 'node_modules') : tools;
     const { status, stdout, stderr } = spawnSync(
       process.execPath,
       [path.join(modules, compiler, 'bin', 'tsc'), '-p', config, '--pretty', 'false'],
