@@ -116,3 +116,4 @@ export type {
   ImageSize,
   ReturnTensors,
 } from './core/types';
+export { get_num_threads, set_num_threads } from './native/threads';

@@ -27,6 +27,9 @@ export type SliceRange = number | [start: number | null, end: number | null] | n
 /** What `new Tensor` takes as elements. */
 export type TensorElements = TensorData | readonly number[] | readonly bigint[] | readonly boolean[];
 
+/** Most lists that an axis of 0 hides: a tensor without elements may have any other axes. */
+export const MOST_EMPTY_LISTS = 2 ** 16;
+
 /** An n-dimensional array of one element type. Axis order is that of torch: outermost first, row-major. */
 export class Tensor {
   /** The native handle, for this package's own calls. @internal */
@@ -102,10 +105,13 @@ export class Tensor {
   /**
    * The elements as nested arrays of numbers (int64: bigint, bool: boolean); a scalar as itself. As torch's `tolist`.
    *
-   * @throws as `data`.
+   * @throws as `data`; RangeError for more than 65,536 lists of nothing.
    */
   tolist(): NestedList {
     const { data } = this;
+    const lists = this.dims.slice(0, this.dims.indexOf(0)).reduce((product, dim) => product * dim, 1);
+    if (this.size === 0 && lists > MOST_EMPTY_LISTS)
+      throw wrongValue(`dims of at most ${MOST_EMPTY_LISTS} empty lists`, 'tolist()', this.dims);
     const read = elementReader(this.type, data);
     let next = 0;
     const build = (axis: number): NestedList => {

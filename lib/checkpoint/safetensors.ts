@@ -3,11 +3,11 @@
  * code maps the file and checks what is read here against it.
  */
 import { isUtf8 } from 'node:buffer';
-import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { DTYPES } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError } from '../core/errors';
+import { openFile, reading, refuseLfsPointer } from '../core/files';
 import { isPlainObject } from '../core/options';
 import { isError } from '../core/kinds';
 
@@ -16,7 +16,7 @@ const LONGEST_HEADER = 100_000_000;
 /** Where the header begins: its length comes first. */
 const HEADER_START = 8;
 /** Far above any checkpoint's: a header of more would keep the event loop for seconds. */
-const MOST_WEIGHTS = 100_000;
+export const MOST_WEIGHTS = 100_000;
 /** Of objects and lists in each other. */
 const DEEPEST = 3;
 
@@ -214,7 +214,9 @@ async function readHeader(handle: FileHandle, path: string): Promise<Safetensors
     throw new Sam3TrackerError('FILE_INVALID', `Weights ${path} cannot be opened: it is not a file.`);
   const { size } = status;
   if (size < HEADER_START) throw new InvalidHeader(`it has only ${size} bytes`);
-  const length = (await readBytes(handle, 0, HEADER_START)).readBigUInt64LE();
+  const start = await readBytes(handle, 0, Math.min(size, 64));
+  refuseLfsPointer(start, path);
+  const length = start.readBigUInt64LE();
   if (length > LONGEST_HEADER || length > size - HEADER_START)
     throw new InvalidHeader(`its header claims ${length} bytes of a file of ${size}`);
   return { path, size, entries: parseHeader(await readBytes(handle, HEADER_START, Number(length)), size) };
@@ -225,22 +227,12 @@ async function readHeader(handle: FileHandle, path: string): Promise<Safetensors
  * dtype say, fill the data without gap or overlap. The weights are not read.
  *
  * @param path of the file.
- * @throws Sam3TrackerError FILE_NOT_FOUND, or FILE_INVALID with what is wrong.
+ * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_NOT_READ, or FILE_INVALID with what is wrong.
  */
 export async function readSafetensors(path: string): Promise<SafetensorsFile> {
-  let handle: FileHandle;
+  const handle = await openFile(path);
   try {
-    handle = await open(path);
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    throw new Sam3TrackerError(
-      code === 'ENOENT' ? 'FILE_NOT_FOUND' : 'FILE_INVALID',
-      `Weights ${path} cannot be opened: ${message}.`,
-      { cause },
-    );
-  }
-  try {
-    return await readHeader(handle, path);
+    return await reading(path, readHeader(handle, path));
   } catch (cause) {
     if (!(cause instanceof InvalidHeader)) throw cause;
     throw new Sam3TrackerError('FILE_INVALID', `${path} is not a valid safetensors file: ${cause.message}.`, {
@@ -286,7 +278,7 @@ export async function readWeightBytes(
   { path }: SafetensorsFile,
   entries: readonly SafetensorsEntry[],
 ): Promise<Buffer[]> {
-  const handle = await open(path);
+  const handle = await openFile(path);
   try {
     const found: Buffer[] = [];
     for (const { begin, end } of entries) found.push(await readBytes(handle, begin, end - begin));

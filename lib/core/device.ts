@@ -20,6 +20,15 @@ export function checkSize(value: unknown, name: string): ImageSize {
   ];
 }
 
+/** Counts pass through 32-bit arithmetic, as in pycocotools. */
+export const MAX_PIXELS = 2 ** 31 - 1;
+
+/** Checks that runs can count the pixels of a size. @throws RangeError for more. */
+export function checkPixels(size: readonly number[], name: string): void {
+  if (size[0] * size[1] > MAX_PIXELS)
+    throw wrongValue(`at most ${MAX_PIXELS} pixels`, name, size[0] * size[1]);
+}
+
 const DEVICE_FORMS = '"auto", "cpu", "cuda", "cuda:N" or a device number N';
 
 /**

@@ -17,10 +17,16 @@ export class TransientError extends Error {
   override readonly name = 'TransientError';
   /** How long the hub asked to wait, in milliseconds, or null. */
   readonly retryAfter: number | null;
+  /** Whether the hub answered, with a status of 500 or more. */
+  readonly isServerError: boolean;
 
-  constructor(message: string, options: { cause?: unknown; retryAfter?: number | null } = {}) {
+  constructor(
+    message: string,
+    options: { cause?: unknown; retryAfter?: number | null; isServerError?: boolean } = {},
+  ) {
     super(message, options);
     this.retryAfter = options.retryAfter ?? null;
+    this.isServerError = options.isServerError ?? false;
   }
 }
 
@@ -31,6 +37,9 @@ export interface RemoteFile {
   /** Bytes. */
   size: number;
 }
+
+/** Most files at the top of a repository: a hub may give one page after another for ever. */
+const MOST_FILES = 10_000;
 
 /** The hub, asked for one repository. */
 export class HubClient {
@@ -88,6 +97,11 @@ export class HubClient {
             `${this.#settings.endpoint} gave no usable size and hash for ${path} of ${this.#repository}.`,
           );
         files.set(path, { etag, size });
+        if (files.size > MOST_FILES)
+          throw new Sam3TrackerError(
+            'DOWNLOAD_FAILED',
+            `${this.#settings.endpoint} lists more than ${MOST_FILES} files of ${this.#repository}.`,
+          );
       }
     };
     await this.#answer(list());
@@ -158,6 +172,7 @@ export class HubClient {
       const wait = Number(headers.get('retry-after') ?? NaN);
       return new TransientError(`${new URL(response.url).host} answered with status ${status}${said}`, {
         retryAfter: wait >= 0 ? wait * 1000 : null,
+        isServerError: status >= 500,
       });
     }
     if (kind === 'RevisionNotFound')

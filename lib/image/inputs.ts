@@ -69,8 +69,11 @@ function dimensions(pixels: Pixels, expected: number): number {
 }
 
 function splitBatch(pixels: Pixels): Single[] {
-  const count = (pixels as Tensor | ArrayWithDims<TensorData>).dims[0];
-  return Array.from({ length: count }, (_, index) => ({ pixels, index }));
+  const { dims } = pixels as Tensor | ArrayWithDims<TensorData>;
+  // Of images without pixels there may be any number in no memory at all.
+  if (dims.slice(1).includes(0))
+    throw new RangeError(`Expected images with pixels but received dims [${dims.join(', ')}].`);
+  return Array.from({ length: dims[0] }, (_, index) => ({ pixels, index }));
 }
 
 // transformers' make_flat_list_of_images.

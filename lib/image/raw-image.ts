@@ -1,9 +1,11 @@
 /** Decoded images: transformers.js' RawImage, read as transformers' load_image reads. */
+import { basename, dirname, extname } from 'node:path';
 import { types } from 'node:util';
 import sharp from 'sharp';
 import type { Sharp } from 'sharp';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
+import { saveFiles } from '../core/files';
 import { decodeImage, fetchImageBytes, type DecodeOptions, type DownloadOptions } from './decode';
 import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkString } from '../core/options';
 import { acceptCopies, isAbortSignal, isArrayOf, isBlob, isURL } from '../core/kinds';
@@ -258,21 +260,29 @@ export class RawImage {
   /**
    * Writes the image to a file, in the format of its extension (png, jpg, webp, tiff, avif, gif).
    *
-   * @throws TypeError for a path that is no string; Sam3TrackerError FILE_INVALID where it cannot be written.
+   * The folder is made where it is missing; a file that was there stays until the new one is whole.
+   *
+   * @throws TypeError for a path that is no string; Sam3TrackerError FILE_INVALID for an unknown extension,
+   *   FILE_NOT_WRITTEN.
    */
   async save(path: string): Promise<void> {
     checkString(path, 'path');
     const image = this.toSharp();
     // sharp writes grey as RGB unless told.
     if (this.channels <= 2) image.toColourspace('b-w');
+    let content: Buffer;
     try {
-      await image.toFile(path);
+      // Not left to libvips, to which a path ends at a NUL character.
+      content = await image
+        .toFormat(extname(path).slice(1).toLowerCase() as keyof sharp.FormatEnum)
+        .toBuffer();
     } catch (cause) {
       const reason = (cause as Error).message.split('\n')[0];
       throw new Sam3TrackerError('FILE_INVALID', `The image could not be written to ${path}: ${reason}.`, {
         cause,
       });
     }
+    await saveFiles(dirname(path), [{ name: basename(path), content }]);
   }
 }
 

@@ -3,9 +3,9 @@
  * begin with a run of pixels outside.
  */
 import { wrongType, wrongValue } from '../core/errors';
-import { checkPixels, type CocoRLE, type Mask, type RLE } from './types';
+import { type CocoRLE, type Mask, type RLE } from './types';
 import type { ImageSize } from '../core/types';
-import { checkSize } from '../core/device';
+import { checkPixels, checkSize } from '../core/device';
 import { isPlainObject } from '../core/options';
 import { acceptCopies, isArrayOf } from '../core/kinds';
 

@@ -1,5 +1,6 @@
 /** Binary masks and their encodings, and the checks that every function on them shares. */
 import { wrongType, wrongValue } from '../core/errors';
+import { checkPixels } from '../core/device';
 import type { ImageSize } from '../core/types';
 import { isArrayOf } from '../core/kinds';
 
@@ -41,15 +42,6 @@ export interface CocoRLE {
 
 /** A box in pixels. */
 export type Box = [x1: number, y1: number, x2: number, y2: number];
-
-/** Counts pass through 32-bit arithmetic, as in pycocotools. */
-const MAX_PIXELS = 2 ** 31 - 1;
-
-/** Checks that runs can count the pixels of a size. @throws RangeError for more. */
-export function checkPixels(size: readonly number[], name: string): void {
-  if (size[0] * size[1] > MAX_PIXELS)
-    throw wrongValue(`at most ${MAX_PIXELS} pixels`, name, size[0] * size[1]);
-}
 
 // Array.isArray would turn the elements into any.
 function isList(value: unknown): value is readonly number[] {

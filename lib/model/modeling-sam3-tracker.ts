@@ -256,7 +256,8 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
    * Masks of single points on an image, decoded and filtered in one job: a batch of segment-everything. See
    * `MaskGenerationPipeline`, which calls it.
    *
-   * @throws as `forward`; the reason of an aborted signal, once the points that are under way are done.
+   * @throws as `forward`; TypeError and RangeError for fields of the batch; the reason of an aborted signal, once the
+   *   points that are under way are done.
    */
   generate_masks(batch: MaskBatch): Promise<MaskBatchResult> {
     return this.withNative((handle) => generateMaskBatch(handle, this, batch));

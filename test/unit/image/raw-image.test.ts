@@ -321,8 +321,8 @@ describe('RawImage', () => {
       hasCode('FILE_INVALID', /could not be written to .*image\.unknown/),
     );
     await assert.rejects(
-      image.save(path.join(directory, 'none', 'image.png')),
-      hasCode('FILE_INVALID', /could not be written/),
+      image.save(path.join(directory, 'saved_1.png', 'image.png')),
+      hasCode('FILE_INVALID', /should be a directory/),
     );
     await assert.rejects(image.save(5 as never), { name: 'TypeError' });
   });
