@@ -140,7 +140,7 @@ export function* insideRuns({ counts }: RleLike): Generator<[start: number, end:
  *
  * @param rle whose counts fill its size.
  */
-export function decodeRle(rle: RleLike): Uint8Array<ArrayBuffer> {
+export function decodeRle(rle: RleLike): Uint8Array {
   const { counts } = rle;
   const [height, width] = rle.size;
   const data = new Uint8Array(height * width);
