@@ -2,6 +2,7 @@
  * The errors of this package: TypeError for a wrong kind, RangeError for a wrong value (they stand for Python's
  * TypeError and ValueError), Sam3TrackerError with a `code` for the rest.
  */
+import { types } from 'node:util';
 
 /** What went wrong, in a form that a program can compare. */
 export type ErrorCode =
@@ -57,6 +58,7 @@ export function describe(value: unknown): string {
       .slice(0, 4)
       .map((item) => describe(item))
       .join(', ')}${value.length > 4 ? ', ...' : ''}]`;
+  if (types.isPromise(value)) return 'a Promise (did you forget await?)';
   return String(value.constructor?.name ?? 'object');
 }
 
@@ -69,6 +71,8 @@ export function typeName(value: unknown): string {
 
 /** The one sentence for every refused value. */
 export function expectedMessage(what: string, name: string, value: unknown, remedy?: string): string {
+  if (types.isPromise(value))
+    return `Expected ${what} for ${name} but received a Promise: did you forget await?`;
   return `Expected ${what} for ${name} but received ${describe(value)} of type ${typeName(value)}.${remedy ? ` ${remedy}` : ''}`;
 }
 

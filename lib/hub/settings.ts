@@ -131,12 +131,14 @@ function hubHome(): string {
   return expand(variable('HF_HOME') ?? path.join(cache, 'huggingface'));
 }
 
-function defaultCache(): string {
+/** The cache directory that the environment names. */
+export function defaultCache(): string {
   const named = variable('HF_HUB_CACHE') ?? variable('HUGGINGFACE_HUB_CACHE');
   return expand(named ?? path.join(hubHome(), 'hub'));
 }
 
-function endpoint(): string {
+/** The hub that the environment names. @throws RangeError for anything but an http(s) URL. */
+export function endpoint(): string {
   const text = variable('HF_ENDPOINT') ?? 'https://huggingface.co';
   if (!URL.canParse(text) || !/^https?:/.test(text)) throw wrongValue('an http(s) URL', 'HF_ENDPOINT', text);
   return text.replace(/\/+$/, '');
@@ -146,7 +148,8 @@ function isTrue(name: string): boolean {
   return ['1', 'ON', 'YES', 'TRUE'].includes((process.env[name] ?? '').toUpperCase());
 }
 
-function offlineVariable(): string | null {
+/** Why the environment wants no network, or null. */
+export function offlineVariable(): string | null {
   const name = ['HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE'].find(isTrue);
   return name === undefined ? null : `${name} is set`;
 }
