@@ -110,6 +110,7 @@ export type { GeneratedMask, MaskBatch, MaskBatchResult, MaskFilter } from './mo
 export { write_coco_annotations } from './pipelines/coco-annotations';
 export type { CocoAnnotationsOptions, CocoSource } from './pipelines/coco-annotations';
 export { pipeline } from './pipelines/pipeline';
+export type { MaskGenerationPipelineOptions } from './pipelines/pipeline';
 export { MaskGenerationError, MaskGenerationPipeline } from './pipelines/mask-generation';
 export type {
   MaskGenerationComponents,
@@ -126,7 +127,7 @@ export type {
 } from './pipelines/mask-generation-options';
 export { drawOverlay, draw_overlay } from './masks/overlay';
 export type { Color, OverlayOptions } from './masks/overlay';
-export type { DownloadProgress, HubOptions } from './hub/settings';
+export type { DownloadProgress, HubOptions, IgnoredOptions } from './hub/settings';
 export { Sam3TrackerError } from './core/errors';
 export type { ErrorCode } from './core/errors';
 export type { DataTypes, DType, DTypeAlias, ElementOf, FloatingDType, TensorData } from './core/dtype';
