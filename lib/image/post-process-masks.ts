@@ -107,7 +107,7 @@ function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions
 /** The masks of one image as a Tensor, and whether it was made here. */
 function readMask(mask: unknown, index: number): { tensor: Tensor; isOwn: boolean } {
   let tensor: Tensor;
-  if (mask instanceof Tensor) tensor = mask;
+  if (Tensor.isTensor(mask)) tensor = mask;
   else {
     const { data, dims } = (isPlainObject(mask) ? mask : {}) as Partial<ArrayWithDims<TensorData>>;
     const type = dtypeOfArray(data);

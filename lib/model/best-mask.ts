@@ -85,8 +85,8 @@ export async function best_mask(outputs: Candidates): Promise<BestCandidate[][]>
   using chosen = await iou_scores.argmax(-1);
   using chosenHost = await chosen.cpu();
   using scoresHost = await iou_scores.to({ device: 'cpu', dtype: 'float32' });
-  const indices = chosenHost.tolist() as bigint[][];
-  const scores = scoresHost.tolist() as number[][][];
+  const indices = chosenHost.tolist<bigint[][]>();
+  const scores = scoresHost.tolist<number[][][]>();
   const found: (BestCandidate | BestMask)[][] = [];
   for (const [image, row] of indices.entries()) {
     const objects = row.map(async (at, object): Promise<BestCandidate | BestMask> => {

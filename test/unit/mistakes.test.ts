@@ -26,12 +26,12 @@ describe('a mistake that everybody makes', () => {
     const loose = api as unknown as Loose;
     const call = (object: unknown, name: string, ...args: unknown[]): unknown =>
       (Reflect.get(object as object, name) as (...given: unknown[]) => unknown).apply(object, args);
-    const [tensor, ran] = [await promise, async (run: () => unknown) => run()];
+    const [tensor, ran] = [await promise, (run: () => unknown) => Promise.resolve().then(run)];
     const pixels = api.zeros([1, 3, 192, 192]);
     const calls: Record<string, () => unknown> = {
       model: () => call(model, 'forward', promise),
-      'spread into the model': () => call(model, 'forward', { ...promise }),
-      'spread beside an option': () => call(model, 'forward', { ...promise, multimask_output: false }),
+      'spread into the model': () => call(model, 'forward', { ...(promise as object) }),
+      'spread beside an option': () => call(model, 'forward', { ...(promise as object), multimask_output: false }),
       'a tensor of the model': () => call(model, 'forward', { pixel_values: promise }),
       'the points of the model': () =>
         call(model, 'forward', { pixel_values: pixels, input_points: promise }),
@@ -42,7 +42,7 @@ describe('a mistake that everybody makes', () => {
       predict_masks: () => call(model, 'predict_masks', promise),
       processor: () => (processor as unknown as (images: unknown) => unknown)(promise),
       'an image of the processor': () => call(processor, '_call', { images: [promise] }),
-      'spread into the processor': () => call(processor, '_call', { ...promise }),
+      'spread into the processor': () => call(processor, '_call', { ...(promise as object) }),
       'points of the processor': () => call(processor, '_call', { images: image, input_points: promise }),
       'sizes of the processor': () => call(processor, '_call', { original_sizes: promise }),
       'image processor': () => call(processor.image_processor, '_call', promise),
