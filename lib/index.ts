@@ -52,8 +52,9 @@ export type { ConfigDict } from './config/fields';
 export { AutoConfig, AutoImageProcessor, AutoModel, AutoModelForMaskGeneration, AutoProcessor } from './auto';
 export { Tensor } from './tensor';
 export type { NestedList, SliceRange, TensorElements } from './tensor';
-export { RawImage } from './image/raw-image';
-export type { RawImageData, RawImageInput, RawImageReadOptions } from './image/raw-image';
+export { RawImage, load_image } from './image/raw-image';
+export type { RawImageData, RawImageInput, Resample } from './image/raw-image';
+export type { RawImageReadOptions } from './image/read-options';
 export { RLEMask, coco_decode_rle, coco_encode_rle } from './masks/rle';
 export {
   maskPlanes,

@@ -1,6 +1,7 @@
 /** Requests to the hub: what it answers, or an error that says what to do. The API calls are @huggingface/hub's. */
 import type { Dispatcher } from 'undici';
 import { Sam3TrackerError } from '../core/errors';
+import { openDispatcher } from '../core/http';
 import { COMMIT } from './cache';
 import type { HubSettings } from './settings';
 
@@ -105,8 +106,8 @@ export class HubClient {
     this.#request(input as string, { ...init, signal: AbortSignal.timeout(this.#settings.answerTimeout) });
 
   async #request(url: string, init: RequestInit): Promise<Response> {
-    const { EnvHttpProxyAgent, fetch } = await import('undici');
-    this.#dispatcher ??= new EnvHttpProxyAgent();
+    const { fetch } = await import('undici');
+    this.#dispatcher ??= await openDispatcher({ publicOnly: false });
     const { endpoint, token } = this.#settings;
     const headers = new Headers(init.headers);
     // The library's pages of lists come with full URLs; nobody but the hub is to see the token.

@@ -160,11 +160,11 @@ describe('RawImage', () => {
       const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
       try {
         await assert.rejects(
-          RawImage.read(`${base}/large.png`, { limitDownloadBytes: 9999 }),
-          hasCode('IMAGE_TOO_LARGE', /large\.png has more bytes than limitDownloadBytes \(9999\)/),
+          RawImage.read(`${base}/large.png`, { limitInputBytes: 9999 }),
+          hasCode('IMAGE_TOO_LARGE', /large\.png has more bytes than limitInputBytes \(9999\)/),
         );
         await assert.rejects(
-          RawImage.read(`${base}/large.png`, { limitDownloadBytes: false }),
+          RawImage.read(`${base}/large.png`, { limitInputBytes: false }),
           hasCode('IMAGE_INVALID', /large\.png/),
         );
         const reason = new Error('no longer wanted');
