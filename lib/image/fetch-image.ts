@@ -209,8 +209,6 @@ export async function fetchImage(source: string | URL, options: FetchOptions): P
     return { bytes: checkSize(bytes, 'in base64', limit), name: 'in base64' };
   if (!allowLocalFiles)
     throw new Sam3TrackerError('ACCESS_DENIED', `The image ${name} is no URL, and allowLocalFiles is false.`);
-  throw new Sam3TrackerError(
-    'FILE_NOT_FOUND',
-    `There is no image file at ${name}, nor is this base64 of an image.`,
-  );
+  const further = text.length > MAX_NAME ? ' It is no base64 of an image either.' : '';
+  throw new Sam3TrackerError('FILE_NOT_FOUND', `There is no image file at ${name}.${further}`);
 }

@@ -60,8 +60,9 @@ async function encodedImage(input: RawImageInput, options: FetchOptions): Promis
   if (typeof input === 'string') return fetchImage(checkString(input, 'input'), options);
   if (input instanceof URL) return fetchImage(input, options);
   const name = 'in memory';
-  if (input instanceof Uint8Array) return { bytes: input, name };
-  if (input instanceof ArrayBuffer) return { bytes: new Uint8Array(input), name };
+  // Copies: what the caller does to its buffer meanwhile is not to reach sharp's threads.
+  if (input instanceof Uint8Array) return { bytes: Uint8Array.from(input), name };
+  if (input instanceof ArrayBuffer) return { bytes: new Uint8Array(input.slice(0)), name };
   if (input instanceof Blob) return { bytes: new Uint8Array(await input.arrayBuffer()), name };
   throw wrongType(
     'a path, a URL, base64 text, a Buffer, Uint8Array, ArrayBuffer or Blob, a sharp instance or a RawImage',

@@ -156,6 +156,6 @@ describe('images of every form, compared with Pillow', function () {
         'grey16',
       ),
     );
-    assert.deepEqual([...shade.data], [15, 15, 15, 15]);
+    assert.deepEqual(new Set(shade.data), new Set([15]));
   });
 });
