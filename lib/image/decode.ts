@@ -1,5 +1,6 @@
 /** Encoded images to 8-bit pixels, with the bytes that Pillow decodes; sharp does the work. */
 import sharp from 'sharp';
+import { abortable } from '../core/async';
 import { Sam3TrackerError, shorten } from '../core/errors';
 import { keepKnown, readPixels, refusalOf, tiffRefusalOf, type Pixels } from './colour';
 import { DECODED_FORMATS, formatOf, type ImageFormat } from './formats';
@@ -53,7 +54,8 @@ function checkFormat(bytes: Uint8Array, svg: boolean, name: string): ImageFormat
 /** The error for what libvips did not decode. */
 function failureOf(format: ImageFormat, name: string, timeout: number | false, cause: unknown): Error {
   const reason = reasonOf(cause);
-  if (/^timeout: /.test(reason)) return invalid(name, `was not decoded within ${timeout} seconds`, cause);
+  if (/^timeout: /.test(reason) || (cause as Error).name === 'TimeoutError')
+    return invalid(name, `was not decoded within ${timeout} seconds`, cause);
   if (format.decoded === 'where built in')
     return invalid(
       name,
@@ -108,8 +110,13 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions, nam
   const { upright, opened } = orientationOf(bytes, format.name, metadata);
   try {
     const image = turn(open(), autoOrient ? upright : opened);
-    if (timeout !== false) image.timeout({ seconds: Math.min(Math.ceil(timeout), MAX_TIMEOUT) });
-    return await readPixels(image, metadata);
+    if (timeout === false) return await readPixels(image, metadata);
+    image.timeout({ seconds: Math.min(Math.max(1, Math.ceil(timeout)), MAX_TIMEOUT) });
+    const pixels = readPixels(image, metadata);
+    // sharp looks at its clock between tiles, and one tile of an SVG may take minutes: its thread goes on alone.
+    return format.name === 'SVG'
+      ? await abortable(pixels, AbortSignal.timeout(timeout * 1000))
+      : await pixels;
   } catch (cause) {
     throw failureOf(format, name, timeout, cause);
   }

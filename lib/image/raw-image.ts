@@ -1,6 +1,7 @@
 /** Decoded images: transformers.js' RawImage, read as transformers' load_image reads. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import sharp from 'sharp';
 import { abortable } from '../core/async';
 import type { DType } from '../core/dtype';
@@ -43,6 +44,9 @@ const EXTENSIONS: Record<string, keyof sharp.FormatEnum> = {
   // sharp knows 'avif', which its types leave out.
   ...{ tif: 'tiff', tiff: 'tiff', avif: 'avif' as 'heif' },
 };
+
+// Rows copied between two turns of the event loop.
+const ROWS_PER_TURN = 1024;
 
 // A project may have two copies of sharp, so `instanceof` would not do.
 function isSharp(value: unknown): value is sharp.Sharp {
@@ -315,7 +319,7 @@ export class RawImage {
     const [right, bottom] = [Math.min(x_max, this.width - 1), Math.min(y_max, this.height - 1)];
     if (right < left || bottom < top)
       throw wrongValue(`a box with pixels of ${this.width} x ${this.height}`, 'box', box);
-    return this.#window(left, top, right - left + 1, bottom - top + 1);
+    return await this.#window(left, top, right - left + 1, bottom - top + 1);
   }
 
   /**
@@ -330,7 +334,7 @@ export class RawImage {
     checkInteger(crop_width, 'crop_width', { min: 1 });
     checkInteger(crop_height, 'crop_height', { min: 1 });
     const [left, top] = [this.width - crop_width, this.height - crop_height];
-    return this.#window(Math.trunc(left / 2), Math.trunc(top / 2), crop_width, crop_height);
+    return await this.#window(Math.trunc(left / 2), Math.trunc(top / 2), crop_width, crop_height);
   }
 
   /**
@@ -344,20 +348,23 @@ export class RawImage {
     const [left, right, top, bottom] = checkFour(widths, '[left, right, top, bottom]', 'widths').map(
       (width) => Math.max(width, 0),
     );
-    return this.#window(-left, -top, this.width + left + right, this.height + top + bottom);
+    return await this.#window(-left, -top, this.width + left + right, this.height + top + bottom);
   }
 
   /** What lies behind a window, black and opaque outside the image. */
-  #window(left: number, top: number, width: number, height: number): RawImage {
+  async #window(left: number, top: number, width: number, height: number): Promise<RawImage> {
     const { channels, data } = this;
     if (left === 0 && top === 0 && width === this.width && height === this.height) return this;
     const result = new Uint8Array(width * height * channels);
     if (channels % 2 === 0)
       for (let alpha = channels - 1; alpha < result.length; alpha += channels) result[alpha] = 255;
-    const [first, last] = [Math.max(left, 0), Math.min(left + width, this.width)];
-    for (let y = Math.max(top, 0); first < last && y < Math.min(top + height, this.height); y++) {
+    const first = Math.max(left, 0);
+    const last = Math.min(left + width, this.width);
+    const bottom = last > first ? Math.min(top + height, this.height) : 0;
+    for (let y = Math.max(top, 0); y < bottom; y++) {
       const row = data.subarray((y * this.width + first) * channels, (y * this.width + last) * channels);
       result.set(row, ((y - top) * width + first - left) * channels);
+      if (y % ROWS_PER_TURN === 0) await nextTurn();
     }
     return new RawImage(result, width, height, channels);
   }

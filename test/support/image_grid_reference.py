@@ -11,6 +11,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import PIL.TiffImagePlugin
+from transformers.image_utils import load_image
 
 WIDTH, HEIGHT = 13, 7
 RGB, CMYK, LAB = 2, 5, 8
@@ -283,3 +284,28 @@ def exif_without() -> bytes:
     exif = PIL.Image.Exif()
     exif[0x010E] = "no orientation"
     return exif.tobytes()
+
+
+def load_images(sources: list[str]) -> list[str]:
+    """What transformers' load_image makes of strings."""
+    return [base64.b64encode(load_image(source).tobytes()).decode() for source in sources]
+
+
+def edit(pixels: str, dims: list[int], method: str, args: list) -> dict:
+    """An image (height, width, channels) after a method of Pillow that RawImage has too."""
+    array = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(dims)
+    image = PIL.Image.fromarray(array[..., 0] if dims[2] == 1 else array)
+    if method == "pad":
+        left, right, top, bottom = args
+        black = {"L": 0, "LA": (0, 255), "RGB": (0, 0, 0), "RGBA": (0, 0, 0, 255)}[image.mode]
+        image = PIL.ImageOps.expand(image, (left, top, right, bottom), black)
+    elif method == "crop":
+        left, top, right, bottom = args
+        image = image.crop((max(left, 0), max(top, 0), min(right + 1, dims[1]), min(bottom + 1, dims[0])))
+    elif method == "putAlpha":
+        image.putalpha(PIL.Image.new("L", image.size, args[0]))
+    elif method == "convert":
+        image = image.convert({1: "L", 3: "RGB", 4: "RGBA"}[args[0]])
+    elif method == "resize":
+        image = image.resize((args[0], args[1]), getattr(PIL.Image.Resampling, args[2].upper()))
+    return {"size": image.size, "channels": len(image.getbands()), "pixels": base64.b64encode(image.tobytes()).decode()}
