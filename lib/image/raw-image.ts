@@ -371,7 +371,7 @@ export class RawImage {
 
   /**
    * The image in another size, sampled by sharp: transformers.js' `RawImage.resize`, but like Pillow's `resize` it averages
-   * where it makes an image smaller.
+   * where it makes an image smaller. (Where it makes one larger, sharp's result lies up to half a pixel beside Pillow's.)
    *
    * @param width in pixels; null or -1 keeps the ratio of the sides.
    * @param height in pixels; null or -1 keeps the ratio of the sides.

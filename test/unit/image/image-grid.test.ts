@@ -138,7 +138,7 @@ describe('images of every form, compared with Pillow', function () {
         // Pillow reads no CMYK with alpha.
         const written = format === 'tiff' ? open().removeAlpha() : open();
         await (isPlain ? written : change(written))
-          .toFormat(format, { compression: 'none' } as object)
+          .toFormat(format, { compression: 'none' })
           .toFile(file);
         files.push(file);
         ours.set(path.basename(file), await RawImage.read(change(open())));
