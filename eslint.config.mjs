@@ -16,6 +16,10 @@ const everywhere = {
   'prefer-const': 'error',
 };
 
+/** JavaScript's and Node's own classes. */
+const builtIns = Object.getOwnPropertyNames(globalThis).filter((name) => /^[A-Z]/.test(name));
+const otherRealms = 'Another realm (Jest, vm) has classes of its own: see lib/core/kinds.ts.';
+
 export default defineConfig(
   globalIgnores(['.venv*/', '.cache/', 'build/', 'dist/', 'out/', 'prebuilds/']),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
@@ -53,6 +57,21 @@ export default defineConfig(
     settings: { jsdoc: { mode: 'typescript' } },
     rules: {
       'no-console': 'error',
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: `BinaryExpression[operator='instanceof'][right.name=/^(${builtIns.join('|')})$/]`,
+          message: otherRealms,
+        },
+        {
+          selector: "BinaryExpression[operator='instanceof'][right.property.name=/^[a-z]/]",
+          message: otherRealms,
+        },
+        {
+          selector: "BinaryExpression > MemberExpression[object.name='Object'][property.name='prototype']",
+          message: otherRealms,
+        },
+      ],
       'jsdoc/require-jsdoc': [
         'error',
         {

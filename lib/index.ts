@@ -13,6 +13,10 @@ export {
   Sam3TrackerMasksOutput,
   Sam3TrackerVisionEncoderOutput,
 } from './model/outputs';
+export { best_mask } from './model/best-mask';
+export type { BestCandidate, BestMask } from './model/best-mask';
+export { load_image_embeddings, save_image_embeddings } from './model/saved-embeddings';
+export type { ImageEmbeddingsToSave, SavedImageEmbeddings } from './model/saved-embeddings';
 export { Sam3TrackerProcessor } from './processor/processing-sam3-tracker';
 export type {
   ProcessorResult,
@@ -69,11 +73,20 @@ export {
 export type { Box, CocoRLE, Mask, MaskLike, RLE } from './masks/types';
 export { mask_to_polygons } from './masks/polygons';
 export type { Polygon } from './masks/polygons';
+export { cut_out, mask_to_png } from './masks/pictures';
 export { CocoDatasetBuilder } from './masks/coco';
-export type { CocoAnnotation, CocoCategory, CocoDataset, CocoImage, CocoSegmentation } from './masks/coco';
+export type {
+  CocoAnnotation,
+  CocoAnnotationOptions,
+  CocoCategories,
+  CocoCategory,
+  CocoDataset,
+  CocoImage,
+  CocoSegmentation,
+} from './masks/coco';
 export type { GeneratedMask, MaskBatch, MaskBatchResult, MaskFilter } from './model/generate-masks';
 export { write_coco_annotations } from './pipelines/coco-annotations';
-export type { CocoAnnotationsOptions } from './pipelines/coco-annotations';
+export type { CocoAnnotationsOptions, CocoSource } from './pipelines/coco-annotations';
 export { pipeline } from './pipelines/pipeline';
 export { MaskGenerationError, MaskGenerationPipeline } from './pipelines/mask-generation';
 export type {
@@ -104,3 +117,4 @@ export type {
   ImageSize,
   ReturnTensors,
 } from './core/types';
+export { get_num_threads, set_num_threads } from './native/threads';

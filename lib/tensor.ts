@@ -1,4 +1,5 @@
 /** Tensors: handles to libtorch tensors on the CPU or on a CUDA device, with the calls of transformers.js and torch. */
+import { types } from 'node:util';
 import {
   bfloat16ToNumber,
   DTYPES,
@@ -15,6 +16,7 @@ import type { NativeTensor } from './native/binding';
 import type { Device, DeviceOption } from './core/types';
 import { checkDevice, readTarget } from './core/device';
 import { checkBoolean, checkDims, checkInteger } from './core/options';
+import { acceptCopies, isArrayOf } from './core/kinds';
 
 /** Elements as nested arrays, outermost axis first; int64 as bigint, bool as boolean. A scalar is no array. */
 export type NestedList = number | bigint | boolean | NestedList[];
@@ -24,6 +26,9 @@ export type SliceRange = number | [start: number | null, end: number | null] | n
 
 /** What `new Tensor` takes as elements. */
 export type TensorElements = TensorData | readonly number[] | readonly bigint[] | readonly boolean[];
+
+/** Most lists that an axis of 0 hides: a tensor without elements may have any other axes. */
+export const MOST_EMPTY_LISTS = 2 ** 16;
 
 /** An n-dimensional array of one element type. Axis order is that of torch: outermost first, row-major. */
 export class Tensor {
@@ -100,10 +105,13 @@ export class Tensor {
   /**
    * The elements as nested arrays of numbers (int64: bigint, bool: boolean); a scalar as itself. As torch's `tolist`.
    *
-   * @throws as `data`.
+   * @throws as `data`; RangeError for more than 65,536 lists of nothing.
    */
   tolist(): NestedList {
     const { data } = this;
+    const lists = this.dims.slice(0, this.dims.indexOf(0)).reduce((product, dim) => product * dim, 1);
+    if (this.size === 0 && lists > MOST_EMPTY_LISTS)
+      throw wrongValue(`dims of at most ${MOST_EMPTY_LISTS} empty lists`, 'tolist()', this.dims);
     const read = elementReader(this.type, data);
     let next = 0;
     const build = (axis: number): NestedList => {
@@ -251,6 +259,8 @@ export class Tensor {
   }
 }
 
+acceptCopies(Tensor, 'Tensor');
+
 function resolveRange(
   range: [number | null, number | null] | null,
   length: number,
@@ -281,16 +291,16 @@ function makeHandle(
 function toTypedArray(type: DType, data: TensorElements | undefined): TensorData {
   const Wanted = DTYPES[type].array;
   if (Array.isArray(data)) return convertList(type, data as (number | bigint | boolean)[]);
-  const rawBits = data instanceof Uint16Array && type === 'float16';
-  const clamped = data instanceof Uint8ClampedArray && type === 'uint8';
-  if (data instanceof Wanted || rawBits || clamped) {
+  const rawBits = isArrayOf(data, Uint16Array) && type === 'float16';
+  const clamped = isArrayOf(data, Uint8ClampedArray) && type === 'uint8';
+  if (isArrayOf(data, Wanted) || rawBits || clamped) {
     // The addon reads 16-bit elements as bits, whatever kind of array holds them.
     const array =
-      Float16ArrayConstructor && data instanceof Float16ArrayConstructor
+      Float16ArrayConstructor && isArrayOf(data, Float16ArrayConstructor)
         ? new Uint16Array(data.buffer, data.byteOffset, data.length)
         : data;
     // Node-API cannot read shared memory.
-    return array.buffer instanceof SharedArrayBuffer ? array.slice() : array;
+    return types.isSharedArrayBuffer(array.buffer) ? array.slice() : array;
   }
   throw wrongType(`a ${Wanted.name} or an array of numbers (type ${type})`, 'data', data);
 }
@@ -330,7 +340,7 @@ function checkIntegers(type: DType, list: (number | bigint | boolean)[]): void {
 function elementReader(type: DType, data: TensorData): (index: number) => number | bigint | boolean {
   if (type === 'bool') return (index) => data[index] !== 0;
   if (type === 'bfloat16') return (index) => bfloat16ToNumber(data[index] as number);
-  if (type === 'float16' && data instanceof Uint16Array) return (index) => float16ToNumber(data[index]);
+  if (type === 'float16' && isArrayOf(data, Uint16Array)) return (index) => float16ToNumber(data[index]);
   return (index) => data[index];
 }
 

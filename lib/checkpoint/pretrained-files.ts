@@ -1,11 +1,11 @@
 /** Where a model's files are: a directory, a model that this package ships, or a repository on the Hugging Face hub. */
 import path from 'node:path';
-import { Sam3TrackerError } from '../core/errors';
-import { isFile, kindOf } from '../core/files';
+import { Sam3TrackerError, describe } from '../core/errors';
+import { expandUser, isFile, kindOf, pathText } from '../core/files';
 import { checkString } from '../core/options';
 import { readHubSettings } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
-import { RepositorySnapshot, isRepositoryId } from '../hub/snapshot';
+import { RepositorySnapshot, repositoryIdProblem } from '../hub/snapshot';
 import { PACKAGE_ROOT } from '../core/package';
 
 /** The directory of the models that this package ships, one directory an id. */
@@ -130,6 +130,16 @@ class HubSource extends PretrainedFiles {
   }
 }
 
+/** What a hub that has no such repository, or cannot be asked, answers. */
+const UNKNOWN_TO_HUB: readonly string[] = ['REPOSITORY_NOT_FOUND', 'FILE_NOT_FOUND', 'DOWNLOAD_FAILED'];
+
+/** Where a directory was looked for, in words; the home, which transformers does not put in for ~ either. */
+function whereOf(name: string): string {
+  const home = expandUser(name);
+  if (home !== name) return ` (~ is not the home here: give ${describe(home)})`;
+  return ` (${pathText(path.resolve(name))})`;
+}
+
 /**
  * The model that `from_pretrained` was asked for: an existing directory, else the id of a bundled model, else a
  * repository on the hub, `owner/name`.
@@ -159,18 +169,19 @@ export async function openPretrained(
     (await kindOf(BUNDLED_MODELS)) === 'directory'
       ? 'this package ships no model of that name'
       : `this installation of sam3-tracker has no models (${BUNDLED_MODELS}): install the package again`;
-  const nowhere = `there is no such directory (${path.resolve(name_or_path)}), and ${shipped}`;
-  if (!isRepositoryId(name_or_path))
+  const nowhere = `there is no such directory${whereOf(name_or_path)}, and ${shipped}`;
+  const problem = repositoryIdProblem(name_or_path);
+  if (problem !== null)
     throw new Sam3TrackerError(
       'FILE_NOT_FOUND',
-      `No model "${name_or_path}": ${nowhere}. Give a directory with config.json and model.safetensors, or the id of a ` +
-        'model on the Hugging Face hub (owner/name).',
+      `No model ${describe(name_or_path)}: ${nowhere}. Give a directory with config.json and model.safetensors, or the ` +
+        `id of a model on the Hugging Face hub, which this is not: ${problem}.`,
     );
   try {
     return new HubSource(await RepositorySnapshot.open(name_or_path, settings));
   } catch (error) {
-    if (!(error instanceof Sam3TrackerError)) throw error;
-    // What was meant may well have been a path.
+    // Where the hub does not know the name, what was meant may well have been a path.
+    if (!(error instanceof Sam3TrackerError) || !UNKNOWN_TO_HUB.includes(error.code)) throw error;
     throw new Sam3TrackerError(error.code, `${error.message} And ${nowhere}.`, {
       cause: error.cause ?? error,
     });

@@ -3,19 +3,20 @@
  * code maps the file and checks what is read here against it.
  */
 import { isUtf8 } from 'node:buffer';
-import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { DTYPES } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError } from '../core/errors';
+import { openFile, reading, refuseLfsPointer } from '../core/files';
 import { isPlainObject } from '../core/options';
+import { isError } from '../core/kinds';
 
 /** The format's own limit, in bytes. */
 const LONGEST_HEADER = 100_000_000;
 /** Where the header begins: its length comes first. */
 const HEADER_START = 8;
 /** Far above any checkpoint's: a header of more would keep the event loop for seconds. */
-const MOST_WEIGHTS = 100_000;
+export const MOST_WEIGHTS = 100_000;
 /** Of objects and lists in each other. */
 const DEEPEST = 3;
 
@@ -135,7 +136,7 @@ function parseJson(bytes: Buffer): unknown {
     checkTokens(text);
     return JSON.parse(text);
   } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause;
+    if (!isError(cause) || cause.name !== 'SyntaxError') throw cause;
     throw new InvalidHeader(`its header is not JSON: ${cause.message}`);
   }
 }
@@ -213,7 +214,9 @@ async function readHeader(handle: FileHandle, path: string): Promise<Safetensors
     throw new Sam3TrackerError('FILE_INVALID', `Weights ${path} cannot be opened: it is not a file.`);
   const { size } = status;
   if (size < HEADER_START) throw new InvalidHeader(`it has only ${size} bytes`);
-  const length = (await readBytes(handle, 0, HEADER_START)).readBigUInt64LE();
+  const start = await readBytes(handle, 0, Math.min(size, 64));
+  refuseLfsPointer(start, path);
+  const length = start.readBigUInt64LE();
   if (length > LONGEST_HEADER || length > size - HEADER_START)
     throw new InvalidHeader(`its header claims ${length} bytes of a file of ${size}`);
   return { path, size, entries: parseHeader(await readBytes(handle, HEADER_START, Number(length)), size) };
@@ -224,27 +227,65 @@ async function readHeader(handle: FileHandle, path: string): Promise<Safetensors
  * dtype say, fill the data without gap or overlap. The weights are not read.
  *
  * @param path of the file.
- * @throws Sam3TrackerError FILE_NOT_FOUND, or FILE_INVALID with what is wrong.
+ * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_NOT_READ, or FILE_INVALID with what is wrong.
  */
 export async function readSafetensors(path: string): Promise<SafetensorsFile> {
-  let handle: FileHandle;
+  const handle = await openFile(path);
   try {
-    handle = await open(path);
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    throw new Sam3TrackerError(
-      code === 'ENOENT' ? 'FILE_NOT_FOUND' : 'FILE_INVALID',
-      `Weights ${path} cannot be opened: ${message}.`,
-      { cause },
-    );
-  }
-  try {
-    return await readHeader(handle, path);
+    return await reading(path, readHeader(handle, path));
   } catch (cause) {
     if (!(cause instanceof InvalidHeader)) throw cause;
     throw new Sam3TrackerError('FILE_INVALID', `${path} is not a valid safetensors file: ${cause.message}.`, {
       cause,
     });
+  } finally {
+    await handle.close();
+  }
+}
+
+/** One weight to write. */
+export interface SafetensorsContent {
+  name: string;
+  dtype: DType;
+  shape: readonly number[];
+  /** Elements in row-major order. */
+  bytes: Uint8Array;
+}
+
+/** The parts of a safetensors file of these weights, in their order. */
+export function safetensorsParts(weights: readonly SafetensorsContent[]): Uint8Array[] {
+  const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
+  let offset = 0;
+  for (const { name, dtype, shape, bytes } of weights) {
+    const [formatName] = Object.entries(DTYPE_OF).find(([, own]) => own === dtype)!;
+    header[name] = { dtype: formatName, shape, data_offsets: [offset, offset + bytes.length] };
+    offset += bytes.length;
+  }
+  // The format's own writer fills up with spaces, so that elements are aligned.
+  const text = JSON.stringify(header);
+  const json = Buffer.from(text.padEnd(text.length + ((8 - (Buffer.byteLength(text) % 8)) % 8)));
+  const length = Buffer.alloc(HEADER_START);
+  length.writeBigUInt64LE(BigInt(json.length));
+  return [length, json, ...weights.map(({ bytes }) => bytes)];
+}
+
+/**
+ * The elements of weights of a file whose header has been read.
+ *
+ * @throws Sam3TrackerError FILE_INVALID where the file was shortened since.
+ */
+export async function readWeightBytes(
+  { path }: SafetensorsFile,
+  entries: readonly SafetensorsEntry[],
+): Promise<Buffer[]> {
+  const handle = await openFile(path);
+  try {
+    const found: Buffer[] = [];
+    for (const { begin, end } of entries) found.push(await readBytes(handle, begin, end - begin));
+    return found;
+  } catch (cause) {
+    if (!(cause instanceof InvalidHeader)) throw cause;
+    throw new Sam3TrackerError('FILE_INVALID', `${path} cannot be read: ${cause.message}.`, { cause });
   } finally {
     await handle.close();
   }

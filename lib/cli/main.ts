@@ -13,7 +13,9 @@ import { inspectCommand } from './commands/inspect';
 import { libtorchCommand } from './commands/libtorch';
 import { segmentCommand } from './commands/segment';
 import { verifyCommand } from './commands/verify';
-import type { CommandContext, Output } from './io';
+import { isError } from '../core/kinds';
+import { commandOutput, type CommandContext, type Input, type Output } from './io';
+import { messageOf } from './text';
 
 const COMMANDS = [
   segmentCommand,
@@ -30,12 +32,14 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
 function describeError(error: unknown, debug: boolean): string {
-  if (!(error instanceof Error)) return String(error);
+  if (!isError(error)) return String(error);
   if (debug) return inspect(error);
   // A list of places is read more easily as one.
   if (error instanceof Sam3TrackerError && error.code === 'LIBTORCH_NOT_FOUND') return error.message;
-  return error.message.replaceAll(/\s*\n\s*/g, ' ');
+  return messageOf(error).replaceAll(/\s*\n\s*/g, ' ');
 }
+
+const PREFIX = 'sam3-tracker: ';
 
 /** The program with all its commands, whose text goes to `output` and whose ends are thrown. */
 function assemble(context: CommandContext): Command {
@@ -45,9 +49,11 @@ function assemble(context: CommandContext): Command {
     .version(PACKAGE_MANIFEST.version);
   for (const make of COMMANDS) program.addCommand(make(context));
   const prepare = (command: Command): void => {
-    command
-      .exitOverride()
-      .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) });
+    command.exitOverride().configureOutput({
+      writeOut: (text) => stdout.write(text),
+      writeErr: (text) => stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^(?:error: )?/, PREFIX)),
+    });
     command.commands.forEach(prepare);
   };
   prepare(program);
@@ -58,15 +64,21 @@ function assemble(context: CommandContext): Command {
  * Runs the tool.
  *
  * @param argv the arguments after the name of the program.
- * @param output where text goes; default the process's own streams.
+ * @param streams where text goes; default the process's own streams.
+ * @param input what `-` reads; default the process's own.
  * @returns the exit code.
  */
-export async function main(argv: readonly string[], output: Output = process): Promise<number> {
+export async function main(
+  argv: readonly string[],
+  streams: Output = process,
+  input: Input = process.stdin,
+): Promise<number> {
   let code = 0;
+  const output = commandOutput(streams);
   const report = (error: unknown, debug: boolean): void => {
-    output.stderr.write(`sam3-tracker: ${describeError(error, debug)}\n`);
+    output.stderr.write(`${PREFIX}${describeError(error, debug)}\n`);
   };
-  const program = assemble({ output, report, finish: (status) => (code = status) });
+  const program = assemble({ output, input, report, finish: (status) => (code = status) });
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {
@@ -85,13 +97,28 @@ export async function main(argv: readonly string[], output: Output = process): P
   return code;
 }
 
-if (require.main === module) {
-  // A reader that stops early (head) is no failure of ours.
+/**
+ * Lets work that is under way finish where nobody takes what it prints: files are written all the same. A reader that stops
+ * early (head) is no failure of ours; a full disk is.
+ */
+function endQuietlyOnBrokenStreams(fail: () => void): void {
+  let isReported = false;
+  process.stderr.on('error', () => undefined);
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit();
+    if (error.code === 'EPIPE' || isReported) return;
+    isReported = true;
+    fail();
+    process.stderr.write(`${PREFIX}Standard output cannot be written: ${error.message}.\n`);
+  });
+}
+
+if (require.main === module) {
+  let isBroken = false;
+  endQuietlyOnBrokenStreams(() => {
+    isBroken = true;
+    process.exitCode ||= EXIT_FAILED;
   });
   void main(process.argv.slice(2)).then((code) => {
-    process.exitCode = code;
+    process.exitCode = code || (isBroken ? EXIT_FAILED : 0);
   });
 }

@@ -1,6 +1,5 @@
 /** Prompts as they are written on the command line. */
 import { InvalidArgumentError } from 'commander';
-import { wrongValue } from '../core/errors';
 import type { Box } from '../masks/types';
 
 /** What is asked of one object, in pixels of the image. */
@@ -16,6 +15,8 @@ export interface ObjectPrompt {
  * Checks that prompts lie inside an image, or on its edges. The model itself takes any coordinates, as transformers'
  * does; on the command line one outside is a slip of the hand.
  *
+ * A point names a pixel, so that width and height lie outside; a box's right and bottom edge may lie there.
+ *
  * @throws RangeError that names the first prompt outside, and the image's size.
  */
 export function checkInside(
@@ -23,12 +24,12 @@ export function checkInside(
   { width, height }: { width: number; height: number },
 ): void {
   const size = `${width}x${height} pixels (width x height)`;
-  const isInside = ([x, y]: readonly number[]): boolean => x >= 0 && x <= width && y >= 0 && y <= height;
+  const isOutside = ([x, y]: readonly number[]): boolean => x < 0 || x > width || y < 0 || y > height;
   for (const { points, box } of objects) {
-    const point = points.find((one) => !isInside(one));
-    if (point) throw wrongValue(`a point in the image of ${size}`, '--point', point.join(','));
-    if (box && !(isInside(box.slice(0, 2)) && isInside(box.slice(2))))
-      throw wrongValue(`a box in the image of ${size}`, '--box', box.join(','));
+    const point = points.find((one) => isOutside(one) || one[0] === width || one[1] === height);
+    if (point) throw new RangeError(`--point ${point.join(',')} is not in the image of ${size}.`);
+    if (box && (isOutside(box.slice(0, 2)) || isOutside(box.slice(2))))
+      throw new RangeError(`--box ${box.join(',')} is not in the image of ${size}.`);
   }
 }
 
@@ -37,6 +38,17 @@ function parseNumbers(text: string, form: string): number[] {
   const numbers = parts.map((part) => (part.trim() === '' ? NaN : Number(part)));
   if (!numbers.every(Number.isFinite)) throw new InvalidArgumentError(`Expected ${form} in pixels.`);
   return numbers;
+}
+
+/** A box `x1,y1,x2,y2`. @throws InvalidArgumentError for anything but four numbers, or corners in another order. */
+export function parseBox(text: string): Box {
+  const form = 'x1,y1,x2,y2';
+  const numbers = parseNumbers(text, form);
+  if (numbers.length !== 4) throw new InvalidArgumentError(`Expected ${form} in pixels.`);
+  const [x1, y1, x2, y2] = numbers;
+  if (x2 < x1 || y2 < y1)
+    throw new InvalidArgumentError('Expected the top left corner first (x1 <= x2, y1 <= y2).');
+  return [x1, y1, x2, y2];
 }
 
 /**
@@ -65,16 +77,11 @@ export class PromptCollector {
     object.labels.push(label);
   }
 
-  /** `--box x1,y1,x2,y2`. @throws InvalidArgumentError for anything but four numbers, or corners in another order. */
+  /** `--box x1,y1,x2,y2`. @throws as parseBox. */
   addBox(text: string): void {
-    const form = 'x1,y1,x2,y2';
-    const numbers = parseNumbers(text, form);
-    if (numbers.length !== 4) throw new InvalidArgumentError(`Expected ${form} in pixels.`);
-    const [x1, y1, x2, y2] = numbers;
-    if (x2 < x1 || y2 < y1)
-      throw new InvalidArgumentError('Expected the top left corner first (x1 <= x2, y1 <= y2).');
+    const box = parseBox(text);
     if (!this.#isOpen && this.#objects.at(-1)?.box) this.#isOpen = true;
-    this.#current().box = [x1, y1, x2, y2];
+    this.#current().box = box;
   }
 
   /** The objects in order. @throws InvalidArgumentError where the last `--object` has no prompt. */

@@ -1,11 +1,12 @@
 /** Results as files: mask PNGs, an overlay PNG and a JSON, for the command-line tool and the demo. */
-import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { RawImage } from '../image/raw-image';
+import { saveFiles } from '../core/files';
+import type { RawImage } from '../image/raw-image';
 import { coco_encode_rle } from '../masks/rle';
 import { mask_area, mask_to_box, mask_to_rle } from '../masks/masks';
 import { type Box, type CocoRLE, type Mask } from '../masks/types';
 import { draw_overlay } from '../masks/overlay';
+import { mask_to_png, pngOf } from '../masks/pictures';
 import type { ObjectPrompt } from './prompts';
 
 /** What was found for one object. */
@@ -47,6 +48,14 @@ export interface ImageRecord {
     object_score_logit: number;
     masks: MaskRecord[];
   }[];
+}
+
+/** One image in the JSON that failed. */
+export interface FailedRecord {
+  /** Path or URL as it was given. */
+  image: string;
+  /** The package's code, or the class of an error that has none; and its message. */
+  error: { code: string; message: string };
 }
 
 /** Where an image's results go. */
@@ -91,29 +100,29 @@ function describeMask(mask: Mask, score: number): MaskRecord {
   return { iou_score: score, area: mask_area(rle), box: mask_to_box(rle), rle: coco_encode_rle(rle) };
 }
 
-function fileNames(name: string, objects: readonly SegmentedObject[]): string[][] {
-  return objects.map(({ masks }, object) =>
-    masks.map((_, mask) => {
-      const ofObject = objects.length > 1 ? `-object-${object + 1}` : '';
-      const ofMask = masks.length > 1 ? `-${mask + 1}` : '';
-      return `${name}${ofObject}-mask${ofMask}.png`;
-    }),
-  );
-}
-
-async function writeMask(mask: Mask, file: string): Promise<void> {
-  const [height, width] = mask.dims;
-  await new RawImage(
-    mask.data.map((inside) => inside * 255),
-    width,
-    height,
-    1,
-  ).save(file);
+/**
+ * The files of an image: `NAME-mask.png` (`NAME-object-2-mask-3.png` where there are several), `NAME-overlay.png` and
+ * `NAME.json`.
+ *
+ * @param name of the image without an extension.
+ * @param masks how many each object has.
+ */
+export function resultNames(name: string, masks: readonly number[]): ResultFiles {
+  return {
+    masks: masks.map((count, object) =>
+      Array.from({ length: count }, (_, mask) => {
+        const ofObject = masks.length > 1 ? `-object-${object + 1}` : '';
+        return `${name}${ofObject}-mask${count > 1 ? `-${mask + 1}` : ''}.png`;
+      }),
+    ),
+    overlay: `${name}-overlay.png`,
+    json: `${name}.json`,
+  };
 }
 
 /**
- * Writes `NAME-mask.png` (`NAME-object-2-mask-3.png` where there are several), `NAME-overlay.png` and `NAME.json` into
- * a directory, which is made where it is missing. The overlay shows the best-scored mask of each object.
+ * Writes the files that `resultNames` lists, all of them or none, into a directory, which is made where it is missing. The
+ * overlay shows the best-scored mask of each object.
  *
  * @param directory where the files go.
  * @param name of the files without an extension.
@@ -121,7 +130,7 @@ async function writeMask(mask: Mask, file: string): Promise<void> {
  * @param objects what was found.
  * @param record what describeResult gave; the names of the mask files are put in.
  * @returns the paths written.
- * @throws Sam3TrackerError FILE_INVALID or a system error where a file cannot be written.
+ * @throws as `saveFiles`.
  */
 export async function writeResult(
   directory: string,
@@ -130,12 +139,16 @@ export async function writeResult(
   objects: readonly SegmentedObject[],
   record: ImageRecord,
 ): Promise<ResultFiles> {
-  await mkdir(directory, { recursive: true });
-  const names = fileNames(name, objects);
+  const names = resultNames(
+    name,
+    objects.map(({ masks }) => masks.length),
+  );
+  const files: { name: string; content: Buffer | string }[] = [];
   for (const [object, { masks }] of objects.entries())
     for (const [index, { mask }] of masks.entries()) {
-      await writeMask(mask, path.join(directory, names[object][index]));
-      record.objects[object].masks[index].file = names[object][index];
+      const file = names.masks[object][index];
+      files.push({ name: file, content: await mask_to_png(mask) });
+      record.objects[object].masks[index].file = file;
     }
   const best = objects.map(({ masks }) => masks.reduce((a, b) => (b.score > a.score ? b : a)).mask);
   const overlay = await draw_overlay(image, best, {
@@ -143,12 +156,13 @@ export async function writeResult(
     labels: objects.flatMap(({ prompt }) => prompt.labels),
     boxes: objects.flatMap(({ prompt }) => (prompt.box ? [prompt.box] : [])),
   });
-  const files = {
-    masks: names.map((row) => row.map((file) => path.join(directory, file))),
-    overlay: path.join(directory, `${name}-overlay.png`),
-    json: path.join(directory, `${name}.json`),
+  files.push({ name: names.overlay, content: await pngOf(overlay) });
+  files.push({ name: names.json, content: `${JSON.stringify(record, null, 2)}\n` });
+  await saveFiles(directory, files);
+  const placed = (file: string): string => path.join(directory, file);
+  return {
+    masks: names.masks.map((row) => row.map(placed)),
+    overlay: placed(names.overlay),
+    json: placed(names.json),
   };
-  await overlay.save(files.overlay);
-  await writeFile(files.json, `${JSON.stringify(record, null, 2)}\n`);
-  return files;
 }

@@ -141,9 +141,15 @@ export function markFloats(value: unknown, spec: FieldSpec | undefined): unknown
   return value;
 }
 
+/** Most labels that are made up for a number of them: ImageNet's largest list has 21,843, and each costs a string. */
+export const MOST_LABELS = 2 ** 15;
+
 /** The `id2label` and `label2id` that transformers makes for a number of labels. */
 export function labelMaps(count: unknown): { id2label: ConfigDict; label2id: ConfigDict } {
-  const ids = Array.from({ length: checkInteger(count, 'num_labels', { min: 0 }) }, (_, id) => id);
+  const ids = Array.from(
+    { length: checkInteger(count, 'num_labels', { min: 0, max: MOST_LABELS }) },
+    (_, id) => id,
+  );
   return {
     id2label: Object.fromEntries(ids.map((id) => [id, `LABEL_${id}`])),
     label2id: Object.fromEntries(ids.map((id) => [`LABEL_${id}`, id])),

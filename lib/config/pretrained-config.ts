@@ -1,5 +1,4 @@
 /** `PreTrainedConfig`: what transformers' configuration classes share (configuration_utils.py). */
-import { isDeepStrictEqual } from 'node:util';
 import {
   COMMON_FIELDS,
   checkField,
@@ -17,7 +16,7 @@ import { openPretrained } from '../checkpoint/pretrained-files';
 import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { splitHubOptions } from '../hub/settings';
 import type { HubOptions } from '../hub/settings';
-import { toPythonJson } from '../core/json';
+import { isSameJson, toPythonJson } from '../core/json';
 import { readConfigDict } from '../checkpoint/settings';
 import { checkOptions, checkOneOf, checkString, isPlainObject } from '../core/options';
 
@@ -228,8 +227,7 @@ export abstract class PreTrainedConfig {
     const isWritten = (name: string, value: unknown): boolean =>
       name === 'transformers_version' ||
       (name !== '_name_or_path' &&
-        (!isDeepStrictEqual(value, common[name]) ||
-          (name in defaults && !isDeepStrictEqual(value, defaults[name]))));
+        (!isSameJson(value, common[name]) || (name in defaults && !isSameJson(value, defaults[name]))));
     const parts = Object.entries(this.to_dict()).map(([name, value]): [string, unknown] => {
       const field = this.#get(name);
       return [name, field instanceof PreTrainedConfig ? field.#nestedDiff() : value];
@@ -282,7 +280,7 @@ export abstract class PreTrainedConfig {
     const common = commonDefaults();
     const defaults = new (this.#class())().to_dict();
     const isWritten = (name: string, value: unknown): boolean =>
-      !(name in common) || name === 'model_type' || !isDeepStrictEqual(value, defaults[name]);
+      !(name in common) || name === 'model_type' || !isSameJson(value, defaults[name]);
     const dict = this.to_dict();
     delete dict.transformers_version;
     return Object.fromEntries(Object.entries(dict).filter(([name, value]) => isWritten(name, value)));
@@ -321,7 +319,9 @@ function commonDefaults(): ConfigDict {
 
 function makeSubConfig(subClass: ConfigClass, value: unknown, name: string): PreTrainedConfig {
   if (value === undefined || value === null) return new subClass();
-  if (value instanceof subClass) return value;
+  if (Object.prototype.isPrototypeOf.call(subClass.prototype, value)) return value as PreTrainedConfig;
+  // Another copy's: those here reach into the private methods of the configurations that they hold.
+  if (value instanceof subClass) return new subClass(value.to_dict() as never);
   if (!isPlainObject(value)) throw wrongType(`an object of fields or a ${subClass.name}`, name, value);
   return new subClass(value as never);
 }

@@ -2,6 +2,7 @@
 import type { FieldTable } from './fields';
 import { PreTrainedConfig } from './pretrained-config';
 import { Sam3VisionConfig, type Sam3VisionConfigFields } from './sam3-vision';
+import { acceptCopies } from '../core/kinds';
 import { wrongType } from '../core/errors';
 import type { FieldsOf } from '../core/types';
 import { isPlainObject } from '../core/options';
@@ -170,6 +171,10 @@ export class Sam3TrackerConfig extends PreTrainedConfig {
     super(trackerFields(first, rest));
   }
 }
+
+acceptCopies(Sam3TrackerPromptEncoderConfig, 'Sam3TrackerPromptEncoderConfig');
+acceptCopies(Sam3TrackerMaskDecoderConfig, 'Sam3TrackerMaskDecoderConfig');
+acceptCopies(Sam3TrackerConfig, 'Sam3TrackerConfig');
 
 function trackerFields(first: unknown, rest: unknown[]): object {
   if (rest.length === 0 && (first === undefined || isPlainObject(first))) return first ?? {};

@@ -1,4 +1,5 @@
 /** Configurations of the vision encoder: transformers' models/sam3/configuration_sam3.py. */
+import { acceptCopies } from '../core/kinds';
 import type { FieldTable } from './fields';
 import { PreTrainedConfig } from './pretrained-config';
 import { type ConfigDict } from './fields';
@@ -184,6 +185,9 @@ export class Sam3VisionConfig extends PreTrainedConfig {
     this.backbone_config.image_size = value;
   }
 }
+
+acceptCopies(Sam3ViTConfig, 'Sam3ViTConfig');
+acceptCopies(Sam3VisionConfig, 'Sam3VisionConfig');
 
 /** The name that transformers' documentation gives `Sam3VisionConfig`. */
 export const Sam3TrackerVisionConfig = Sam3VisionConfig;

@@ -1,5 +1,6 @@
 /** Long work that shares the event loop, and that an AbortSignal ends early. */
 import { performance } from 'node:perf_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /**
  * Settles as `promise` does, or rejects with the signal's reason as soon as it is aborted: native work that is under
@@ -47,7 +48,7 @@ export async function mapInTurns<T, Result>(
   let began = performance.now();
   for (const [index, item] of items.entries()) {
     if (performance.now() - began >= TURN) {
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
       signal?.throwIfAborted();
       began = performance.now();
     }

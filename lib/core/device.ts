@@ -1,4 +1,5 @@
 /** Checks of the options that mean the same everywhere: sizes, devices, dtypes, `return_tensors` and what `to` takes. */
+import { types } from 'node:util';
 import { isDType } from './dtype';
 import { wrongType, wrongValue } from './errors';
 import { checkInteger, checkOneOf, checkOptions, isPlainObject } from './options';
@@ -11,14 +12,21 @@ import type { Device, DeviceMapOption, DeviceOption, DTypeOption, ImageSize, Ret
  */
 export function checkSize(value: unknown, name: string): ImageSize {
   const items: unknown[] | null =
-    Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))
-      ? Array.from(value as ArrayLike<unknown>)
-      : null;
+    Array.isArray(value) || types.isTypedArray(value) ? Array.from(value as ArrayLike<unknown>) : null;
   if (items?.length !== 2) throw wrongType('[height, width]', name, value);
   return [
     checkInteger(items[0], `${name}[0] (height)`, { min: 1 }),
     checkInteger(items[1], `${name}[1] (width)`, { min: 1 }),
   ];
+}
+
+/** Counts pass through 32-bit arithmetic, as in pycocotools. */
+export const MAX_PIXELS = 2 ** 31 - 1;
+
+/** Checks that runs can count the pixels of a size. @throws RangeError for more. */
+export function checkPixels(size: readonly number[], name: string): void {
+  if (size[0] * size[1] > MAX_PIXELS)
+    throw wrongValue(`at most ${MAX_PIXELS} pixels`, name, size[0] * size[1]);
 }
 
 const DEVICE_FORMS = '"auto", "cpu", "cuda", "cuda:N" or a device number N';

@@ -1,4 +1,5 @@
 /** Element types: the one table, under torch's names, and half-precision numbers as their raw 16 bits. */
+import { isArrayOf } from './kinds';
 
 /** Element types, under torch's names. */
 export type DType =
@@ -60,9 +61,9 @@ export function isDType(name: unknown): name is DType {
 
 /** The dtype of a typed array's elements; null for anything else, and for 16-bit floats, which come as raw bits. */
 export function dtypeOfArray(array: unknown): DType | null {
-  if (array instanceof Uint8ClampedArray) return 'uint8';
+  if (isArrayOf(array, Uint8ClampedArray)) return 'uint8';
   const types = [...dtypesOf('integer'), 'float32', 'float64'] as const;
-  return types.find((type) => array instanceof DTYPES[type].array) ?? null;
+  return types.find((type) => isArrayOf(array, DTYPES[type].array)) ?? null;
 }
 
 const float = new Float32Array(1);

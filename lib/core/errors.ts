@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'OUT_OF_MEMORY'
   | 'FILE_NOT_FOUND'
   | 'FILE_INVALID'
+  | 'FILE_NOT_READ'
   | 'FILE_NOT_WRITTEN'
   | 'HASH_MISMATCH'
   | 'GRAPHS_NOT_FOUND'

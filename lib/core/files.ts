@@ -1,11 +1,42 @@
 /** Files: what lies at a path, the JSON it holds, and writing so that a reader finds the old file or the new one. */
 import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { Sam3TrackerError } from './errors';
+import { Sam3TrackerError, describe } from './errors';
+import type { ErrorCode } from './errors';
+
+/** Codes that say that nothing lies at a path; the last is Node's for a path with a NUL character. */
+const NOTHING_THERE = ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ERR_INVALID_ARG_VALUE'];
+
+/** What the system's codes mean, for people. */
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'this process may not use it',
+  EPERM: 'this process may not use it',
+  EISDIR: 'it is a directory',
+  ENOTDIR: 'a part of its path is no directory',
+  EEXIST: 'a part of its path is no directory',
+  ELOOP: 'its symbolic links lead in a circle',
+  ENAMETOOLONG: 'its name is too long',
+  EMFILE: 'this process has too many files open',
+  ENFILE: 'the system has too many files open',
+  ENOSPC: 'the disk is full',
+  EDQUOT: "this user's share of the disk is full",
+  EFBIG: 'files of this size are not allowed here',
+  EROFS: 'the file system is read-only',
+};
+
+/** The first line of a file that Git LFS left in place of its content. */
+const LFS_POINTER = 'version https://git-lfs.github.com/spec/';
+
+/** Most bytes of a JSON file: far above any model's, and parsed in a tenth of a second. */
+export const MOST_JSON_BYTES = 2 ** 24;
+/** Objects and lists in each other, in a JSON file: far above any model's, and far below the stack's end. */
+export const DEEPEST_JSON = 100;
 
 /** Whether an error of the file system has one of these codes. */
 export function hasCode(error: unknown, ...codes: string[]): boolean {
@@ -22,9 +53,66 @@ export async function orElse<T, U>(work: Promise<T>, otherwise: U, ...codes: str
   }
 }
 
-/** What the file system says of a path, symbolic links followed; null where there is nothing. */
+/** Whether an error is one of the file system: Node gives those a system call, or has refused the path itself. */
+function isFileSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return (
+    typeof error === 'object' && error !== null && ('syscall' in error || hasCode(error, ...NOTHING_THERE))
+  );
+}
+
+/** A path for a message, which one of megabytes would hide. */
+export function pathText(file: string): string {
+  return file.length > 1000 ? describe(file) : file;
+}
+
+/**
+ * An error of the file system in the package's form; any other as it is.
+ *
+ * @param error what was caught.
+ * @param file the path, as the message shows it.
+ * @param what was asked: FILE_NOT_READ (FILE_NOT_FOUND where nothing lies there), or FILE_NOT_WRITTEN.
+ */
+export function fileError(
+  error: unknown,
+  file: string,
+  what: Extract<ErrorCode, 'FILE_NOT_READ' | 'FILE_NOT_WRITTEN'>,
+): unknown {
+  if (!isFileSystemError(error)) return error;
+  const shown = pathText(file);
+  if (what === 'FILE_NOT_READ' && hasCode(error, ...NOTHING_THERE))
+    return new Sam3TrackerError('FILE_NOT_FOUND', `There is no file ${shown}.`, { cause: error });
+  const { code = '', message } = error;
+  const reason = Object.hasOwn(REASONS, code) ? `${REASONS[code]} (${code})` : message;
+  const verb = what === 'FILE_NOT_READ' ? 'read' : 'written';
+  return new Sam3TrackerError(what, `${shown} cannot be ${verb}: ${reason}.`, { cause: error });
+}
+
+/** What reading a path gives. @throws Sam3TrackerError FILE_NOT_FOUND, FILE_NOT_READ; what else `work` throws. */
+export async function reading<T>(file: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw fileError(error, file, 'FILE_NOT_READ');
+  }
+}
+
+/** As `reading`; null where nothing lies at the path. @throws Sam3TrackerError FILE_NOT_READ; what else `work` throws. */
+export function readingOrNull<T>(file: string, work: Promise<T>): Promise<T | null> {
+  return reading(file, orElse(work, null, ...NOTHING_THERE));
+}
+
+/** The bytes of a small file, at once. @throws as `reading`. */
+export function readFileNow(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw fileError(error, file, 'FILE_NOT_READ');
+  }
+}
+
+/** What the file system says of a path, symbolic links followed; null where there is nothing. @throws as `readingOrNull`. */
 export function statOrNull(file: string): Promise<Stats | null> {
-  return orElse(stat(file), null, 'ENOENT', 'ENOTDIR');
+  return readingOrNull(file, stat(file));
 }
 
 /** What lies at a path, symbolic links followed; null where there is nothing. */
@@ -43,22 +131,70 @@ export async function sizeOf(file: string): Promise<number | null> {
   return (await statOrNull(file))?.size ?? null;
 }
 
-/** The sha256 of a file's content, in hex. */
+/** The sha256 of a file's content, in hex. @throws as `reading`. */
 export async function sha256File(file: string): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
+  await reading(file, pipeline(createReadStream(file), hash));
   return hash.digest('hex');
+}
+
+/** A file, opened for reading. @throws as `reading`. */
+export function openFile(file: string): Promise<FileHandle> {
+  return reading(file, open(file));
+}
+
+/** The home of a user, '' for this one; undefined for a user that is not known. */
+function homeOf(user: string): string | undefined {
+  if (user === '') return os.homedir();
+  const users = '/etc/passwd';
+  const lines = existsSync(users) ? readFileNow(users).toString().split('\n') : [];
+  return lines.find((line) => line.startsWith(`${user}:`))?.split(':')[5];
+}
+
+/** Python's os.path.expanduser: a leading ~ is the home. */
+export function expandUser(text: string): string {
+  return text.replace(/^~([^/]*)/, (whole, user: string) => homeOf(user) ?? whole);
+}
+
+/**
+ * Refuses what Git LFS leaves where a file's content has not been fetched.
+ *
+ * @param start the file's first bytes.
+ * @throws Sam3TrackerError FILE_INVALID.
+ */
+export function refuseLfsPointer(start: Uint8Array | string, file: string): void {
+  const text = typeof start === 'string' ? start : Buffer.from(start.subarray(0, 64)).toString('latin1');
+  if (text.startsWith(LFS_POINTER))
+    throw new Sam3TrackerError(
+      'FILE_INVALID',
+      `${file} is a pointer of Git LFS and not the file itself: run "git lfs pull" in its folder (after ` +
+        '"git lfs install"), or download the file.',
+    );
 }
 
 /**
  * A parsed JSON file that holds an object.
  *
- * @throws Sam3TrackerError FILE_NOT_FOUND, or FILE_INVALID with transformers' message for text that is not JSON.
+ * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_NOT_READ, and FILE_INVALID as `parseJsonObject` or for more than
+ *   16 MiB.
  */
 export async function readJsonFile(file: string): Promise<Record<string, unknown>> {
-  const text = await orElse(readFile(file, 'utf8'), null, 'ENOENT');
-  if (text === null) throw new Sam3TrackerError('FILE_NOT_FOUND', `There is no file ${file}.`);
-  return parseJsonObject(text, file);
+  const size = await sizeOf(file);
+  if (size !== null && size > MOST_JSON_BYTES)
+    throw new Sam3TrackerError(
+      'FILE_INVALID',
+      `The file ${file} has ${size} bytes, more than the ${MOST_JSON_BYTES} that are read as JSON.`,
+    );
+  return parseJsonObject(await reading(file, readFile(file, 'utf8')), file);
+}
+
+/** Whether lists and objects lie in each other more than `DEEPEST_JSON` deep. */
+function isTooDeep(value: unknown): boolean {
+  const isContainer = (item: unknown): item is object => typeof item === 'object' && item !== null;
+  let level = [value].filter(isContainer);
+  for (let depth = 0; depth < DEEPEST_JSON; depth++)
+    level = level.flatMap((item) => Object.values(item).filter(isContainer));
+  return level.length > 0;
 }
 
 /**
@@ -66,9 +202,11 @@ export async function readJsonFile(file: string): Promise<Record<string, unknown
  *
  * @param text the file's content.
  * @param file its name, for errors.
- * @throws Sam3TrackerError FILE_INVALID with transformers' message for text that is not JSON.
+ * @throws Sam3TrackerError FILE_INVALID with transformers' message for text that is not JSON; also for a pointer of Git
+ *   LFS, another value than an object, and more than 100 levels.
  */
 export function parseJsonObject(text: string, file: string): Record<string, unknown> {
+  refuseLfsPointer(text, file);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -81,6 +219,11 @@ export function parseJsonObject(text: string, file: string): Record<string, unkn
   }
   if (!isObject(value))
     throw new Sam3TrackerError('FILE_INVALID', `The file ${file} does not hold a JSON object.`);
+  if (isTooDeep(value))
+    throw new Sam3TrackerError(
+      'FILE_INVALID',
+      `The file ${file} has lists or objects in each other more than ${DEEPEST_JSON} deep.`,
+    );
   return value;
 }
 
@@ -101,17 +244,48 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** One file to write: its path inside the directory; its text, or what writes it under another path. */
-export interface FileToSave {
-  name: string;
-  content: string | ((file: string) => Promise<void>);
+/**
+ * Checks that a directory can be made or is there, before work is done for what goes into it.
+ *
+ * @throws Sam3TrackerError FILE_INVALID with transformers' message where a file has its name, FILE_NOT_WRITTEN where one is
+ *   in its way.
+ */
+export async function checkFolder(directory: string): Promise<void> {
+  let place = path.resolve(directory);
+  const find = async (): Promise<Stats | null> => orElse(stat(place), null, 'ENOENT', 'ENOTDIR');
+  try {
+    let found = await find();
+    if (found?.isDirectory() === false)
+      throw new Sam3TrackerError(
+        'FILE_INVALID',
+        `Provided path (${pathText(directory)}) should be a directory, not a file`,
+      );
+    for (; found === null; found = await find()) place = path.dirname(place);
+    if (!found.isDirectory())
+      throw new Sam3TrackerError(
+        'FILE_NOT_WRITTEN',
+        `${pathText(directory)} cannot be written to: ${place} is a file.`,
+      );
+  } catch (error) {
+    throw fileError(error, directory, 'FILE_NOT_WRITTEN');
+  }
 }
 
-/** Writes text and waits until it is on the disk. */
-async function writeText(file: string, text: string): Promise<void> {
+/** One file to write: its path inside the directory; its text or bytes, or what writes it under another path. */
+export interface FileToSave {
+  name: string;
+  content: string | Uint8Array | readonly Uint8Array[] | ((file: string) => Promise<void>);
+}
+
+/** Writes text or bytes and waits until they are on the disk. */
+async function writeContent(
+  file: string,
+  content: string | Uint8Array | readonly Uint8Array[],
+): Promise<void> {
   const handle = await open(file, 'w');
   try {
-    await handle.writeFile(text);
+    const parts = Array.isArray(content) ? (content as Uint8Array[]) : [content as string | Uint8Array];
+    for (const part of parts) await handle.writeFile(part);
     await handle.sync();
   } finally {
     await handle.close();
@@ -127,11 +301,10 @@ async function writeText(file: string, text: string): Promise<void> {
  *   FILE_NOT_WRITTEN where the file system refuses, or a directory has a file's name; what the writers throw.
  */
 export async function saveFiles(directory: string, files: readonly FileToSave[]): Promise<string[]> {
-  if (!['directory', null].includes(await kindOf(directory)))
-    throw new Sam3TrackerError(
-      'FILE_INVALID',
-      `Provided path (${directory}) should be a directory, not a file`,
-    );
+  await checkFolder(directory);
+  // A link in a circle is replaced, as any other link.
+  const isDirectory = async (file: string): Promise<boolean | undefined> =>
+    (await orElse(stat(file), null, ...NOTHING_THERE, 'ELOOP'))?.isDirectory();
   const suffix = `${randomUUID()}.incomplete`;
   const placed = files.map(({ name, content }) => {
     const file = path.join(directory, name);
@@ -139,22 +312,19 @@ export async function saveFiles(directory: string, files: readonly FileToSave[])
   });
   try {
     for (const { file } of placed)
-      if ((await kindOf(file)) === 'directory')
+      if (await isDirectory(file))
         throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${file} cannot be written: it is a directory.`);
     for (const { file, content, incomplete } of placed) {
       await mkdir(path.dirname(file), { recursive: true });
-      await (typeof content === 'string' ? writeText(incomplete, content) : content(incomplete));
+      await (typeof content === 'function' ? content(incomplete) : writeContent(incomplete, content));
     }
     for (const { file, incomplete } of placed) await rename(incomplete, file);
     return placed.map(({ file }) => file);
-  } catch (cause) {
-    // Errors of the file system name a system call; those of the writers say what failed.
-    if (!(cause instanceof Error) || !('syscall' in cause)) throw cause;
-    throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${directory} cannot be written to: ${cause.message}.`, {
-      cause,
-    });
+  } catch (error) {
+    // Errors of the file system become the package's; those of the writers say what failed.
+    throw fileError(error, directory, 'FILE_NOT_WRITTEN');
   } finally {
-    const remove = (file: string): Promise<void> => orElse(rm(file, { force: true }), undefined, 'ENOTDIR');
-    await Promise.all(placed.map(({ incomplete }) => remove(incomplete)));
+    // What cannot be removed was never made, and must not hide why.
+    await Promise.allSettled(placed.map(({ incomplete }) => rm(incomplete, { force: true })));
   }
 }

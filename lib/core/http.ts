@@ -1,8 +1,12 @@
 /** HTTP for the whole package: through the proxies that the environment names, or to public addresses only. */
 import { lookup as resolve, type LookupAddress } from 'node:dns';
 import { BlockList, isIP, isIPv6, type LookupFunction } from 'node:net';
-import type { Dispatcher } from 'undici';
+import type * as undici from 'undici';
 import { Sam3TrackerError } from './errors';
+
+/** undici, loaded by the first request: that takes a tenth of a second. By require, since Jest has no import(). */
+// eslint-disable-next-line @typescript-eslint/no-require-imports
+export const httpLibrary = (): typeof undici => require('undici') as typeof undici;
 
 /** What is not the public internet, of IPv4 (IANA's special-purpose registry) and of the public part of IPv6. */
 const SPECIAL = [
@@ -62,7 +66,7 @@ export function checkPublic(url: URL): void {
  * What undici's fetch is to connect through: the proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case of
  * letters; or, for public addresses only, no proxy, because that would resolve names itself.
  */
-export async function openDispatcher({ publicOnly }: { publicOnly: boolean }): Promise<Dispatcher> {
-  const { Agent, EnvHttpProxyAgent } = await import('undici');
+export function openDispatcher({ publicOnly }: { publicOnly: boolean }): undici.Dispatcher {
+  const { Agent, EnvHttpProxyAgent } = httpLibrary();
   return publicOnly ? new Agent({ connect: { lookup: lookupPublic } }) : new EnvHttpProxyAgent();
 }

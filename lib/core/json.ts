@@ -72,6 +72,12 @@ export function toPythonJson(value: unknown, indent = ''): string {
   throw new TypeError(`A value of type ${typeof value} cannot be written as JSON.`);
 }
 
+/** Whether two values are the same JSON, whichever realm made them; undefined is like itself alone. */
+export function isSameJson(a: unknown, b: unknown): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return toPythonJson(a) === toPythonJson(b);
+}
+
 /** Puts back the floats that `toPythonJson` and transformers write as `{"__float__": "NaN"}`. */
 export function decodeSpecialFloats(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(decodeSpecialFloats);

@@ -5,7 +5,7 @@
 import { copyFile, readFile, realpath, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { Sam3TrackerError } from '../core/errors';
-import { isFile, orElse, saveFiles } from '../core/files';
+import { isFile, orElse, readingOrNull, saveFiles } from '../core/files';
 
 /** A full commit hash. */
 export const COMMIT = /^[0-9a-f]{40}$/;
@@ -35,8 +35,9 @@ export class RepositoryCache {
   async commitOf(revision: string): Promise<string | null> {
     if (COMMIT.test(revision)) return revision;
     const file = path.join(this.folder, 'refs', revision);
-    const commit = await orElse(readFile(file, 'utf8'), '', 'ENOENT', 'ENOTDIR', 'EISDIR');
-    return COMMIT.test(commit.trim()) ? commit.trim() : null;
+    // A branch of this name may be a folder of others.
+    const commit = await readingOrNull(file, orElse(readFile(file, 'utf8'), null, 'EISDIR'));
+    return COMMIT.test(commit?.trim() ?? '') ? commit!.trim() : null;
   }
 
   /**
@@ -47,10 +48,12 @@ export class RepositoryCache {
   async find(commit: string, file: string): Promise<string | null> {
     const pointer = path.join(this.snapshot(commit), file);
     // A link whose content is gone counts as absent: the content is downloaded again.
-    const target = await orElse(realpath(pointer), null, 'ENOENT', 'ENOTDIR');
+    const target = await readingOrNull(pointer, realpath(pointer));
     if (target === null) return null;
-    const cache = await realpath(this.#cacheDir);
-    if (!target.startsWith(cache + path.sep))
+    // The cache, and folders of it that a user has moved to another disk and linked. Links of single files go nowhere else.
+    const folders = [this.#cacheDir, this.folder, path.join(this.folder, 'blobs'), this.snapshot(commit)];
+    const roots = await Promise.all(folders.map((folder) => readingOrNull(folder, realpath(folder))));
+    if (!roots.some((root) => root !== null && target.startsWith(root + path.sep)))
       throw new Sam3TrackerError(
         'FILE_INVALID',
         `${pointer} in the hub's cache leads out of it, to ${target}: something other than a download put it there. ` +

@@ -1,19 +1,32 @@
 /** Requests to the hub: what it answers, or an error that says what to do. The API calls are @huggingface/hub's. */
-import type { Dispatcher } from 'undici';
+import type * as hub from '@huggingface/hub';
+import type * as undici from 'undici';
 import { Sam3TrackerError } from '../core/errors';
-import { openDispatcher } from '../core/http';
+import { httpLibrary, openDispatcher } from '../core/http';
 import { COMMIT } from './cache';
 import type { HubSettings } from './settings';
+import { isError } from '../core/kinds';
+
+// Loaded by the first request, since undici alone takes a tenth of a second; by require, since Jest has no import().
+/* eslint-disable @typescript-eslint/no-require-imports */
+const hubLibrary = () => require('@huggingface/hub') as typeof hub;
+/* eslint-enable @typescript-eslint/no-require-imports */
 
 /** A request that may succeed when it is made again: a connection that broke, or a hub in trouble. */
 export class TransientError extends Error {
   override readonly name = 'TransientError';
   /** How long the hub asked to wait, in milliseconds, or null. */
   readonly retryAfter: number | null;
+  /** Whether the hub answered, with a status of 500 or more. */
+  readonly isServerError: boolean;
 
-  constructor(message: string, options: { cause?: unknown; retryAfter?: number | null } = {}) {
+  constructor(
+    message: string,
+    options: { cause?: unknown; retryAfter?: number | null; isServerError?: boolean } = {},
+  ) {
     super(message, options);
     this.retryAfter = options.retryAfter ?? null;
+    this.isServerError = options.isServerError ?? false;
   }
 }
 
@@ -25,11 +38,14 @@ export interface RemoteFile {
   size: number;
 }
 
+/** Most files at the top of a repository: a hub may give one page after another for ever. */
+const MOST_FILES = 10_000;
+
 /** The hub, asked for one repository. */
 export class HubClient {
   readonly #settings: HubSettings;
   readonly #repository: string;
-  #dispatcher: Dispatcher | null = null;
+  #dispatcher: undici.Dispatcher | null = null;
 
   constructor(settings: HubSettings, repository: string) {
     this.#settings = settings;
@@ -42,7 +58,7 @@ export class HubClient {
    * @throws TransientError; Sam3TrackerError ACCESS_DENIED, REPOSITORY_NOT_FOUND, REVISION_NOT_FOUND, DOWNLOAD_FAILED.
    */
   async resolveCommit(revision: string): Promise<string> {
-    const { modelInfo } = await import('@huggingface/hub');
+    const { modelInfo } = hubLibrary();
     const { sha } = await this.#answer(
       modelInfo({
         name: this.#repository,
@@ -62,7 +78,7 @@ export class HubClient {
 
   /** The files at the top of the repository at a commit. @throws as `resolveCommit`. */
   async listFiles(commit: string): Promise<Map<string, RemoteFile>> {
-    const { listFiles } = await import('@huggingface/hub');
+    const { listFiles } = hubLibrary();
     const files = new Map<string, RemoteFile>();
     const list = async (): Promise<void> => {
       const entries = listFiles({
@@ -81,6 +97,11 @@ export class HubClient {
             `${this.#settings.endpoint} gave no usable size and hash for ${path} of ${this.#repository}.`,
           );
         files.set(path, { etag, size });
+        if (files.size > MOST_FILES)
+          throw new Sam3TrackerError(
+            'DOWNLOAD_FAILED',
+            `${this.#settings.endpoint} lists more than ${MOST_FILES} files of ${this.#repository}.`,
+          );
       }
     };
     await this.#answer(list());
@@ -106,8 +127,8 @@ export class HubClient {
     this.#request(input as string, { ...init, signal: AbortSignal.timeout(this.#settings.answerTimeout) });
 
   async #request(url: string, init: RequestInit): Promise<Response> {
-    const { fetch } = await import('undici');
-    this.#dispatcher ??= await openDispatcher({ publicOnly: false });
+    const { fetch } = httpLibrary();
+    this.#dispatcher ??= openDispatcher({ publicOnly: false });
     const { endpoint, token } = this.#settings;
     const headers = new Headers(init.headers);
     // The library's pages of lists come with full URLs; nobody but the hub is to see the token.
@@ -151,6 +172,7 @@ export class HubClient {
       const wait = Number(headers.get('retry-after') ?? NaN);
       return new TransientError(`${new URL(response.url).host} answered with status ${status}${said}`, {
         retryAfter: wait >= 0 ? wait * 1000 : null,
+        isServerError: status >= 500,
       });
     }
     if (kind === 'RevisionNotFound')
@@ -184,7 +206,7 @@ export class HubClient {
 
 function connectionMessage(url: string, error: unknown): string {
   let reason: unknown = error;
-  while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
+  while (isError(reason) && isError(reason.cause)) reason = reason.cause;
   const { message, code } = reason as { message?: string; code?: unknown };
   const known = typeof code === 'string' && !message?.includes(code) ? ` (${code})` : '';
   return `${new URL(url).host} cannot be reached: ${message || String(reason)}${known}`;

@@ -6,13 +6,15 @@ import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Sam3TrackerError } from '../core/errors';
-import { hasCode, orElse, sizeOf } from '../core/files';
+import { fileError, hasCode, orElse, sizeOf } from '../core/files';
 import { TransientError } from './client';
 import type { RemoteFile } from './client';
 import { withLock } from './lock';
 
 /** Attempts in a row that get no further than those before until a download is given up. */
 const FRUITLESS_ATTEMPTS = 5;
+/** Of those, how many ask for the rest, where the answer is an error of the server: it may be one of ranges alone. */
+const ATTEMPTS_AT_RANGE = 3;
 const FIRST_WAIT = 100;
 const LONGEST_WAIT = 60_000;
 
@@ -39,11 +41,16 @@ export interface Download extends RemoteFile {
  *
  * @returns false where another process took this one for dead and has taken its file away.
  * @throws Sam3TrackerError DOWNLOAD_FAILED where the network or the disk gives out (what has arrived stays),
- *   HASH_MISMATCH where the server sends something else (nothing stays); and what `open` and `report` throw.
+ *   FILE_NOT_WRITTEN where the folder cannot be written to, HASH_MISMATCH where the server sends something else (nothing stays); and what `open` and `report` throw.
  */
-export function downloadFile(download: Download): Promise<boolean> {
+export async function downloadFile(download: Download): Promise<boolean> {
   const { destination, report } = download;
-  return withLock(`${destination}.sam3-tracker.incomplete`, (partial) => publish(partial, download), report);
+  const lock = `${destination}.sam3-tracker.incomplete`;
+  try {
+    return await withLock(lock, (partial) => publish(partial, download), report);
+  } catch (error) {
+    throw fileError(error, destination, 'FILE_NOT_WRITTEN');
+  }
 }
 
 async function publish(partial: string, download: Download): Promise<boolean> {
@@ -150,9 +157,10 @@ class Transfer {
     const { name, size } = this.#download;
     let best = this.length;
     let fruitless = 0;
+    let refusals = 0;
     while (this.length < size) {
       try {
-        const wanted = this.#asksRanges ? this.length : 0;
+        const wanted = this.#asksRanges && refusals < ATTEMPTS_AT_RANGE ? this.length : 0;
         const isWanted = await this.#receive(wanted);
         if (wanted > 0 && !(isWanted && this.length > best)) {
           // The server does not understand the question: from here on it is asked for everything.
@@ -165,6 +173,7 @@ class Transfer {
         if (!(error instanceof TransientError)) throw error;
         // A server that begins anew each time has to get further each time.
         fruitless = this.length > best ? 0 : fruitless + 1;
+        refusals = error.isServerError && fruitless > 0 ? refusals + 1 : 0;
         best = Math.max(best, this.length);
         if (fruitless >= FRUITLESS_ATTEMPTS)
           throw new Sam3TrackerError(

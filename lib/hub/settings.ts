@@ -1,10 +1,9 @@
 /** Where the Hugging Face hub is, where its cache lies and with whose token: options first, then huggingface_hub's variables. */
-import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { wrongType, wrongValue } from '../core/errors';
-import { orElse } from '../core/files';
+import { expandUser, readingOrNull } from '../core/files';
 import { checkBoolean, checkString } from '../core/options';
 
 /** How far the download of one file is; the names are those of transformers.js. */
@@ -88,7 +87,8 @@ export function splitHubOptions<T extends object>(options: T): [HubOptions, Omit
  * Checks the options and fills in what they leave to the environment.
  *
  * @throws TypeError for an option of another kind; RangeError for an empty or impossible revision, for `token: true`
- *   where none is saved, and for a variable of the environment that cannot be understood.
+ *   where none is saved, and for a variable of the environment that cannot be understood; Sam3TrackerError FILE_NOT_READ
+ *   for a saved token that cannot be read.
  */
 export async function readHubSettings(options: HubOptions): Promise<HubSettings> {
   const { progress_callback } = options;
@@ -116,19 +116,6 @@ export async function readHubSettings(options: HubOptions): Promise<HubSettings>
 
 function variable(name: string): string | undefined {
   return process.env[name] === '' ? undefined : process.env[name];
-}
-
-/** The home of a user, '' for this one; undefined for a user that is not known. */
-function homeOf(user: string): string | undefined {
-  if (user === '') return os.homedir();
-  const users = '/etc/passwd';
-  const lines = existsSync(users) ? readFileSync(users, 'utf8').split('\n') : [];
-  return lines.find((line) => line.startsWith(`${user}:`))?.split(':')[5];
-}
-
-/** Python's os.path.expanduser. */
-function expandUser(text: string): string {
-  return text.replace(/^~([^/]*)/, (whole, user: string) => homeOf(user) ?? whole);
 }
 
 /** A path from the environment as huggingface_hub reads it: os.path.expandvars after expanduser. */
@@ -168,7 +155,8 @@ function seconds(name: string): number {
   const text = variable(name) ?? '10';
   const value = Number(text);
   if (!(value > 0)) throw wrongValue('a number of seconds', name, text);
-  return value;
+  // What a timer can wait; more would make it wait not at all.
+  return Math.min(value, 2_147_483);
 }
 
 async function accessToken(token: HubOptions['token']): Promise<string | null> {
@@ -191,7 +179,7 @@ async function accessToken(token: HubOptions['token']): Promise<string | null> {
 
 async function savedToken(): Promise<string | null> {
   const file = expand(variable('HF_TOKEN_PATH') ?? path.join(hubHome(), 'token'));
-  return orElse(readFile(file, 'utf8'), null, 'ENOENT', 'ENOTDIR');
+  return readingOrNull(file, readFile(file, 'utf8'));
 }
 
 /** A revision names a file under refs/, so it must not lead out of it. */

@@ -1,6 +1,6 @@
 /** One revision of a repository on the hub: its files from the cache, or downloaded into it first. */
 import { Sam3TrackerError } from '../core/errors';
-import { hasCode, sizeOf } from '../core/files';
+import { hasCode, pathText, sizeOf } from '../core/files';
 import { COMMIT, RepositoryCache } from './cache';
 import { HubClient, TransientError } from './client';
 import type { RemoteFile } from './client';
@@ -11,18 +11,16 @@ import type { DownloadProgress, HubSettings } from './settings';
 const REPORT_INTERVAL = 100;
 
 /**
- * Whether a name has the form of a repository's id, `owner/name`; huggingface_hub's rule, without the few old ids that
- * have no owner.
+ * Why a name cannot be a repository's id, `owner/name`, in huggingface_hub's rules (`validate_repo_id`) and words; null
+ * where it can. The few old ids without an owner are left out.
  */
-export function isRepositoryId(name: string): boolean {
-  const part = /^[A-Za-z0-9_](?:[\w.-]*[A-Za-z0-9_])?$/;
+export function repositoryIdProblem(name: string): string | null {
   const parts = name.split('/');
-  return (
-    parts.length === 2 &&
-    name.length <= 96 &&
-    parts.every((text) => part.test(text)) &&
-    !/--|\.\.|\.git$/.test(name)
-  );
+  if (parts.length !== 2) return 'it has the form owner/name';
+  if (name.length > 96 || !parts.every((part) => /^[A-Za-z0-9_](?:[\w.-]*[A-Za-z0-9_])?$/.test(part)))
+    return "it has alphanumeric characters, '-', '_' or '.' only, '-' and '.' not at the ends, and at most 96 of them";
+  if (/--|\.\./.test(name)) return "it has no '--' or '..'";
+  return name.endsWith('.git') ? "it does not end with '.git'" : null;
 }
 
 /** The files of one commit. */
@@ -78,7 +76,7 @@ export class RepositorySnapshot {
           return new RepositorySnapshot(name, cached, settings, cache, error.message);
         throw new Sam3TrackerError(
           'DOWNLOAD_FAILED',
-          `${name} is not in the cache (${settings.cacheDir}), and ${error.message}.`,
+          `${name} is not in the cache (${pathText(settings.cacheDir)}), and ${error.message}.`,
           { cause: error },
         );
       }
@@ -86,7 +84,7 @@ export class RepositorySnapshot {
     if (cached === null)
       throw new Sam3TrackerError(
         'FILE_NOT_FOUND',
-        `Revision ${revision} of ${name} is not in the cache (${cache.folder}), and nothing is downloaded since ` +
+        `Revision ${revision} of ${name} is not in the cache (${pathText(cache.folder)}), and nothing is downloaded since ` +
           `${offline}.`,
       );
     return new RepositorySnapshot(name, cached, settings, cache, offline);

@@ -60,7 +60,7 @@ async function cmykToRgb(
   pixels: number,
 ): Promise<Uint8Array> {
   const rgb = new Uint8Array(pixels * 3);
-  const shift = data instanceof Uint16Array ? 8 : 0;
+  const shift = data.BYTES_PER_ELEMENT === 2 ? 8 : 0;
   await inPieces(pixels, (pixel) => {
     const from = pixel * channels;
     const white = 255 - (data[from + 3] >> shift);

@@ -2,6 +2,7 @@
 import sharp from 'sharp';
 import { abortable } from '../core/async';
 import { Sam3TrackerError, shorten } from '../core/errors';
+import { isError } from '../core/kinds';
 import { keepKnown, readPixels, refusalOf, tiffRefusalOf, type Pixels } from './colour';
 import { DECODED_FORMATS, formatOf, type ImageFormat } from './formats';
 import { orientationOf, turn, withKnownOrientation } from './orientation';
@@ -26,9 +27,7 @@ function invalid(name: string, reason: string, cause?: unknown): Sam3TrackerErro
 
 /** What libvips says of a failure, without its own preface: several lines, of which any may hold the reason. */
 function reasonOf(error: unknown): string {
-  const lines = (error instanceof Error ? error.message : String(error))
-    .split('\n')
-    .map((line) => line.trim());
+  const lines = (isError(error) ? error.message : String(error)).split('\n').map((line) => line.trim());
   const said = [...new Set(lines)].filter((line) => line !== '').join('; ');
   return shorten(said.replace(/^Input (?:buffer|file) has corrupt header: /, ''), 300);
 }

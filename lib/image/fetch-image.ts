@@ -4,7 +4,8 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Sam3TrackerError, shorten } from '../core/errors';
 import { hasCode } from '../core/files';
-import { checkPublic, openDispatcher } from '../core/http';
+import { checkPublic, httpLibrary, openDispatcher } from '../core/http';
+import { isError } from '../core/kinds';
 import { formatOf } from './formats';
 
 /** Where images may come from, and how long and large they may be; documented at RawImage.read. */
@@ -106,7 +107,7 @@ function checkHost(url: URL, options: FetchOptions): void {
 
 /** The answer to a request, redirects followed and each checked. */
 async function request(source: string, options: FetchOptions, init: object): Promise<Response> {
-  const { fetch } = await import('undici');
+  const { fetch } = httpLibrary();
   let url = new URL(source);
   const { origin, username, password } = url;
   const login = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString(
@@ -144,7 +145,7 @@ async function readBody(response: Response, name: string, limit: number | false)
 
 function innermost(error: unknown): unknown {
   let reason = error;
-  while (reason instanceof Error && reason.cause !== undefined) reason = reason.cause;
+  while (isError(reason) && reason.cause !== undefined) reason = reason.cause;
   return reason;
 }
 
@@ -159,7 +160,7 @@ async function download(url: string, name: string, options: FetchOptions): Promi
   ): Sam3TrackerError =>
     new Sam3TrackerError(code, `The image ${name} could not be fetched: ${reason}.`, { cause });
   if (!URL.canParse(url)) throw failed('DOWNLOAD_FAILED', 'this is no URL');
-  const dispatcher = await openDispatcher({ publicOnly: !allowPrivateAddresses });
+  const dispatcher = openDispatcher({ publicOnly: !allowPrivateAddresses });
   try {
     const response = await request(url, options, { dispatcher, signal: AbortSignal.any(ends) });
     return await readBody(response, name, limitInputBytes);

@@ -2,6 +2,7 @@
 import { Callable } from '../core/callable';
 import type { TensorData } from '../core/dtype';
 import { wrongType } from '../core/errors';
+import { acceptCopies } from '../core/kinds';
 import { saveFiles } from '../core/files';
 import { openPretrained } from '../checkpoint/pretrained-files';
 import type { PretrainedFiles } from '../checkpoint/pretrained-files';
@@ -258,3 +259,5 @@ export class Sam3ImageProcessor extends Callable<
     return features;
   }
 }
+
+acceptCopies(Sam3ImageProcessor, 'Sam3ImageProcessor');

@@ -3,11 +3,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { dtypeOfArray, type DType, type TensorData } from '../core/dtype';
 import { bracketed, describe, typeName } from '../core/errors';
 import type { ChannelDimension } from './options';
-import { callNativeSync, makeNativeTensor, type NativeImage, type NativeTensor } from '../native/binding';
+import { callNativeSync, makeNativeTensor, unshared } from '../native/binding';
+import type { NativeImage, NativeTensor } from '../native/binding';
 import { RawImage } from './raw-image';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
 import { checkDims, isArrayWithDims } from '../core/options';
+import { isURL } from '../core/kinds';
 
 /**
  * One image, or a batch in one array: a RawImage; a Tensor or a typed array with dims, of three dimensions (four for
@@ -22,6 +24,11 @@ export type ImagesInput = ImageInput | readonly ImageInput[] | readonly (readonl
 export interface PreparedImage {
   native: NativeImage;
   view: NativeTensor | null;
+}
+
+/** An image whose pixels may still be JavaScript's. */
+interface DescribedImage extends Omit<PreparedImage, 'native'> {
+  native: Omit<NativeImage, 'data'> & { data: TensorData | NativeTensor };
 }
 
 type Pixels = RawImage | Tensor | ArrayWithDims<TensorData>;
@@ -43,7 +50,7 @@ function checkArray(array: ArrayWithDims, name: string): void {
 async function fetchImages(images: unknown, name: string): Promise<unknown> {
   if (Array.isArray(images))
     return Promise.all(images.map((item, index) => fetchImages(item, `${name}[${index}]`)));
-  if (typeof images === 'string' || images instanceof URL) return RawImage.read(images);
+  if (typeof images === 'string' || isURL(images)) return RawImage.read(images);
   if (isArrayWithDims(images)) checkArray(images, name);
   if (isPixels(images)) return images;
   throw new TypeError(
@@ -63,8 +70,11 @@ function dimensions(pixels: Pixels, expected: number): number {
 }
 
 function splitBatch(pixels: Pixels): Single[] {
-  const count = (pixels as Tensor | ArrayWithDims<TensorData>).dims[0];
-  return Array.from({ length: count }, (_, index) => ({ pixels, index }));
+  const { dims } = pixels as Tensor | ArrayWithDims<TensorData>;
+  // Of images without pixels there may be any number in no memory at all.
+  if (dims.slice(1).includes(0))
+    throw new RangeError(`Expected images with pixels but received dims [${dims.join(', ')}].`);
+  return Array.from({ length: dims[0] }, (_, index) => ({ pixels, index }));
 }
 
 // transformers' make_flat_list_of_images.
@@ -99,7 +109,7 @@ function prepareRawImage(
   image: RawImage,
   convertRgb: boolean,
   format: ChannelDimension | null,
-): PreparedImage {
+): DescribedImage {
   const { data, channels, height, width } = image;
   // The reference finds out the layout of images too, and knows grey and RGB only.
   if (!convertRgb && format === null && channels % 2 === 0)
@@ -112,7 +122,7 @@ function prepareRawImage(
   };
 }
 
-function prepareArray({ pixels, index }: Single, format: ChannelDimension | null): PreparedImage {
+function prepareArray({ pixels, index }: Single, format: ChannelDimension | null): DescribedImage {
   const array = pixels as Tensor | ArrayWithDims<TensorData>;
   let dims: readonly number[] = index === null ? array.dims : array.dims.slice(1);
   const isMap = dims.length === 2;
@@ -138,27 +148,32 @@ function prepareArray({ pixels, index }: Single, format: ChannelDimension | null
 const PIECE = 8 * 2 ** 20;
 
 /**
- * Puts the pixels of a large image into a native tensor, piece by piece between turns of the event loop: 60 megapixels
- * copied in one go hold it up for a tenth of a second. Small ones are copied with the call itself. Native code cannot
- * read the array in place, since a buffer can be transferred away while a job runs.
+ * Puts the pixels of a typed array into a native tensor, since its buffer can be transferred away while a job runs; a
+ * large one piece by piece between turns of the event loop, which 60 megapixels in one go hold up for 100 ms.
+ *
+ * @throws RangeError where the buffer is transferred or shrinks meanwhile: the tensor is never used half full.
  */
-async function upload(image: PreparedImage): Promise<void> {
+async function upload(image: DescribedImage, name: string): Promise<void> {
   const { data, channels, size } = image.native;
-  if (!ArrayBuffer.isView(data) || data.byteLength <= PIECE) return;
+  if (!ArrayBuffer.isView(data)) return;
   const elements = channels * size[0] * size[1];
   const tensor = makeNativeTensor(dtypeOfArray(data) as DType, [elements], null);
   image.view = tensor;
-  image.native = { ...image.native, data: tensor };
+  image.native.data = tensor;
   const count = Math.floor(PIECE / data.BYTES_PER_ELEMENT);
-  for (let start = 0; start < data.length; start += count) {
-    const piece = data.subarray(start, start + count);
-    callNativeSync(() => tensor.write(start * data.BYTES_PER_ELEMENT, piece));
-    await nextTurn();
+  for (let start = 0; start < elements; start += count) {
+    if (start > 0) await nextTurn();
+    if (data.length !== elements)
+      throw new RangeError(
+        `The buffer of ${name} was transferred or resized while it was read: ${data.length} of ${elements} elements are left.`,
+      );
+    const piece = data.subarray(start, Math.min(start + count, elements));
+    callNativeSync(() => tensor.write(start * data.BYTES_PER_ELEMENT, unshared(piece)));
   }
 }
 
 /**
- * Images or maps, flattened into one list; large ones are put into native memory.
+ * Images or maps, flattened into one list, their pixels in native memory.
  *
  * @param images what the caller passed.
  * @param name of the argument, for errors.
@@ -177,7 +192,7 @@ export async function prepareImages(
 ): Promise<PreparedImage[]> {
   const singles = flatten(await fetchImages(images, name), expected);
   if (singles.length === 0) throw new RangeError(`Expected at least one image for ${name}.`);
-  const prepared: PreparedImage[] = [];
+  const prepared: DescribedImage[] = [];
   try {
     for (const single of singles)
       prepared.push(
@@ -185,15 +200,15 @@ export async function prepareImages(
           ? prepareRawImage(single.pixels, convertRgb, format)
           : prepareArray(single, format),
       );
-    for (const image of prepared) await upload(image);
+    for (const image of prepared) await upload(image, name);
+    return prepared as PreparedImage[];
   } catch (error) {
     disposeViews(prepared);
     throw error;
   }
-  return prepared;
 }
 
 /** Releases the tensors that prepareImages made. */
-export function disposeViews(images: readonly PreparedImage[]): void {
+export function disposeViews(images: readonly Pick<PreparedImage, 'view'>[]): void {
   for (const { view } of images) view?.dispose();
 }

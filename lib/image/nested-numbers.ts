@@ -1,5 +1,6 @@
 /** Numbers in lists, as sizes and prompts come: nested lists, typed arrays, arrays with dims and Tensors, in any mix. */
-import { bracketed, wrongType } from '../core/errors';
+import { types } from 'node:util';
+import { bracketed, wrongType, wrongValue } from '../core/errors';
 import { checkDims, isArrayWithDims } from '../core/options';
 import { Tensor, numbersOf } from '../tensor';
 import type { ArrayWithDims } from '../core/types';
@@ -7,6 +8,9 @@ import type { ArrayWithDims } from '../core/types';
 /** Numbers in nested lists; a typed array, or one with dims, may stand anywhere for a list of its shape. */
 export type NestedNumbers =
   number | bigint | boolean | ArrayBufferView | ArrayWithDims | readonly NestedNumbers[];
+
+/** Most numbers of Tensors and arrays, which are far smaller there than in a list: 128 MiB once read. */
+export const MOST_NUMBERS = 2 ** 24;
 
 /** What nested numbers have to be: rows of a fixed width, in lists of lists. */
 export interface RowForm {
@@ -25,30 +29,31 @@ export interface RowForm {
 }
 
 const isTypedArray = (value: unknown): value is ArrayLike<number | bigint> & ArrayBufferView =>
-  ArrayBuffer.isView(value) && !(value instanceof DataView);
+  types.isTypedArray(value);
 
 const isNumber = (value: unknown): value is number | bigint | boolean =>
-  ['number', 'bigint', 'boolean'].includes(typeof value);
+  typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean';
 
 interface NumberArray {
   dims: readonly number[];
   elements: ArrayLike<unknown> | Tensor;
 }
 
-/** What stands for a list of numbers, with its shape; null for anything else. */
-function asArray(value: unknown, name: string): NumberArray | null {
+/** What stands for a list of numbers, with its shape; null for anything else. The name is asked for by errors alone. */
+function asArray(value: unknown, nameOf: () => string): NumberArray | null {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
   if (Tensor.isTensor(value)) return { dims: value.dims, elements: value };
   if (isTypedArray(value)) return { dims: [value.length], elements: value };
   if (!isArrayWithDims(value)) return null;
   const { data, dims } = value;
   if (!Array.isArray(data) && !isTypedArray(data))
-    throw wrongType('an array of numbers', `${name}.data`, data);
-  return { dims: checkDims(dims, data.length, `${name}.`), elements: data };
+    throw wrongType('an array of numbers', `${nameOf()}.data`, data);
+  return { dims: checkDims(dims, data.length, `${nameOf()}.`), elements: data };
 }
 
 /** The shape of what stands for a list of numbers; null for anything else. @throws as `Rows`. */
 export function dimsOf(value: unknown, name: string): readonly number[] | null {
-  return asArray(value, name)?.dims ?? null;
+  return asArray(value, () => name)?.dims ?? null;
 }
 
 /**
@@ -65,6 +70,9 @@ export class Rows {
   /** Names of the axes, and the width of a row. */
   readonly #shape: readonly (string | number)[];
   readonly #pending: { tensor: Tensor; start: number }[] = [];
+  /** The indices that lead to what is being read. */
+  readonly #path: number[] = [];
+  readonly #nameOf = (): string => `${this.#form.name}${this.#path.map((index) => `[${index}]`).join('')}`;
 
   /**
    * Reads and flattens.
@@ -76,7 +84,7 @@ export class Rows {
     this.#form = form;
     this.#shape = form.width === null ? form.axes : [...form.axes, form.width];
     this.dims = form.axes.map(() => 0);
-    this.#read(value, [], form.name);
+    this.#read(value);
   }
 
   /** Whether all numbers are there: false until `load` where Tensors are on other devices. */
@@ -98,59 +106,85 @@ export class Rows {
     return this.#values.length / (this.#form.width ?? 1);
   }
 
+  /** How many numbers there are. */
+  get length(): number {
+    return this.#values.length;
+  }
+
   /** How many numbers there are once all lists of a level are as long as the longest. */
   get paddedLength(): number {
     return this.dims.reduce((product, dim) => product * dim, this.#form.width ?? 1);
   }
 
-  /** Visits the rows: the numbers of each, its index at every level above it, and where it begins in the padded array. */
+  /**
+   * Visits the rows: the numbers of each, its index at every level above it, and where it begins in the padded array.
+   * Both lists are used again for the next row.
+   */
   forEach(visit: (row: number[], place: number[], offset: number) => void): void {
     const { length } = this.dims;
     const width = this.#form.width ?? 1;
-    for (let row = 0; row < this.count; row++) {
-      const place = this.#places.slice(row * length, (row + 1) * length);
-      const position = place.reduce((before, index, level) => before * this.dims[level] + index, 0);
-      visit(this.#values.slice(row * width, (row + 1) * width), place, position * width);
+    const row = new Array<number>(width).fill(0);
+    const place = new Array<number>(length).fill(0);
+    for (let index = 0; index < this.count; index++) {
+      let position = 0;
+      for (let level = 0; level < length; level++) {
+        place[level] = this.#places[index * length + level];
+        position = position * this.dims[level] + place[level];
+      }
+      for (let axis = 0; axis < width; axis++) row[axis] = this.#values[index * width + axis];
+      visit(row, place, position * width);
     }
   }
 
-  #read(value: unknown, place: readonly number[], name: string): void {
-    const { axes, width, mayBeEmpty, wrongWidth } = this.#form;
-    const level = place.length;
-    const array = asArray(value, name);
-    if (array) return this.#readArray(array, place, name);
-    if (level === this.#shape.length) this.#values.push(this.#toNumber(value, name));
+  #read(value: unknown): void {
+    const { axes } = this.#form;
+    const level = this.#path.length;
+    const array = asArray(value, this.#nameOf);
+    if (array) return this.#readArray(array);
+    if (level === this.#shape.length) this.#values.push(this.#toNumber(value, this.#nameOf));
     else if (Array.isArray(value)) {
-      for (let index = 0; index < value.length; index++)
-        this.#read(value[index], [...place, index], `${name}[${index}]`);
+      for (let index = 0; index < value.length; index++) {
+        this.#path.push(index);
+        this.#read(value[index]);
+        this.#path.pop();
+      }
       if (level < axes.length) this.#grow(level, value.length);
-      else if (value.length === 0 && mayBeEmpty) return;
-      else if (value.length !== width) throw wrongWidth(value.length, name);
-    } else this.#refuse(value, `a list, dims (${this.#shape.slice(level).join(', ')}),`, name);
-    if (level === axes.length) this.#places.push(...place);
+      else if (!this.#isRow(value.length)) return;
+    } else this.#refuse(value, `a list, dims (${this.#shape.slice(level).join(', ')}),`, this.#nameOf);
+    if (level === axes.length) this.#places.push(...this.#path);
   }
 
-  #readArray(array: NumberArray, place: readonly number[], name: string): void {
-    const { axes, width, mayBeEmpty, wrongWidth } = this.#form;
-    const level = place.length;
+  /** Whether a list of so many numbers is a row, and not one that may be left out. */
+  #isRow(length: number): boolean {
+    const { width, mayBeEmpty, wrongWidth } = this.#form;
+    if (length === width) return true;
+    if (length === 0 && mayBeEmpty) return false;
+    throw wrongWidth(length, this.#nameOf());
+  }
+
+  #readArray(array: NumberArray): void {
+    const { axes } = this.#form;
+    const level = this.#path.length;
     const expected = this.#shape.slice(level);
     // As nested lists, an array without elements ends at its first axis of length 0.
     const empty = array.dims.indexOf(0);
     const dims = empty < 0 ? array.dims : array.dims.slice(0, empty + 1);
     if (empty < 0 ? dims.length !== expected.length : dims.length > expected.length)
       throw new RangeError(
-        `Expected dims (${expected.join(', ')}) for ${name} but received dims ${bracketed(array.dims)}.`,
+        `Expected dims (${expected.join(', ')}) for ${this.#nameOf()} but received dims ${bracketed(array.dims)}.`,
       );
     const above = dims.slice(0, axes.length - level);
     above.forEach((length, axis) => this.#grow(level + axis, length));
     const [last] = dims.slice(above.length);
-    if (last !== undefined && last !== width && !(last === 0 && mayBeEmpty)) throw wrongWidth(last, name);
+    if (last !== undefined) this.#isRow(last);
     if (empty >= 0) return;
-    this.#readElements(array, name);
-    if (level <= axes.length) this.#place(place, above);
+    this.#readElements(array);
+    if (level <= axes.length) this.#place(this.#path, above);
   }
 
-  #readElements({ dims, elements }: NumberArray, name: string): void {
+  #readElements({ dims, elements }: NumberArray): void {
+    const count = this.length + dims.reduce((product, dim) => product * dim, 1);
+    if (count > MOST_NUMBERS) throw wrongValue(`at most ${MOST_NUMBERS} numbers`, this.#form.name, count);
     if (Tensor.isTensor(elements)) {
       if (elements.device === 'cpu') for (const value of numbersOf(elements)) this.#values.push(value);
       else {
@@ -160,23 +194,27 @@ export class Rows {
       }
     } else
       for (let index = 0; index < elements.length; index++)
-        this.#values.push(this.#toNumber(elements[index], `${name}.data[${index}]`));
+        this.#values.push(this.#toNumber(elements[index], () => `${this.#nameOf()}.data[${index}]`));
   }
 
   /** The places of the rows of an array with these dims above its rows, in row-major order. */
-  #place(place: readonly number[], dims: readonly number[]): void {
-    if (dims.length === 0) this.#places.push(...place);
-    else for (let index = 0; index < dims[0]; index++) this.#place([...place, index], dims.slice(1));
+  #place(start: readonly number[], dims: readonly number[]): void {
+    const place = [...start, ...dims.map(() => 0)];
+    for (let left = dims.reduce((product, dim) => product * dim, 1); left > 0; left--) {
+      for (const index of place) this.#places.push(index);
+      for (let axis = dims.length - 1; axis >= 0 && ++place[start.length + axis] === dims[axis]; axis--)
+        place[start.length + axis] = 0;
+    }
   }
 
-  #toNumber(value: unknown, name: string): number {
-    return isNumber(value) ? Number(value) : this.#refuse(value, 'a number', name);
+  #toNumber(value: unknown, nameOf: () => string): number {
+    return isNumber(value) ? Number(value) : this.#refuse(value, 'a number', nameOf);
   }
 
-  #refuse(value: unknown, what: string, name: string): never {
+  #refuse(value: unknown, what: string, nameOf: () => string): never {
     const { wrongElement } = this.#form;
     const isOther = value !== null && value !== undefined && !Array.isArray(value) && !isNumber(value);
-    throw wrongElement && isOther ? wrongElement(value) : wrongType(what, name, value);
+    throw wrongElement && isOther ? wrongElement(value) : wrongType(what, nameOf(), value);
   }
 
   #grow(level: number, length: number): void {

@@ -1,4 +1,5 @@
 /** Arguments of `post_process_masks` in all the forms that transformers' and transformers.js' users write. */
+import { types } from 'node:util';
 import { dtypeOfArray, isFloating, type TensorData } from '../core/dtype';
 import { describe, wrongType } from '../core/errors';
 import { addon, callNative } from '../native/binding';
@@ -72,7 +73,7 @@ export function readPostProcessOptions(
     return { original_sizes: sizes, ...options };
   };
   const sizes = readSizes(original_sizes, true);
-  return sizes instanceof Promise ? sizes.then(withSizes) : withSizes(sizes);
+  return types.isPromise(sizes) ? sizes.then(withSizes) : withSizes(sizes);
 }
 
 function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions> {
@@ -140,7 +141,7 @@ export async function postProcessMasks(
   const count = isBatch ? (masks.dims[0] ?? 0) : masks.length;
   const read = readPostProcessOptions(original_sizes, args, count);
   // Not awaited where it need not be: until the first wait nobody can dispose of the masks.
-  const options = read instanceof Promise ? await read : read;
+  const options = types.isPromise(read) ? await read : read;
   const own: Tensor[] = [];
   try {
     const handles = options.original_sizes.map((_, index) => {

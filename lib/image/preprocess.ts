@@ -1,8 +1,8 @@
 /** One call of the image processor: checked settings and images to one native job, and its results back. */
 import { disposeViews, prepareImages, type PreparedImage } from './inputs';
 import { resizeMode, type ImageProcessorSettings } from './options';
-import { cropSize, padSize, resizedSize } from './sizes';
-import { addon, callNative, callNativeSync, isNativeTensor, resolveDevice } from '../native/binding';
+import { checkMostPixels, cropSize, padSize, resizedSize } from './sizes';
+import { addon, callNative, callNativeSync, resolveDevice } from '../native/binding';
 import type { NativePreprocessOptions } from '../native/binding';
 import { Tensor } from '../tensor';
 import type { DType, TensorData } from '../core/dtype';
@@ -25,7 +25,7 @@ function checkChannels(channels: number, mean: number[], std: number[]): void {
 function deviceOf(wanted: ImageProcessorSettings['device'], images: readonly PreparedImage[]): string {
   if (wanted !== null) return resolveDevice(wanted);
   const { data } = images[0].native;
-  return isNativeTensor(data) ? callNativeSync(() => data.device) : 'cpu';
+  return callNativeSync(() => data.device);
 }
 
 function planJob(
@@ -37,7 +37,7 @@ function planJob(
   let sizes: ImageSize[] = images.map((image) => image.native.size);
   let resize: NativePreprocessOptions['resize'] = null;
   if (settings.do_resize && size !== null && resample !== null) {
-    const resized = sizes.map((image) => resizedSize(image, size));
+    const resized = sizes.map((image) => checkMostPixels(resizedSize(image, size), 'size'));
     // As in torchvision, a filter that does not exist is no error where there is nothing to resize.
     if (resized.some(([height, width], index) => height !== sizes[index][0] || width !== sizes[index][1]))
       resize = { sizes: resized, mode: resizeMode(resample) };

@@ -1,7 +1,7 @@
 /** Decoded images: transformers.js' RawImage, read as transformers' load_image reads. */
-import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { types } from 'node:util';
 import sharp from 'sharp';
 import { abortable } from '../core/async';
 import type { DType } from '../core/dtype';
@@ -12,6 +12,7 @@ import { Tensor } from '../tensor';
 import { decodeImage, renderSharp } from './decode';
 import { fetchImage, type EncodedImage, type FetchOptions } from './fetch-image';
 import { checkReadOptions, type RawImageReadOptions } from './read-options';
+import { acceptCopies, isArrayOf, isBlob, isURL } from '../core/kinds';
 
 /** Bytes of pixels. */
 export type RawImageData = Uint8Array | Uint8ClampedArray;
@@ -62,12 +63,12 @@ function isSharp(value: unknown): value is sharp.Sharp {
 
 async function encodedImage(input: RawImageInput, options: FetchOptions): Promise<EncodedImage> {
   if (typeof input === 'string') return fetchImage(checkString(input, 'input'), options);
-  if (input instanceof URL) return fetchImage(input, options);
+  if (isURL(input)) return fetchImage(input, options);
   const name = 'in memory';
-  // Copies: what the caller does to its buffer meanwhile is not to reach sharp's threads.
-  if (input instanceof Uint8Array) return { bytes: Uint8Array.from(input), name };
-  if (input instanceof ArrayBuffer) return { bytes: new Uint8Array(input.slice(0)), name };
-  if (input instanceof Blob) return { bytes: new Uint8Array(await input.arrayBuffer()), name };
+  // Copies: what becomes of a buffer meanwhile is not to reach sharp's threads. sharp knows its own realm's arrays only.
+  if (isArrayOf(input, Uint8Array)) return { bytes: Buffer.from(input), name };
+  if (types.isArrayBuffer(input)) return { bytes: Buffer.from(new Uint8Array(input)), name };
+  if (isBlob(input)) return { bytes: Buffer.from(await input.arrayBuffer()), name };
   throw wrongType(
     'a path, a URL, base64 text, a Buffer, Uint8Array, ArrayBuffer or Blob, a sharp instance or a RawImage',
     'input',
@@ -102,7 +103,7 @@ export class RawImage {
    * @throws TypeError for arguments of another type; RangeError for sizes out of range or data of another length.
    */
   constructor(data: RawImageData, width: number, height: number, channels: 1 | 2 | 3 | 4) {
-    if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
+    if (!isArrayOf(data, Uint8Array, Uint8ClampedArray))
       throw wrongType('a Uint8Array or Uint8ClampedArray', 'data', data);
     checkInteger(width, 'width', { min: 1 });
     checkInteger(height, 'height', { min: 1 });
@@ -152,13 +153,13 @@ export class RawImage {
 
   /** `read` of a URL or a path: transformers.js' `RawImage.fromURL`. @throws as `read`. */
   static async fromURL(url: string | URL, options?: RawImageReadOptions): Promise<RawImage> {
-    if (typeof url !== 'string' && !(url instanceof URL)) throw wrongType('a string or a URL', 'url', url);
+    if (typeof url !== 'string' && !isURL(url)) throw wrongType('a string or a URL', 'url', url);
     return RawImage.read(url, options);
   }
 
   /** `read` of a Blob: transformers.js' `RawImage.fromBlob`. @throws as `read`. */
   static async fromBlob(blob: Blob, options?: RawImageReadOptions): Promise<RawImage> {
-    if (!(blob instanceof Blob)) throw wrongType('a Blob', 'blob', blob);
+    if (!isBlob(blob)) throw wrongType('a Blob', 'blob', blob);
     return RawImage.read(blob, options);
   }
 
@@ -472,9 +473,7 @@ export class RawImage {
       const [reason] = (cause as Error).message.split('\n');
       throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${file} cannot be written: ${reason}.`, { cause });
     }
-    await saveFiles(dir || '.', [
-      { name: base, content: (place) => writeFile(place, bytes, { flush: true }) },
-    ]);
+    await saveFiles(dir || '.', [{ name: base, content: bytes }]);
   }
 
   /** A pipeline that keeps grey grey, which sharp writes as RGB unless told. */
@@ -488,3 +487,5 @@ export class RawImage {
 export function load_image(input: RawImageInput, options?: RawImageReadOptions): Promise<RawImage> {
   return RawImage.read(input, options);
 }
+
+acceptCopies(RawImage, 'RawImage');

@@ -1,5 +1,6 @@
 /** The options of RawImage.read: their meaning, defaults and checks. */
 import { wrongType } from '../core/errors';
+import { isAbortSignal } from '../core/kinds';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, checkString } from '../core/options';
 import type { DecodeOptions } from './decode';
 import type { FetchOptions } from './fetch-image';
@@ -59,8 +60,7 @@ export function checkReadOptions(options: RawImageReadOptions | undefined): Deco
   const given = Object.entries(checkOptions(options, Object.keys(DEFAULTS), 'RawImage.read'));
   const all = { ...DEFAULTS, ...Object.fromEntries(given.filter(([, value]) => value !== undefined)) };
   const signal: unknown = all.signal;
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw wrongType('an AbortSignal', 'signal', signal);
+  if (signal !== undefined && !isAbortSignal(signal)) throw wrongType('an AbortSignal', 'signal', signal);
   const limit = (name: 'limitInputPixels' | 'limitInputBytes'): number | false =>
     (all[name] as unknown) === false ? false : checkInteger(all[name], name, { min: 1 });
   return {

@@ -2,7 +2,11 @@
 import { wrongType, wrongValue } from '../core/errors';
 import { Rows, type RowForm } from './nested-numbers';
 import type { ImageSize } from '../core/types';
+import { checkPixels } from '../core/device';
 import { checkInteger, checkNumber, isPlainObject } from '../core/options';
+
+/** Most pixels that an image is resized, cropped or padded to, as many as one that is read has: 3 GiB of float32. */
+export const MOST_PIXELS = 2 ** 28;
 
 const SIZE_KEYS = ['height', 'width', 'longest_edge', 'shortest_edge', 'max_height', 'max_width'] as const;
 
@@ -47,15 +51,32 @@ function formatSize(size: SizeDict): string {
 }
 
 /**
+ * A size that is to be made.
+ *
+ * @throws RangeError for more pixels than `MOST_PIXELS`.
+ */
+export function checkMostPixels(size: ImageSize, name: string): ImageSize {
+  if (size[0] * size[1] > MOST_PIXELS)
+    throw wrongValue(`a size of at most ${MOST_PIXELS} pixels`, name, size);
+  return size;
+}
+
+/**
  * A size option in its one form. Mirrors `get_size_dict`.
  *
  * @param size what the caller passed.
  * @param square whether a number stands for height and width (true) or for the shortest edge (false).
  * @param name of the option, for errors.
  * @throws TypeError for another type; RangeError for another set of keys (transformers' message), a list that has not
- *   two items, or a number that is no integer.
+ *   two items, a number that is no integer, or height and width of more than 2^28 pixels.
  */
 export function readSize(size: unknown, square: boolean, name: string): SizeDict {
+  const dict = readSizeDict(size, square, name);
+  if (dict.height !== undefined && dict.width !== undefined) checkMostPixels([dict.height, dict.width], name);
+  return dict;
+}
+
+function readSizeDict(size: unknown, square: boolean, name: string): SizeDict {
   if (typeof size === 'number') {
     const edge = checkInteger(size, name);
     return square ? { height: edge, width: edge } : { shortest_edge: edge };
@@ -203,7 +224,8 @@ export function readSizes(value: unknown, areIntegers: boolean): ImageSize[] | P
         if (areIntegers) checkInteger(side, name, { min: 1 });
         else if (checkNumber(side, name) <= 0) throw wrongValue('a positive number', name, side);
       });
-      sizes.push(size as ImageSize);
+      if (areIntegers) checkPixels(size, `original_sizes[${index}]`);
+      sizes.push([size[0], size[1]]);
     });
     return sizes;
   };

@@ -56,7 +56,7 @@ export function readTag(bytes: Uint8Array, tag: number): number | null {
 
 /** A copy of a TIFF with another number of 16 bits in a tag that it has. */
 export function withTag(bytes: Uint8Array, tag: number, number: number): Uint8Array {
-  const copy = Uint8Array.from(bytes);
+  const copy = Buffer.from(bytes);
   const entry = findEntry(copy, tag);
   if (entry?.type === 3) viewOf(copy).setUint16(entry.value, number, isLittle(copy));
   return copy;

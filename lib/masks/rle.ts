@@ -3,10 +3,11 @@
  * begin with a run of pixels outside.
  */
 import { wrongType, wrongValue } from '../core/errors';
-import { checkPixels, type CocoRLE, type Mask, type RLE } from './types';
+import { type CocoRLE, type Mask, type RLE } from './types';
 import type { ImageSize } from '../core/types';
-import { checkSize } from '../core/device';
+import { checkPixels, checkSize } from '../core/device';
 import { isPlainObject } from '../core/options';
+import { acceptCopies, isArrayOf } from '../core/kinds';
 
 /** An RLE, or one whose counts are a typed array. */
 export interface RleLike {
@@ -226,7 +227,7 @@ export class RLEMask implements Mask {
    * @throws TypeError for another kind; RangeError for counts that do not fill the size.
    */
   constructor(size: ImageSize, counts: Uint32Array) {
-    if (!(counts instanceof Uint32Array)) throw wrongType('a Uint32Array', 'counts', counts);
+    if (!isArrayOf(counts, Uint32Array)) throw wrongType('a Uint32Array', 'counts', counts);
     this.area = checkCounts({ size: checkSize(size, 'size'), counts });
     // A mask whose crop reaches the last pixel may end in an empty run, which neither transformers nor COCO writes.
     if (counts.length > 1 && counts[counts.length - 1] === 0) counts = counts.subarray(0, -1);
@@ -276,3 +277,5 @@ export class RLEMask implements Mask {
     return this.rle;
   }
 }
+
+acceptCopies(RLEMask, 'RLEMask');

@@ -1,6 +1,8 @@
 /** Binary masks and their encodings, and the checks that every function on them shares. */
 import { wrongType, wrongValue } from '../core/errors';
+import { checkPixels } from '../core/device';
 import type { ImageSize } from '../core/types';
+import { isArrayOf } from '../core/kinds';
 
 /** A binary mask (H, W), row-major: 1 inside, 0 outside. */
 export interface Mask {
@@ -41,15 +43,6 @@ export interface CocoRLE {
 /** A box in pixels. */
 export type Box = [x1: number, y1: number, x2: number, y2: number];
 
-/** Counts pass through 32-bit arithmetic, as in pycocotools. */
-const MAX_PIXELS = 2 ** 31 - 1;
-
-/** Checks that runs can count the pixels of a size. @throws RangeError for more. */
-export function checkPixels(size: readonly number[], name: string): void {
-  if (size[0] * size[1] > MAX_PIXELS)
-    throw wrongValue(`at most ${MAX_PIXELS} pixels`, name, size[0] * size[1]);
-}
-
 // Array.isArray would turn the elements into any.
 function isList(value: unknown): value is readonly number[] {
   return Array.isArray(value);
@@ -67,7 +60,7 @@ export function checkMaskData(mask: MaskLike, name: string): Uint8Array | Uint8C
   const remedy = 'Compare logits with a threshold first: post_process_masks does.';
   if (mask.type !== undefined && mask.type !== 'bool' && mask.type !== 'uint8')
     throw wrongType('bool or uint8', `${name}.type`, mask.type, remedy);
-  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
+  if (!isArrayOf(data, Uint8Array, Uint8ClampedArray))
     throw wrongType('a Uint8Array', `${name}.data`, data, remedy);
   if (!dims.every((size) => Number.isSafeInteger(size) && size >= 1))
     throw wrongValue('positive integers', `${name}.dims`, dims);

@@ -1,6 +1,11 @@
 /** One batch of segment-everything: points on one part of an image to the masks that pass the filters. */
 import type { Sam3TrackerConfig } from '../config/sam3-tracker';
+import { checkPixels, checkSize } from '../core/device';
 import type { DType } from '../core/dtype';
+import { wrongType, wrongValue } from '../core/errors';
+import { isAbortSignal, isArrayOf } from '../core/kinds';
+import { checkBoolean, checkInteger, checkNumber } from '../core/options';
+import type { Bounds } from '../core/options';
 import type { Box } from '../masks/types';
 import { checkImageEmbeddings } from './inputs';
 import {
@@ -100,16 +105,63 @@ async function cancellable<T>(
   }
 }
 
+/** Pixels of a side: beyond what images have, and as far as native code counts. */
+export const LONGEST_SIDE = 2 ** 24;
+
+function checkBox(value: unknown, name: string, [height, width]: ImageSize): Box {
+  if (!Array.isArray(value) || value.length !== 4) throw wrongType('[x1, y1, x2, y2]', name, value);
+  const [x1, y1, x2, y2] = value.map((side, index) =>
+    checkInteger(side, `${name}[${index}]`, { min: 0, max: index % 2 === 0 ? width : height }),
+  );
+  if (x1 >= x2 || y1 >= y2) throw wrongValue('x1 < x2 and y1 < y2', name, value);
+  return [x1, y1, x2, y2];
+}
+
+/**
+ * A batch, checked: what goes to native code, and nothing else. The pipeline passes its other settings along.
+ *
+ * @throws TypeError for a field of another kind; RangeError for a value out of range.
+ */
+function readBatch(batch: unknown): Omit<MaskBatch, 'image_embeddings' | 'signal'> {
+  if (typeof batch !== 'object' || batch === null)
+    throw wrongType('an object', 'Sam3TrackerModel.generate_masks', batch);
+  const given = batch as { [Name in keyof MaskBatch]: unknown };
+  const { points, signal } = given;
+  if (signal !== undefined && signal !== null && !isAbortSignal(signal))
+    throw wrongType('an AbortSignal', 'signal', signal);
+  if (!isArrayOf(points, Float32Array)) throw wrongType('a Float32Array', 'points', points);
+  if (points.length % 2 !== 0) throw wrongValue('x and y of each point', 'points', points.length);
+  const original_size = checkSize(given.original_size, 'original_size');
+  checkPixels(original_size, 'original_size');
+  for (const side of original_size) checkInteger(side, 'original_size', { max: LONGEST_SIDE });
+  const number = (name: keyof MaskBatch, bounds?: Bounds): number => checkNumber(given[name], name, bounds);
+  return {
+    points,
+    multimask_output: checkBoolean(given.multimask_output, 'multimask_output'),
+    original_size,
+    crop_box: checkBox(given.crop_box, 'crop_box', original_size),
+    bounds: checkBox(given.bounds, 'bounds', original_size),
+    pred_iou_thresh: number('pred_iou_thresh'),
+    stability_score_thresh: number('stability_score_thresh'),
+    stability_score_offset: number('stability_score_offset', { min: 0 }),
+    mask_threshold: number('mask_threshold'),
+    max_hole_area: number('max_hole_area', { min: 0 }),
+    max_sprinkle_area: number('max_sprinkle_area', { min: 0 }),
+  };
+}
+
 /** Runs `Sam3TrackerModel.generate_masks`. */
 export async function generateMaskBatch(
   handle: NativeTrackerModel,
   model: ModelOfBatch,
   batch: MaskBatch,
 ): Promise<MaskBatchResult> {
+  const options = readBatch(batch);
   const embeddings = checkImageEmbeddings(batch.image_embeddings, model.config, model.dtype);
-  using points = new Tensor('float32', batch.points, [batch.points.length / 2, 2]);
-  const { signal, ...options } = batch;
-  const found = await cancellable(signal, (cancel_flag) =>
+  const images = embeddings[0].dims[0];
+  if (images !== 1) throw wrongValue('the embeddings of one image', 'image_embeddings', images);
+  using points = new Tensor('float32', options.points, [options.points.length / 2, 2]);
+  const found = await cancellable(batch.signal, (cancel_flag) =>
     handle.generateMasks({
       ...options,
       cancel_flag,
@@ -118,12 +170,12 @@ export async function generateMaskBatch(
       eager_attention: model.attn_implementation === 'eager',
     }),
   );
-  const masksOfPoint = batch.multimask_output ? model.config.mask_decoder_config.num_multimask_outputs : 1;
+  const masksOfPoint = options.multimask_output ? model.config.mask_decoder_config.num_multimask_outputs : 1;
   return {
     ...found,
     masks: found.masks.map(({ index, counts, ...mask }) => ({
       ...mask,
-      mask: new RLEMask(batch.original_size, counts),
+      mask: new RLEMask(options.original_size, counts),
       point: Math.floor(index / masksOfPoint),
     })),
   };

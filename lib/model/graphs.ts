@@ -1,11 +1,19 @@
 /** The files that a model is loaded from: graphs and weights, checked before libtorch sees them. */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Sam3TrackerConfig } from '../config/sam3-tracker';
-import { Sam3TrackerError } from '../core/errors';
-import { isFile, kindOf, objectField, parseJsonObject, sha256File } from '../core/files';
+import { Sam3TrackerError, describe } from '../core/errors';
+import {
+  isFile,
+  kindOf,
+  objectField,
+  parseJsonObject,
+  readFileNow,
+  readJsonFile,
+  refuseLfsPointer,
+  sha256File,
+} from '../core/files';
 import { configHash } from './graph-config';
 import { BUNDLED_MODELS } from '../checkpoint/pretrained-files';
 import type { PretrainedFiles } from '../checkpoint/pretrained-files';
@@ -44,12 +52,14 @@ function graphFilesOf(folder: string): GraphFiles {
   return Object.fromEntries(COMPONENTS.map((name) => [name, path.join(folder, `${name}.pt`)])) as GraphFiles;
 }
 
-function parseManifest(text: string, file: string): Manifest {
-  const manifest = parseJsonObject(text, file);
+const readNow = (file: string): Record<string, unknown> =>
+  parseJsonObject(readFileNow(file).toString(), file);
+
+function readManifest(manifest: Record<string, unknown>, file: string): Manifest {
   if (manifest.format_version !== FORMAT_VERSION)
     throw new Sam3TrackerError(
       'CONFIG_MISMATCH',
-      `${file} is of format version ${String(manifest.format_version)}, this package reads ${FORMAT_VERSION}. ` +
+      `${file} is of format version ${describe(manifest.format_version)}, this package reads ${FORMAT_VERSION}. ` +
         'Export the model again with the export_model.py of this version.',
     );
   const files = objectField(manifest.files, file, 'files');
@@ -62,18 +72,20 @@ function parseManifest(text: string, file: string): Manifest {
   });
   return {
     hashes: Object.fromEntries(hashes) as Manifest['hashes'],
-    configHash: String(manifest.config_hash),
+    configHash: String(manifest.config_hash).slice(0, 64),
     holdsWeights: manifest.holds_weights === true,
   };
 }
 
 function checkHash(graph: string, expected: string, found: string): void {
-  if (found !== expected)
-    throw new Sam3TrackerError(
-      'HASH_MISMATCH',
-      `${graph} is not the file that the manifest describes: its sha256 is ${found}, the manifest says ${expected}. ` +
-        'Copy or export it again.',
-    );
+  if (found === expected) return;
+  // Graphs may hold their weights; a pointer is short.
+  if (statSync(graph).size < 1024) refuseLfsPointer(readFileNow(graph), graph);
+  throw new Sam3TrackerError(
+    'HASH_MISMATCH',
+    `${graph} is not the file that the manifest describes: its sha256 is ${found}, the manifest says ${expected.slice(0, 64)}. ` +
+      'Copy or export it again.',
+  );
 }
 
 /**
@@ -92,22 +104,23 @@ export function findGraphs(config: Sam3TrackerConfig, checkpoint: string | null 
       'FILE_NOT_FOUND',
       `This installation of sam3-tracker has no models (${BUNDLED_MODELS}): install the package again.`,
     );
-  for (const entry of readdirSync(BUNDLED_MODELS, { withFileTypes: true })) {
-    if (!entry.isDirectory()) continue;
+  const bundled = readdirSync(BUNDLED_MODELS, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  for (const entry of bundled) {
     const folder = path.join(BUNDLED_MODELS, entry.name, 'torchscript');
     const file = path.join(folder, MANIFEST);
-    const manifest = parseManifest(readFileSync(file, 'utf8'), file);
+    const manifest = readManifest(readNow(file), file);
     if (manifest.configHash !== wanted) continue;
     const files = graphFilesOf(folder);
     for (const graph of Object.values(files)) {
-      const found = createHash('sha256').update(readFileSync(graph)).digest('hex');
+      const found = createHash('sha256').update(readFileNow(graph)).digest('hex');
       checkHash(graph, manifest.hashes[path.basename(graph)], found);
     }
     return files;
   }
   throw new Sam3TrackerError(
     'GRAPHS_NOT_FOUND',
-    `This package has no graphs for this configuration (config_hash ${wanted}); it has those of facebook/sam3. ` +
+    `This package has no graphs for this configuration (config_hash ${wanted}); it has those of ` +
+      `${bundled.map(({ name }) => (name === 'sam3' ? 'facebook/sam3' : name)).join(' and ')}. ` +
       'Make them once, where there is a Python with torch: "npx sam3-tracker export --checkpoint ' +
       `${checkpoint ?? '<directory of the checkpoint>'} --out <directory>" (or --config-only <config.json>, without ` +
       'weights), and load the directory that it writes.',
@@ -121,11 +134,7 @@ export function findGraphs(config: Sam3TrackerConfig, checkpoint: string | null 
  */
 export function graphParameters(graphs: GraphFiles): Record<string, number[]> {
   const file = manifestOf(graphs);
-  const components = objectField(
-    parseJsonObject(readFileSync(file, 'utf8'), file).components,
-    file,
-    'components',
-  );
+  const components = objectField(readNow(file).components, file, 'components');
   const shapes = COMPONENTS.map((name) => {
     const component = objectField(components[name], file, `components.${name}`);
     return objectField(component.parameters, file, `components.${name}.parameters`);
@@ -160,7 +169,7 @@ export async function findModelGraphs(source: PretrainedFiles, config: Sam3Track
         `"npx sam3-tracker export --checkpoint ${directory} --out <directory>" and load <directory>.`,
     );
   }
-  const manifest = parseManifest(await readFile(file, 'utf8'), file);
+  const manifest = readManifest(await readJsonFile(file), file);
   const expected = configHash(config);
   if (manifest.configHash !== expected)
     throw new Sam3TrackerError(

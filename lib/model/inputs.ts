@@ -89,6 +89,12 @@ function namedLevels(named: Record<string, unknown>): unknown[] {
   });
 }
 
+/** Embeddings level by level: the list of what get_image_embeddings gives by name; anything else as it is. */
+export function levelsOf(embeddings: unknown): unknown {
+  const isNamed = isPlainObject(embeddings) && Object.keys(embeddings).every((name) => LEVEL.test(name));
+  return isNamed ? namedLevels(embeddings) : embeddings;
+}
+
 /**
  * The arguments of `forward` with their names checked; `image_embeddings` is a list, however it was given.
  *
@@ -105,17 +111,12 @@ export function readForwardInputs(inputs: unknown): ForwardInputs {
     [...FORWARD_INPUTS, ...IGNORED_INPUTS],
     'Sam3TrackerModel.forward',
   );
-  let image_embeddings = given.image_embeddings ?? null;
+  let image_embeddings: unknown = given.image_embeddings ?? null;
   if (Object.keys(named).length > 0) {
     if (image_embeddings !== null)
       throw new TypeError('The image embeddings are given twice: as image_embeddings and level by level.');
     image_embeddings = namedLevels(named);
-  } else if (
-    isPlainObject(image_embeddings) &&
-    Object.keys(image_embeddings).every((name) => LEVEL.test(name))
-  ) {
-    image_embeddings = namedLevels(image_embeddings);
-  }
+  } else image_embeddings = levelsOf(image_embeddings);
   const pixel_values = given.pixel_values ?? null;
   if ((pixel_values === null) === (image_embeddings === null))
     throw new RangeError('Exactly one of pixel_values or image_embeddings must be provided.');

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { Sam3TrackerConfig } from '../config/sam3-tracker';
 import { isDType, isFloating } from '../core/dtype';
 import type { DType } from '../core/dtype';
-import { Sam3TrackerError, wrongValue } from '../core/errors';
+import { Sam3TrackerError, describe, wrongValue } from '../core/errors';
 import { findGraphs, findModelFiles, graphParameters } from './graphs';
 import type { GraphFiles } from './graphs';
 import { HUB_OPTIONS, splitHubOptions } from '../hub/settings';
@@ -126,17 +126,43 @@ export function newModelSource(config: Sam3TrackerConfig, options: unknown, wher
   };
 }
 
+/** How many names of weights a warning shows. */
+const NAMES_SHOWN = 8;
+
+/** Warns once a load of weights that the graphs do not have, as transformers does. */
+function warnOfUnexpected(names: readonly string[], model: string): void {
+  if (names.length === 0) return;
+  const more = names.length > NAMES_SHOWN ? `, and ${names.length - NAMES_SHOWN} more` : '';
+  process.emitWarning(
+    `${names.length} weights of ${describe(model)} are not used, since its configuration has no place for them: ` +
+      `${names.slice(0, NAMES_SHOWN).map(describe).join(', ')}${more}.`,
+    { type: 'Sam3TrackerWarning', code: 'WEIGHTS_UNEXPECTED' },
+  );
+}
+
 /**
  * The tracker's weights of a model's files; those of other parts of a checkpoint are left out.
  *
+ * @param files the headers of its files.
+ * @param expected the weights that the graphs have, by name.
+ * @param model as the caller named it, for the warning of weights that they do not have.
  * @throws Sam3TrackerError FILE_INVALID for a weight of a dtype that is not ours, WEIGHTS_UNEXPECTED for one that is there
  *   twice.
  */
-function trackerWeights(files: readonly SafetensorsFile[]): NativeWeightFile[] {
+function trackerWeights(
+  files: readonly SafetensorsFile[],
+  expected: Readonly<Record<string, unknown>>,
+  model: string,
+): NativeWeightFile[] {
   const found = new Map<string, string>();
-  return files.map(({ path: file, size, entries }) => {
+  const unexpected: string[] = [];
+  const tables = files.map(({ path: file, size, entries }) => {
     const weights = entries.flatMap(({ name, trackerName, dtype, shape, begin, end }) => {
       if (trackerName === null) return [];
+      if (!Object.hasOwn(expected, trackerName)) {
+        unexpected.push(name);
+        return [];
+      }
       if (!isDType(dtype))
         throw new Sam3TrackerError(
           'FILE_INVALID',
@@ -154,6 +180,8 @@ function trackerWeights(files: readonly SafetensorsFile[]): NativeWeightFile[] {
     });
     return { path: file, size, weights };
   });
+  warnOfUnexpected(unexpected, model);
+  return tables;
 }
 
 /**
@@ -207,7 +235,12 @@ export async function loadModelSource(
   const { dtype, handle } = await files.read(async () => {
     const tables = await Promise.all(weights.map(readSafetensors));
     const found = wantedDtype === 'auto' ? automaticDtype(config, tables, device) : wantedDtype;
-    const rest = { weight_files: trackerWeights(tables), random_weights: null, device, dtype: found };
+    const rest = {
+      weight_files: trackerWeights(tables, graphParameters(graphs), files.name),
+      random_weights: null,
+      device,
+      dtype: found,
+    };
     const load = loadOptions(config, graphs, rest);
     return { dtype: found, handle: await callNative(() => addon().loadTrackerModel(load)) };
   });

@@ -1,4 +1,5 @@
 /** The model: mirrors transformers' `modeling_sam3_tracker.py` over the native components. */
+import { types } from 'node:util';
 import { generateMaskBatch, type MaskBatch, type MaskBatchResult } from './generate-masks';
 import {
   checkGuidance,
@@ -123,7 +124,7 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
         throw wrongType('no return_dict', 'predict_masks', given.return_dict);
       const { options, embeddings, images } = this.#forwardOptions(given);
       const read = readPostProcessOptions(given.original_sizes as SizesInput, args, images);
-      const post_process = read instanceof Promise ? await read : read;
+      const post_process = types.isPromise(read) ? await read : read;
       const result = await callNative(() => handle.forward({ ...options, post_process }));
       const { masks, ...fields } = forwardFields(result, embeddings);
       return lent(new Sam3TrackerMasksOutput({ ...fields, masks: masks as Tensor[] }), embeddings);
@@ -255,7 +256,8 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
    * Masks of single points on an image, decoded and filtered in one job: a batch of segment-everything. See
    * `MaskGenerationPipeline`, which calls it.
    *
-   * @throws as `forward`; the reason of an aborted signal, once the points that are under way are done.
+   * @throws as `forward`; TypeError and RangeError for fields of the batch; the reason of an aborted signal, once the
+   *   points that are under way are done.
    */
   generate_masks(batch: MaskBatch): Promise<MaskBatchResult> {
     return this.withNative((handle) => generateMaskBatch(handle, this, batch));

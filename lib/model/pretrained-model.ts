@@ -1,6 +1,7 @@
 /** `Sam3TrackerPreTrainedModel`: weights and where they lie (transformers' modeling_utils.py). */
 import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
+import { types } from 'node:util';
 import type { PretrainedFiles } from '../checkpoint/pretrained-files';
 import { UntypedCallable } from '../core/callable';
 import { Sam3TrackerConfig } from '../config/sam3-tracker';
@@ -194,7 +195,7 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
   dispose(): void {
     this.#disposed = true;
     const held = this.#held;
-    if (held instanceof Promise) {
+    if (types.isPromise(held)) {
       // Where it could not be made there is nothing to let go of, and the call that asked for it has thrown.
       void held.then((handle) => handle.dispose()).catch(() => undefined);
     } else {
@@ -214,7 +215,7 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
    */
   protected async withNative<T>(call: (handle: NativeTrackerModel) => Promise<T>): Promise<T> {
     const held = this.#usable();
-    const handle = held instanceof Promise ? await held : held;
+    const handle = types.isPromise(held) ? await held : held;
     return call(handle);
   }
 

@@ -2,11 +2,13 @@
  * The native surface. Everything here takes options that are already validated and complete: the addon has no defaults
  * of its own.
  */
+import { types } from 'node:util';
 import { Sam3TrackerError } from '../core/errors';
 import type { ErrorCode } from '../core/errors';
 import type { DType, TensorData } from '../core/dtype';
 import type { Device } from '../core/types';
 import { loadAddon } from './load';
+import { isError } from '../core/kinds';
 
 /** A handle to a libtorch tensor. Row-major unless sliced; `device` is 'cpu' or 'cuda:N'. */
 export interface NativeTensor {
@@ -218,8 +220,8 @@ export interface NativeTrackerModel {
 
 /** One image as it lies in memory. */
 export interface NativeImage {
-  /** Elements, row-major, of any dtype: the typed array names it (Uint8Array: uint8), or the tensor has it. */
-  data: TensorData | NativeTensor;
+  /** Elements of any dtype, as many as size and channels say. */
+  data: NativeTensor;
   /** [height, width] in pixels. */
   size: [number, number];
   channels: number;
@@ -335,14 +337,19 @@ export function callNativeSync<T>(run: () => T): T {
 export function makeNativeTensor(dtype: DType, dims: number[], data: TensorData | null): NativeTensor {
   return callNativeSync(() => {
     const { Tensor } = addon();
-    return new Tensor(dtype, dims, data);
+    return new Tensor(dtype, dims, data && unshared(data));
   });
 }
 
+/** The same elements in memory that Node-API can read, which shared memory is not. */
+export function unshared<T extends TensorData>(data: T): T {
+  return types.isSharedArrayBuffer(data.buffer) ? (data.slice() as T) : data;
+}
+
 function translate(cause: unknown): unknown {
-  if (!(cause instanceof Error) || cause instanceof Sam3TrackerError) return cause;
-  if (cause instanceof RangeError) return new RangeError(cause.message, { cause });
-  if (cause instanceof TypeError) return new TypeError(cause.message, { cause });
+  if (!isError(cause) || cause instanceof Sam3TrackerError) return cause;
+  if (cause.name === 'RangeError') return new RangeError(cause.message, { cause });
+  if (cause.name === 'TypeError') return new TypeError(cause.message, { cause });
   return new Sam3TrackerError((cause as { code?: ErrorCode }).code ?? 'NATIVE_ERROR', cause.message, {
     cause,
   });

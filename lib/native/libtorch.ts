@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { expandUser } from '../core/files';
 
 /** A place where a libtorch was looked for. */
 export interface LibtorchPlace {
@@ -107,7 +108,8 @@ export function inspectLibtorch(
   release: string,
   decisive = false,
 ): LibtorchPlace {
-  const directory = libtorchDirectory(path.resolve(named));
+  // A variable of a .env file has seen no shell.
+  const directory = libtorchDirectory(path.resolve(expandUser(named)));
   const version = readVersion(directory);
   const isCuda = existsSync(path.join(directory, 'lib', `libtorch_cuda${SUFFIX}`));
   const missing = REQUIRED_LIBRARIES.find((name) => !existsSync(path.join(directory, 'lib', name)));

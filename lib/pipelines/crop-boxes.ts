@@ -35,6 +35,9 @@ type LayerOptions = Pick<
   'crops_n_layers' | 'points_per_crop' | 'crop_n_points_downscale_factor' | 'point_grids'
 >;
 
+/** Most points of an image and its crops together: hours of work, and 32 MiB before it begins. */
+export const MOST_POINTS = 2 ** 22;
+
 /** Points evenly spaced in 0 to 1, x and y in turn, row by row. Mirrors `_build_point_grid`, float32 as there. */
 function buildPointGrid(perSide: number): Float32Array {
   const offset = Math.fround(1 / (2 * perSide));
@@ -69,14 +72,22 @@ function pointsPerSide(layer: number, options: LayerOptions): number {
 }
 
 /**
- * Refuses layers without points.
+ * Refuses layers without points, and more points than can be asked about.
  *
  * @param options how points are laid.
- * @throws RangeError for the first layer that would have none.
+ * @throws RangeError for the first layer that would have none, and for more than `MOST_POINTS` points.
  */
 export function checkLayers(options: LayerOptions): void {
-  if (options.point_grids) return;
-  for (let layer = 0; layer <= options.crops_n_layers; layer++) pointsPerSide(layer, options);
+  const { point_grids } = options;
+  let points = 0;
+  for (let layer = 0; layer <= options.crops_n_layers; layer++)
+    points += 4 ** layer * (point_grids ? point_grids[layer].length : pointsPerSide(layer, options) ** 2);
+  if (points > MOST_POINTS)
+    throw wrongValue(
+      `at most ${MOST_POINTS} points on the image and its crops`,
+      point_grids ? 'point_grids' : 'points_per_crop and crops_n_layers',
+      points,
+    );
 }
 
 function gridOfLayer(layer: number, options: CropOptions): Float32Array {

@@ -11,6 +11,7 @@ import {
   isPlainObject,
 } from '../core/options';
 import { checkLayers, type CropOptions } from './crop-boxes';
+import { isAbortSignal } from '../core/kinds';
 
 /** What `masks` of a result holds: masks that unpack when read, COCO's compressed encodings, or polygons. */
 export type MaskOutputMode = 'binary' | 'coco_rle' | 'polygons';
@@ -48,9 +49,9 @@ export interface MaskGenerationProgress {
 export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputMode> {
   /** Points that the decoder takes at once; null for all. Default 64. */
   points_per_batch?: number | null;
-  /** Points along each side of the image, and of its crops: 1 to 1024. Default 32. */
+  /** Points along each side of the image, and of its crops: 1 to 1024, at most 2^22 in all. Default 32. */
   points_per_crop?: number;
-  /** Layers of crops, besides the whole image: layer n has 4 ** n. 0 to 10; default 0. */
+  /** Layers of crops, besides the whole image: layer n has 4 ** n. 0 to 7; default 0. */
   crops_n_layers?: number;
   /** Overlap of the first layer's crops, as a part of the shorter side. From 0, below 1; default 512 / 1500. */
   crop_overlap_ratio?: number;
@@ -130,10 +131,10 @@ export type MaskGenerationDefaults = Omit<
   'signal' | 'progress_callback' | 'reference' | 'box_of_interest' | 'timeout' | 'output_mode'
 >;
 
-/** Layers beyond which crops are counted in millions. */
-export const MAX_LAYERS = 10;
+/** Layers beyond which crops, each of which is encoded, are counted in tens of thousands. */
+export const MAX_LAYERS = 7;
 
-/** A million points: more would only be seen when memory is gone. */
+/** A million points. */
 export const MOST_POINTS_PER_SIDE = 1024;
 
 const DEFAULTS = {
@@ -215,7 +216,7 @@ function checkBoxOfInterest(value: unknown): Box | null {
 }
 
 function checkSignal(value: unknown): AbortSignal | null {
-  if (value === null || value instanceof AbortSignal) return value;
+  if (value === null || isAbortSignal(value)) return value;
   throw wrongType('an AbortSignal', 'signal', value);
 }
 

@@ -27,6 +27,7 @@ import {
   type MaskGenerationModel,
 } from './mask-generation-run';
 import { abortable, mapInTurns } from '../core/async';
+import { isURL } from '../core/kinds';
 
 /** What `masks` holds for each `output_mode`. */
 export interface MaskOutputs {
@@ -323,7 +324,7 @@ export async function readImage(
 ): Promise<RawImage> {
   signal?.throwIfAborted();
   // Only what is fetched can keep one waiting.
-  if (typeof input !== 'string' && !(input instanceof URL)) return abortable(RawImage.read(input), signal);
+  if (typeof input !== 'string' && !isURL(input)) return abortable(RawImage.read(input), signal);
   const end = new AbortController();
   const onAbort = (): void => end.abort(signal?.reason);
   signal?.addEventListener('abort', onAbort);

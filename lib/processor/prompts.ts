@@ -46,18 +46,21 @@ const FORMS: Record<PromptKind, RowForm & { format: string }> = {
 /** -10 padding, -1 no point, 0 background, 1 foreground, 2 and 3 corners of a box. */
 const LABELS = [-10, -1, 0, 1, 2, 3];
 
-/** Most numbers of one kind of prompt, padding included: a gigabyte of float32. */
-const MOST_NUMBERS = 2 ** 28;
+/** Most numbers that padding adds to a kind of prompt, a few milliseconds' work: lists of a few kilobytes ask for gigabytes of it. */
+export const MOST_PADDING = 2 ** 22;
 
 /**
  * How deep lists are nested, along the first item of each (`_get_nesting_level`); or where lists may be empty, along the
  * first that has items.
  */
 function nestingLevel(value: unknown, name: string, mayBeEmpty: boolean): number {
-  if (!Array.isArray(value)) return dimsOf(value, name)?.length ?? 0;
-  const items = value as unknown[];
-  const first = (mayBeEmpty && items.find((item) => !Array.isArray(item) || item.length > 0)) || items[0];
-  return items.length === 0 ? 1 : 1 + nestingLevel(first, name, mayBeEmpty);
+  let level = 0;
+  for (let next = value; ; level++) {
+    if (!Array.isArray(next)) return level + (dimsOf(next, name)?.length ?? 0);
+    if (next.length === 0) return level + 1;
+    const items = next as unknown[];
+    next = (mayBeEmpty && items.find((item) => !Array.isArray(item) || item.length > 0)) || items[0];
+  }
 }
 
 /**
@@ -137,9 +140,10 @@ function checkDims(rows: Rows | null, name: string, least: string): void {
   const dims = rows.dims.join(', ');
   if (rows.dims.includes(0))
     throw new RangeError(`Expected ${least} for ${name} but received dims [${dims}].`);
-  if (rows.paddedLength > MOST_NUMBERS)
+  if (rows.paddedLength - rows.length > MOST_PADDING)
     throw new RangeError(
-      `Expected at most ${MOST_NUMBERS} numbers for ${name} but received dims [${dims}], which lists are padded to.`,
+      `Expected at most ${MOST_PADDING} numbers of padding for ${name} but received ${rows.length} numbers, whose lists ` +
+        `are padded to dims [${dims}].`,
     );
 }
 
@@ -166,13 +170,14 @@ function scaleOf(size: number, { targetSize, division }: Normalization): number 
 }
 
 function checkFinite(values: readonly number[], name: string, place: readonly number[]): void {
-  const index = values.findIndex((value) => !Number.isFinite(Math.fround(value)));
-  if (index >= 0)
+  for (let index = 0; index < values.length; index++) {
+    if (Number.isFinite(Math.fround(values[index]))) continue;
     throw wrongValue(
       'finite coordinates (float32)',
       `${name}[${[...place, index].join('][')}]`,
       values[index],
     );
+  }
 }
 
 function checkImageCount({ dims: [count] }: Rows, name: string, sizes: readonly unknown[]): void {
@@ -200,14 +205,16 @@ export function prepareCoordinates(
   const pad = Math.fround(how.padValue);
   const scales = how.sizes.map(([height, width]) => [scaleOf(width, how), scaleOf(height, how)]);
   const data = new Float32Array(rows.paddedLength).fill(pad);
-  rows.forEach((given, place, offset) => {
-    checkFinite(given, name, place);
-    const row = given.map(Math.fround);
+  const normalised = `the normalised ${name}`;
+  rows.forEach((row, place, offset) => {
+    checkFinite(row, name, place);
+    for (let axis = 0; axis < row.length; axis++) row[axis] = Math.fround(row[axis]);
     // The reference leaves a point alone where either coordinate has the padding's value.
     if (kind === 'boxes' || !row.includes(pad))
-      row.forEach((value, axis) => (row[axis] = Math.fround(value * scales[place[0]][axis % 2])));
-    checkFinite(row, `the normalised ${name}`, place);
-    data.set(row, offset);
+      for (let axis = 0; axis < row.length; axis++)
+        row[axis] = Math.fround(row[axis] * scales[place[0]][axis % 2]);
+    checkFinite(row, normalised, place);
+    for (let axis = 0; axis < row.length; axis++) data[offset + axis] = row[axis];
   });
   return { data, dims: [...rows.dims, width as number] };
 }

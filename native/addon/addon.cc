@@ -13,11 +13,12 @@ namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   PrepareRuntime();
-  auto data = std::make_unique<Environment>(env);
+  // Node-API's from the start: what follows may throw, and a hook points to it.
+  auto* const environment = std::make_unique<Environment>(env).release();
+  env.SetInstanceData(environment);
   const Napi::Function tensor = TensorObject::Define(env);
-  data->tensor_constructor = Napi::Persistent(tensor);
-  data->tracker_model_constructor = Napi::Persistent(TrackerModelObject::Define(env));
-  env.SetInstanceData(data.release());
+  environment->tensor_constructor = Napi::Persistent(tensor);
+  environment->tracker_model_constructor = Napi::Persistent(TrackerModelObject::Define(env));
 
   exports.Set("Tensor", tensor);
   exports.Set("loadTrackerModel", Napi::Function::New<&TrackerModelObject::Load>(env, "loadTrackerModel"));

@@ -3,22 +3,44 @@
 #include <algorithm>
 
 namespace sam3_tracker {
+namespace {
+
+// The environments of this thread of JavaScript: several where the addon was loaded anew, as Jest does.
+thread_local std::vector<Environment*> environments;
+thread_local bool listens_for_exit = false;
+
+// process.exit() and an uncaught error end the main thread without its cleanup hooks, and libtorch's globals
+// must not go while a thread still computes. One listener a thread, however often the addon is loaded.
+void ListenForExit(Napi::Env env) {
+  const Napi::Value process = env.Global().Get("process");
+  if (listens_for_exit || !process.IsObject()) return;
+  const Napi::Function close = Napi::Function::New(env, [](const Napi::CallbackInfo&) {
+    for (Environment* environment : environments) environment->Close();
+  });
+  const Napi::Object emitter = process.As<Napi::Object>();
+  emitter.Get("once").As<Napi::Function>().Call(emitter, {Napi::String::New(env, "exit"), close});
+  listens_for_exit = true;
+}
+
+}  // namespace
 
 Environment::Environment(Napi::Env env)
     : preprocess_executor_(std::make_shared<Executor>("sam3-preprocess", Purpose::kTensorWork)),
-      tensor_executor_(std::make_shared<Executor>("sam3-tensor", Purpose::kTensorWork)),
-      completions_(CompletionQueue::New(env, "sam3-tracker", 0, 1, this)) {
+      tensor_executor_(std::make_shared<Executor>("sam3-tensor", Purpose::kTensorWork)) {
+  // JavaScript, which may throw: before anything else knows of this object.
+  ListenForExit(env);
+  environments.push_back(this);
+  completions_ = CompletionQueue::New(env, "sam3-tracker", 0, 1, this);
   completions_.Unref(env);
   // Hooks run last in, first out: the threads end while the completion queue is still open.
   env.AddCleanupHook([this] { Close(); });
-  // process.exit() and an uncaught error end the main thread without its cleanup hooks, and libtorch's
-  // globals must not go while a thread still computes.
-  const Napi::Object process = env.Global().Get("process").As<Napi::Object>();
-  const Napi::Function close = Napi::Function::New(env, [this](const Napi::CallbackInfo&) { Close(); });
-  process.Get("once").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), close});
 }
 
-Environment::~Environment() { Close(); }
+Environment::~Environment() {
+  Close();
+  environments.erase(std::remove(environments.begin(), environments.end(), this), environments.end());
+  if (environments.empty()) listens_for_exit = false;
+}
 
 Environment& Environment::Get(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 

@@ -22,41 +22,6 @@
 namespace sam3_tracker {
 namespace {
 
-c10::ScalarType TypedArrayDType(const Napi::TypedArray& array) {
-  switch (array.TypedArrayType()) {
-    case napi_uint8_array:
-    case napi_uint8_clamped_array:
-      return c10::ScalarType::Byte;
-    case napi_int8_array:
-      return c10::ScalarType::Char;
-    case napi_int16_array:
-      return c10::ScalarType::Short;
-    case napi_int32_array:
-      return c10::ScalarType::Int;
-    case napi_bigint64_array:
-      return c10::ScalarType::Long;
-    case napi_float32_array:
-      return c10::ScalarType::Float;
-    case napi_float64_array:
-      return c10::ScalarType::Double;
-    default:
-      throw Napi::TypeError::New(array.Env(), "Expected pixels of another kind of typed array.");
-  }
-}
-
-// Copies: a buffer that JavaScript holds can be transferred away while the job runs.
-at::Tensor CopyPixels(const Napi::TypedArray& array, const std::array<int64_t, 3>& dims) {
-  at::Tensor pixels = at::empty(dims, at::TensorOptions().dtype(TypedArrayDType(array)));
-  if (pixels.nbytes() != array.ByteLength()) {
-    throw Sam3Error(ErrorCode::kInvalidArgument, "Expected " + std::to_string(pixels.nbytes()) +
-                                                     " bytes of pixels for this size but received " +
-                                                     std::to_string(array.ByteLength()) + ".");
-  }
-  const auto* source = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-  if (pixels.nbytes() > 0) std::memcpy(pixels.data_ptr(), source, pixels.nbytes());
-  return pixels;
-}
-
 ResizeMode ReadResizeMode(const std::string& mode) {
   if (mode == "nearest-exact") return ResizeMode::kNearestExact;
   if (mode == "bilinear") return ResizeMode::kBilinear;
@@ -78,9 +43,7 @@ void Read(const Napi::Value& value, const std::string& name, ImageInput* result)
   const bool channels_last = image.Get<std::string>("layout") == "HWC";
   std::array<int64_t, 3> dims{channels, height, width};
   if (channels_last) dims = {height, width, channels};
-  const Napi::Value data = image.Value("data");
-  *result = {.pixels = data.IsTypedArray() ? CopyPixels(data.As<Napi::TypedArray>(), dims)
-                                           : As<at::Tensor>(data, name).reshape(dims),
+  *result = {.pixels = image.Get<at::Tensor>("data").reshape(dims),
              .channels_last = channels_last,
              .convert_rgb = image.Get<bool>("convert_rgb")};
 }

@@ -14,6 +14,7 @@
 #include "addon/errors.h"
 #include "runtime/caching_allocator.h"
 #include "runtime/device.h"
+#include "runtime/openmp_threads.h"
 
 namespace sam3_tracker {
 
@@ -23,6 +24,7 @@ void PrepareRuntime() {
   // kernels make needless; without it the first run is as fast as any other.
   std::call_once(once, [] {
     InstallCachingAllocator();
+    SetDefaultThreadCount();
     torch::jit::getProfilingMode() = false;
     torch::jit::setTensorExprFuserEnabled(false);
   });
@@ -47,7 +49,7 @@ void SetThreads(const Napi::CallbackInfo& info) {
     const auto count = As<int64_t>(info[0], "count");
     if (count < 1 || count > 4096)
       throw Sam3Error(ErrorCode::kInvalidArgument, "Expected 1 to 4096 threads.");
-    at::set_num_threads(static_cast<int>(count));
+    SetThreadCount(static_cast<int>(count));
   });
 }
 

@@ -6,11 +6,13 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "masks/post_process.h"
 #include "masks/rle_encoder.h"
 #include "masks/row_kernels.h"
+#include "runtime/error.h"
 #include "runtime/stopwatch.h"
 
 namespace sam3_tracker {
@@ -23,6 +25,19 @@ constexpr int64_t kChunkElements = int64_t{1} << 26;
 
 int64_t CropWidth(const MaskFilterOptions& options) { return options.crop_box[2] - options.crop_box[0]; }
 int64_t CropHeight(const MaskFilterOptions& options) { return options.crop_box[3] - options.crop_box[1]; }
+
+// Refuses what the loops below would divide by or not end for.
+void CheckOptions(const MaskFilterOptions& options) {
+  CheckImageSize(options.image_height, options.image_width);
+  const auto [left, top, right, bottom] = options.crop_box;
+  if (left < 0 || top < 0 || left >= right || top >= bottom || right > options.image_width ||
+      bottom > options.image_height) {
+    throw Sam3Error(ErrorCode::kInvalidArgument,
+                    "Expected a crop_box of at least one pixel within the image of [" +
+                        std::to_string(options.image_height) + ", " + std::to_string(options.image_width) +
+                        "].");
+  }
+}
 
 // _is_box_near_crop_edge: whether a crop's edge cuts the mask, other than where the image ends.
 bool IsCut(const PixelBox& box, const MaskFilterOptions& options) {
@@ -189,6 +204,7 @@ void UnpackChunk(const int64_t*& data, const MaskFilterOptions& options, Collect
 std::vector<FilteredMask> FilterMasks(const ScoredMasks& predicted, const MaskFilterOptions& options,
                                       MaskFilterSeconds& seconds) {
   if (!predicted.masks.is_cpu()) return FilterMasksWithAten(predicted, options, seconds);
+  CheckOptions(options);
   Stopwatch watch;
   const Candidates candidates = SelectByScore(predicted, options);
   seconds.filter += watch.Lap();
@@ -213,6 +229,7 @@ std::vector<FilteredMask> FilterMasks(const ScoredMasks& predicted, const MaskFi
 
 std::vector<FilteredMask> FilterMasksWithAten(const ScoredMasks& predicted, const MaskFilterOptions& options,
                                               MaskFilterSeconds& seconds) {
+  CheckOptions(options);
   Stopwatch watch;
   Candidates candidates = SelectByScore(predicted, options);
   seconds.filter += watch.Lap();

@@ -59,7 +59,8 @@ struct MaskFilterSeconds {
 // Drops masks of a low predicted IoU before anything is upsampled, upsamples and encodes the rest, and drops
 // unstable ones and those that a crop's edge cuts. `predicted` is of one image: (1, points, masks, h, w)
 // logits and (1, points, masks) scores. On the CPU mask by mask (EncodeMasks); on other devices by
-// FilterMasksWithAten. Adds to `seconds`. Throws c10::Error.
+// FilterMasksWithAten. Adds to `seconds`. Throws c10::Error; Sam3Error kInvalidArgument for a crop outside
+// the image and as CheckImageSize.
 std::vector<FilteredMask> FilterMasks(const ScoredMasks& predicted, const MaskFilterOptions& options,
                                       MaskFilterSeconds& seconds);
 

@@ -3,11 +3,24 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
+#include <string>
 
 #include "masks/connected_components.h"
+#include "runtime/error.h"
 
 namespace sam3_tracker {
 namespace {
+
+// Refuses what the loops below would not end for.
+void CheckRuns(const RleCounts& counts, int64_t height, int64_t width) {
+  CheckImageSize(height, width);
+  int64_t pixels = 0;
+  for (const uint32_t count : counts) pixels += count;
+  if (pixels != height * width) {
+    throw Sam3Error(ErrorCode::kInvalidArgument, "Expected runs of " + std::to_string(height * width) +
+                                                     " pixels but received " + std::to_string(pixels) + ".");
+  }
+}
 
 ConnectedComponents ComponentsOf(const RleCounts& counts, int64_t height) {
   ConnectedComponents components;
@@ -63,6 +76,17 @@ bool TurnSmall(RleCounts* counts, int64_t height, int64_t width, int64_t min_are
 
 }  // namespace
 
+void CheckImageSize(int64_t height, int64_t width) {
+  constexpr int64_t kMostPixels = std::numeric_limits<uint32_t>::max();
+  if (height < 1 || width < 1 || height > kLongestSide || width > kLongestSide ||
+      height * width > kMostPixels) {
+    throw Sam3Error(ErrorCode::kInvalidArgument,
+                    "Expected an image of 1 to " + std::to_string(kLongestSide) +
+                        " pixels a side, and of less than 2^32 pixels, but received [" +
+                        std::to_string(height) + ", " + std::to_string(width) + "].");
+  }
+}
+
 PixelBox RleToBox(const RleCounts& counts, int64_t height) {
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   PixelBox box = {kMax, kMax, -1, -1};
@@ -88,6 +112,7 @@ PixelBox RleToBox(const RleCounts& counts, int64_t height) {
 }
 
 bool RemoveSmallRegions(RleCounts* counts, int64_t height, int64_t width, int64_t min_area) {
+  CheckRuns(*counts, height, width);
   const bool filled = TurnSmall(counts, height, width, min_area, /*foreground=*/false);
   const bool removed = TurnSmall(counts, height, width, min_area, /*foreground=*/true);
   return filled || removed;

@@ -57,12 +57,19 @@ class RleWriter {
   bool inside_ = false;
 };
 
-// The box around the pixels inside, [0, 0, 0, 0] where there are none.
+// Pixels of a side: 2^24, beyond what images have (libvips stops at 10^7).
+inline constexpr int64_t kLongestSide = int64_t{1} << 24;
+
+// Throws Sam3Error kInvalidArgument for an image whose masks cannot be encoded: sides outside 1 to
+// kLongestSide, or 2^32 pixels and more, which runs of 32 bits cannot count.
+void CheckImageSize(int64_t height, int64_t width);
+
+// The box around the pixels inside, [0, 0, 0, 0] where there are none. The height is at least 1.
 PixelBox RleToBox(const RleCounts& counts, int64_t height);
 
 // Fills holes and removes sprinkles of less than `min_area` pixels, as SAM's remove_small_regions does, one
 // after the other: 8-connected; where every sprinkle is smaller, the largest stays. Returns whether anything
-// changed.
+// changed. Throws Sam3Error kInvalidArgument for runs that do not fill the size, and as CheckImageSize.
 bool RemoveSmallRegions(RleCounts* counts, int64_t height, int64_t width, int64_t min_area);
 
 }  // namespace sam3_tracker

@@ -14,6 +14,9 @@ namespace {
 // Points whose masks are held as logits at the same time, where the decoder takes points one by one anyway.
 constexpr int64_t kPointsAtOnce = 16;
 
+// More than any memory holds.
+constexpr double kMostPoints = 9007199254740992.0;
+
 // The next multiple of the threads: points are shared out among them, so many at a time as they would be all
 // at once.
 int64_t RoundUp(int64_t points, int64_t threads) { return (points + threads - 1) / threads * threads; }
@@ -62,7 +65,7 @@ Maps ElementsOf(const DecoderSizes& sizes) {
   }
   const auto area = [&](size_t level) {
     const auto [height, width] = sizes.feature_sizes[level];
-    return static_cast<double>(height * width);
+    return static_cast<double>(height) * static_cast<double>(width);
   };
   const auto channels = static_cast<double>(sizes.hidden_size);
   return {.full = area(levels - 3) * channels / 8,
@@ -107,7 +110,12 @@ BatchMemory::BatchMemory(const BatchDecoding& decoding, const DecoderSizes& size
 
 std::optional<int64_t> BatchMemory::PointsWithin(double bytes) const {
   const double left = bytes - image_;
-  const auto points = static_cast<int64_t>(std::floor(left / (object_ + masks_)));
+  const double each = object_ + masks_;
+  // Of a quotient that no integer holds the conversion is undefined.
+  if (!(each > 0) || !(std::abs(left / each) < kMostPoints)) {
+    throw Sam3Error(ErrorCode::kInvalidArgument, "Expected sizes of at least 1 and a number of bytes.");
+  }
+  const auto points = static_cast<int64_t>(std::floor(left / each));
   if (!at_once_) return points;
   const double objects = static_cast<double>(under_way_) * object_;
   if (left >= objects + static_cast<double>(*at_once_) * masks_) return std::nullopt;

@@ -5,6 +5,7 @@
 
 #include "model/batch_memory.h"
 #include "runtime/caching_allocator.h"
+#include "runtime/error.h"
 #include "runtime/stopwatch.h"
 
 namespace sam3_tracker {
@@ -37,6 +38,9 @@ MaskBatch GenerateMasks(TrackerModel& model, const MaskBatchOptions& options) {
   input.multimask_output = options.multimask_output;
   input.attention = {.hidden_states = false, .attentions = false, .eager = options.eager_attention};
   MaskBatch batch{};
+  if (options.points.dim() != 2) {
+    throw Sam3Error(ErrorCode::kInvalidArgument, "Expected points of two dimensions.");
+  }
   const int64_t points = options.points.size(0);
   const int64_t at_once =
       PointsAtOnce(DecodingOf(model.device(), model.dtype(), options.eager_attention)).value_or(points);

@@ -24,6 +24,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "runtime/process_limits.h"
+
 namespace sam3_tracker {
 namespace {
 
@@ -35,6 +37,9 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 // Huge pages for what is certain to be written whole; below, their rounding would show in the resident set.
 constexpr std::size_t kSmallestHuge = std::size_t{8} << 20;
 constexpr std::uintptr_t kPageMask = 4095;
+// The kernel promises more than it has, and ends the process when that is written to: what is larger is
+// compared with what is free first, which takes a tenth of a millisecond.
+constexpr std::size_t kSmallestChecked = std::size_t{256} << 20;
 
 thread_local int cache_scopes = 0;
 
@@ -73,7 +78,9 @@ class CachingAllocator final : public c10::Allocator {
   }
 
   c10::DataPtr allocate(std::size_t bytes) override {
-    void* const data = cache_scopes > 0 && bytes >= kSmallestBlock ? Take(BlockSize(bytes)) : nullptr;
+    const bool is_cached = cache_scopes > 0 && bytes >= kSmallestBlock;
+    void* const data = is_cached ? Take(BlockSize(bytes)) : nullptr;
+    if (!is_cached && bytes >= kSmallestChecked) CheckFreeMemory(bytes, Info().kept_bytes);
     // Also the way out when mapping failed: libtorch's own call raises the error that users know.
     void* const memory = data ? data : c10::alloc_cpu(bytes);
     return {memory, memory, &Free, c10::Device(c10::DeviceType::CPU)};
@@ -132,6 +139,7 @@ class CachingAllocator final : public c10::Allocator {
         Hold(data, size);
         return data;
       }
+      if (size >= kSmallestChecked) CheckFreeMemory(size, kept_bytes_);
       peak_bytes_ = std::max(peak_bytes_, live_bytes_ + size);
       released = Evict(live_bytes_ + size);
     }

@@ -2,13 +2,10 @@
 
 #if defined(__linux__)
 #include <pthread.h>
-#include <sys/resource.h>
-#include <unistd.h>
 #endif
 
 #include <ATen/Context.h>
 
-#include <cerrno>
 #include <chrono>
 #include <utility>
 
@@ -16,28 +13,6 @@
 #include "runtime/openmp_threads.h"
 
 namespace sam3_tracker {
-namespace {
-
-#if defined(__linux__)
-// As `nice -n 5`: a third of the weight of the threads that it is to give way to.
-constexpr int kNiceness = 5;
-#endif
-
-// Lets the event loop's thread have a core when it wants one. Where the computing threads weigh as much as it
-// does and keep every core busy, it waits for its turn: up to 20 ms on two cores.
-void GiveWay() {
-#if defined(__linux__)
-  // Of this thread alone; those that OpenMP starts from here inherit it.
-  const auto self = static_cast<id_t>(gettid());
-  errno = 0;
-  const int niceness = getpriority(PRIO_PROCESS, self);
-  // Going down needs no right; where a sandbox forbids it all the same, threads compute as they were.
-  if (errno == 0) (void)setpriority(PRIO_PROCESS, self, niceness + kNiceness);
-#endif
-}
-
-}  // namespace
-
 Executor::Executor(std::string name, Purpose purpose) : name_(std::move(name)), purpose_(purpose) {}
 
 Executor::~Executor() { Stop(); }
@@ -81,7 +56,6 @@ void Executor::Run(const std::shared_ptr<State>& state, const std::string& name,
 #else
   (void)name;
 #endif
-  GiveWay();
   const TensorCacheScope cache;
   // OpenMP's threads inherit it from the one that starts them. The softmax of a sharp attention makes many
   // such numbers, and some processors take a hundred times as long for each: a click took three times as
@@ -108,6 +82,7 @@ void Executor::Run(const std::shared_ptr<State>& state, const std::string& name,
     Task task = std::move(state->tasks.front());
     state->tasks.pop_front();
     lock.unlock();
+    ApplyThreadCount();
     task(true);
     task = nullptr;
     lock.lock();

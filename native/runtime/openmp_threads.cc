@@ -6,7 +6,35 @@
 #include <omp.h>
 #endif
 
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+
+#include "runtime/process_limits.h"
+
 namespace sam3_tracker {
+namespace {
+
+std::atomic<int> wanted_count{0};
+
+}  // namespace
+
+void SetThreadCount(int count) {
+  wanted_count = count;
+  ApplyThreadCount();
+}
+
+void SetDefaultThreadCount() {
+  if (std::getenv("OMP_NUM_THREADS") != nullptr || std::getenv("MKL_NUM_THREADS") != nullptr) return;
+  SetThreadCount(std::min(at::get_num_threads(), UsableProcessors()));
+}
+
+void ApplyThreadCount() {
+  const int count = wanted_count;
+  if (count > 0 && at::get_num_threads() != count) at::set_num_threads(count);
+}
 
 void EndOpenMpThreads() {
 #if defined(SAM3_TRACKER_LIBGOMP)

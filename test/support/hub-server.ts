@@ -207,6 +207,7 @@ export class HubServer {
     response.writeHead(answer.status, {
       'content-length': body.length,
       ...('range' in answer && { 'content-range': answer.range }),
+      ...(answer.status >= 500 && { 'retry-after': '0' }),
     });
     const cut = cutAfter(request);
     if (this.faults.stalls) {

@@ -8,7 +8,9 @@ import type { DownloadProgress } from '../../hub/settings';
 import { openPretrained } from '../../checkpoint/pretrained-files';
 import { readConfigDict } from '../../checkpoint/settings';
 import { failWithoutWeights, findWeightFiles } from '../../checkpoint/weights';
-import type { CommandContext, Output } from '../io';
+import { addHubOptions } from '../arguments';
+import type { CommandContext, CommandOutput } from '../io';
+import { printableName } from '../text';
 
 /** The options of the command line, as commander gives them. */
 interface DownloadOptions {
@@ -21,21 +23,22 @@ interface DownloadOptions {
 }
 
 /** Shows progress: a bar on a terminal, a line for each file elsewhere. */
-function reporter({ stderr }: Output, quiet: boolean): (progress: DownloadProgress) => void {
-  const terminal = process.stderr.isTTY && stderr === process.stderr;
+function reporter({ stderr, terminal }: CommandOutput, quiet: boolean): (progress: DownloadProgress) => void {
   let bar: SingleBar | null = null;
   return ({ status, file, loaded, total }) => {
     if (quiet) return;
     const megabytes = (bytes: number): number => Math.round(bytes / 1e6);
+    const name = printableName(file);
     if (!terminal) {
-      if (status === 'initiate') stderr.write(`Downloading ${file} (${(total / 1e6).toFixed(1)} MB)\n`);
+      if (status === 'initiate') stderr.write(`Downloading ${name} (${(total / 1e6).toFixed(1)} MB)\n`);
       return;
     }
     if (status === 'initiate') {
       bar = new SingleBar({
-        format: `${file} {bar} {percentage} % | {value} of {total} MB | {eta_formatted}`,
+        stream: terminal,
+        format: '{name} {bar} {percentage} % | {value} of {total} MB | {eta_formatted}',
       });
-      bar.start(megabytes(total), 0);
+      bar.start(megabytes(total), 0, { name });
     }
     bar?.update(megabytes(loaded));
     if (status === 'done') bar?.stop();
@@ -50,7 +53,7 @@ function reporter({ stderr }: Output, quiet: boolean): (progress: DownloadProgre
  * @param output the folder goes to stdout, everything else to stderr.
  * @throws Sam3TrackerError as `from_pretrained`; RangeError for a configuration that is not the tracker's.
  */
-async function download(model: string, options: DownloadOptions, output: Output): Promise<void> {
+async function download(model: string, options: DownloadOptions, output: CommandOutput): Promise<void> {
   const files = await openPretrained(model, {
     revision: options.revision,
     token: options.token,
@@ -68,24 +71,23 @@ async function download(model: string, options: DownloadOptions, output: Output)
     output.stderr.write(`Note: ${error.message}\n`);
   }
   if ((await findWeightFiles(files)) === null) failWithoutWeights(files);
-  output.stdout.write(`${files.folder}\n`);
+  output.stdout.write(`${printableName(files.folder)}\n`);
 }
 
 /** The command. */
 export function downloadCommand({ output }: CommandContext): Command {
-  return new Command('download')
+  const command = new Command('download')
     .summary('download a model from the Hugging Face hub')
     .description(
       "Downloads a model's configurations and weights into the hub's cache and prints the folder. A gated model " +
         '(facebook/sam3) wants its terms accepted on its page and a token: --token, HF_TOKEN, or "hf auth login".',
     )
     .argument('<model>', 'owner/name, such as facebook/sam3')
-    .option('--revision <revision>', 'a branch, a tag or a commit', 'main')
     .option(
       '--token <token>',
       'an access token (better: HF_TOKEN, which other users of the machine do not see)',
-    )
-    .option('--cache-dir <directory>', "the hub's cache (default: HF_HUB_CACHE, else $HF_HOME/hub)")
+    );
+  return addHubOptions(command)
     .option('--force', 'download what is in the cache again', false)
     .option('--quiet', 'print the folder and errors only', false)
     .option('--debug', 'print the stack of an error', false)

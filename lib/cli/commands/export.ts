@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import { Sam3TrackerError } from '../../core/errors';
 import { PACKAGE_ROOT } from '../../core/package';
 import type { CommandContext, Output } from '../io';
+import { linesOf } from '../text';
 
 function findPython(): string {
   const named = process.env.SAM3_TRACKER_PYTHON;
@@ -33,8 +34,8 @@ async function runExporter(args: readonly string[], output: Output): Promise<num
   const python = findPython();
   const script = path.join(PACKAGE_ROOT, 'scripts', 'export_model.py');
   const child = spawn(python, [script, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  child.stdout.setEncoding('utf8').on('data', (text: string) => output.stdout.write(text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => output.stderr.write(text));
+  child.stdout.setEncoding('utf8').on('data', (text: string) => output.stdout.write(linesOf(text)));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => output.stderr.write(linesOf(text)));
   try {
     const [code] = (await once(child, 'close')) as [number | null];
     return code ?? 1;

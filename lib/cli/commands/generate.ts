@@ -1,11 +1,12 @@
 /** `sam3-tracker generate`: images to a COCO annotation file and overlays of their masks. */
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { Writable } from 'node:stream';
 import { SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
+import { saveFiles } from '../../core/files';
+import { pngOf } from '../../masks/pictures';
+import type { Box } from '../../masks/types';
 import { draw_overlay, type Color } from '../../masks/overlay';
-import { write_coco_annotations } from '../../pipelines/coco-annotations';
+import { write_coco_annotations, type CocoSource } from '../../pipelines/coco-annotations';
 import {
   MAX_LAYERS,
   MOST_POINTS_PER_SIDE,
@@ -17,8 +18,10 @@ import type { DeviceOption, DTypeOption } from '../../core/types';
 import {
   addMessageOptions,
   addModelOptions,
-  checkDirectory,
+  addOverwriteOption,
+  checkInput,
   checkNames,
+  checkTarget,
   chooseModel,
   integerFrom,
   parseArea,
@@ -26,25 +29,38 @@ import {
   parseNumber,
   resultName,
 } from '../arguments';
-import { Interruption, type CommandContext, type Output } from '../io';
+import { Interruption, STDIN, readInput, type CommandContext, type CommandOutput, type Input } from '../io';
+import { parseBox } from '../prompts';
+import { counted, messageOf, printableName } from '../text';
 
 /** The options of the command line, as commander gives them; undefined leaves it to the model and the pipeline. */
 interface GenerateOptions {
   out: string;
+  overwrite: boolean;
   model?: string;
+  revision: string;
+  cacheDir?: string;
   device: DeviceOption;
   dtype: DTypeOption;
   format: 'coco_rle' | 'polygons';
   pointsPerCrop?: number;
-  pointsPerBatch?: number;
+  pointsPerBatch?: number | null;
   cropsNLayers?: number;
+  cropOverlapRatio?: number;
+  cropNPointsDownscaleFactor?: number;
   predIouThresh?: number;
   stabilityScoreThresh?: number;
+  stabilityScoreOffset?: number;
   maskThreshold?: number;
   cropsNmsThresh?: number;
   maxHoleArea?: number;
   maxSprinkleArea?: number;
   minMaskRegionArea?: number;
+  /** False by --no-multimask. */
+  multimask: boolean;
+  boxOfInterest?: Box;
+  maxMemory?: number;
+  timeout?: number;
   reference?: 'transformers';
   quiet: boolean;
   debug: boolean;
@@ -52,7 +68,7 @@ interface GenerateOptions {
 
 const HELP = `
 Writes annotations.json, a COCO annotation file for all images, and NAME-masks.png for each, where every mask has a
-colour of its own. What no option says is as the model wants it, or as in transformers' mask-generation pipeline.
+colour of its own. An IMAGE of - is standard input. What no option says is as the model wants it, or as in transformers' mask-generation pipeline.
 
 Examples:
   sam3-tracker generate photo.jpg --out masks
@@ -63,6 +79,9 @@ Ctrl-C writes the annotations of the images that are done; a second one ends at 
 
 Exit codes: 0 all went well; 1 an image, the model or a file failed; 2 the command line is wrong; 130 ended by Ctrl-C.
 `;
+
+const ANNOTATIONS = 'annotations.json';
+const overlayName = (image: string): string => `${resultName(image)}-masks.png`;
 
 /** The turn of the colour circle after which hues differ most from all before: the golden angle. */
 const GOLDEN_ANGLE = 137.508;
@@ -86,13 +105,20 @@ function generationOptions(options: GenerateOptions): MaskGenerationOptions {
     points_per_crop: options.pointsPerCrop,
     points_per_batch: options.pointsPerBatch,
     crops_n_layers: options.cropsNLayers,
+    crop_overlap_ratio: options.cropOverlapRatio,
+    crop_n_points_downscale_factor: options.cropNPointsDownscaleFactor,
     pred_iou_thresh: options.predIouThresh,
     stability_score_thresh: options.stabilityScoreThresh,
+    stability_score_offset: options.stabilityScoreOffset,
     mask_threshold: options.maskThreshold,
     crops_nms_thresh: options.cropsNmsThresh,
     max_hole_area: options.maxHoleArea,
     max_sprinkle_area: options.maxSprinkleArea,
     min_mask_region_area: options.minMaskRegionArea,
+    multimask_output: options.multimask ? undefined : false,
+    box_of_interest: options.boxOfInterest,
+    max_memory: options.maxMemory,
+    timeout: options.timeout,
     reference: options.reference,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
@@ -104,18 +130,18 @@ class Progress {
   name = '';
   readonly #bar: SingleBar | null = null;
 
-  constructor({ stderr }: Output, quiet: boolean) {
-    if (quiet || !(stderr instanceof Writable) || !('isTTY' in stderr) || stderr.isTTY !== true) return;
+  constructor({ terminal }: CommandOutput, quiet: boolean) {
+    if (quiet || !terminal) return;
     this.#bar = new SingleBar({
-      stream: stderr,
-      format: '{name} [{bar}] {value}/{total} points, {masks} masks',
+      stream: terminal,
+      format: '{name} [{bar}] {value}/{total} points, {masks}',
       hideCursor: true,
       clearOnComplete: true,
     });
   }
 
   show({ points_done, points_total, masks_kept }: MaskGenerationProgress): void {
-    const labels = { name: this.name, masks: masks_kept };
+    const labels = { name: printableName(this.name), masks: counted(masks_kept, 'mask') };
     if (points_done === 0 || !this.#bar?.isActive) this.#bar?.start(points_total, points_done, labels);
     this.#bar?.update(points_done, labels);
   }
@@ -129,6 +155,15 @@ class Progress {
   }
 }
 
+/** The images that names stand for. */
+function sourcesOf(images: readonly string[], input: Input): Promise<(string | CocoSource)[]> {
+  return Promise.all(
+    images.map(async (name) =>
+      name === STDIN ? { name: resultName(name), image: await readInput(input) } : name,
+    ),
+  );
+}
+
 /**
  * Finds the masks of images; one that fails does not stop the others. An interruption does, and then what is done is
  * written. Gives the exit code.
@@ -138,19 +173,24 @@ class Progress {
 async function generate(
   images: readonly string[],
   options: GenerateOptions,
-  { output, report }: CommandContext,
+  { output, input, report }: CommandContext,
 ): Promise<number> {
-  const { out, device, dtype, debug } = options;
+  const { out, device, dtype, revision, cacheDir: cache_dir, debug } = options;
   const say = (text: string): void => void (options.quiet || output.stdout.write(text));
-  using generator = await pipeline('mask-generation', chooseModel(options.model, say), { device, dtype });
-  await mkdir(out, { recursive: true });
+  using generator = await pipeline('mask-generation', chooseModel(options.model, say), {
+    device,
+    dtype,
+    revision,
+    cache_dir,
+  });
+  const sources = await sourcesOf(images, input);
   using interruption = new Interruption();
   using progress = new Progress(output, options.quiet);
   let failures = 0;
   let done = 0;
-  const annotations = path.join(out, 'annotations.json');
+  const annotations = path.join(out, ANNOTATIONS);
   try {
-    await write_coco_annotations(generator, images, annotations, {
+    await write_coco_annotations(generator, sources, annotations, {
       segmentation: options.format,
       write_partial: true,
       generation: {
@@ -161,26 +201,31 @@ async function generate(
       on_start: (name) => (progress.name = resultName(name)),
       on_image: async (name, image, { masks }) => {
         progress.stop();
-        const overlay = path.join(out, `${resultName(name)}-masks.png`);
-        await (await draw_overlay(image, masks, { colors: distinctColors(masks.length) })).save(overlay);
-        say(`${name}: ${masks.length} masks -> ${overlay}\n`);
+        const overlay = await draw_overlay(image, masks, { colors: distinctColors(masks.length) });
+        const [file] = await saveFiles(out, [{ name: overlayName(name), content: await pngOf(overlay) }]);
+        say(`${printableName(name)}: ${counted(masks.length, 'mask')} -> ${printableName(file)}\n`);
         done++;
       },
       on_error: (name, error) => {
         progress.stop();
         failures++;
-        report(new Error(`${name}: ${error.message}`, { cause: error }), debug);
+        report(new Error(`${name}: ${messageOf(error)}`, { cause: error }), debug);
       },
     });
   } catch (error) {
     if (interruption.exitCode === null) throw error;
     progress.stop();
     const where = done > 0 ? `; ${annotations} has those` : '';
-    report(new Error(`Interrupted: ${done} of ${images.length} images are done${where}.`), debug);
+    report(new Error(`Interrupted: ${done} of ${counted(images.length, 'image')} are done${where}.`), debug);
     return interruption.exitCode;
   }
-  if (failures < images.length) say(`-> ${annotations}\n`);
+  if (failures < images.length) say(`-> ${printableName(annotations)}\n`);
   return failures > 0 ? 1 : 0;
+}
+
+/** Points at once; null for all. @throws InvalidArgumentError for anything else. */
+function parseBatch(text: string): number | null {
+  return text === 'all' ? null : integerFrom(1)(text);
 }
 
 /** Adds the pipeline's arguments. */
@@ -191,10 +236,13 @@ function addGenerationOptions(command: Command): Command {
       'points along each side of the image',
       integerFrom(1, MOST_POINTS_PER_SIDE),
     )
-    .option('--points-per-batch <n>', 'points at once: fewer take less memory', integerFrom(1))
+    .option('--points-per-batch <n>', 'points at once, or all: fewer take less memory', parseBatch)
     .option('--crops-n-layers <n>', 'layers of crops, besides the whole image', integerFrom(0, MAX_LAYERS))
+    .option('--crop-overlap-ratio <part>', "of the image's shorter side; below 1", parseFraction)
+    .option('--crop-n-points-downscale-factor <n>', 'layer n has points / factor ** n a side', integerFrom(1))
     .option('--pred-iou-thresh <score>', 'masks of a lower predicted IoU go', parseFraction)
     .option('--stability-score-thresh <score>', 'less stable masks go', parseFraction)
+    .option('--stability-score-offset <logits>', 'how far to either side stability looks', parseNumber)
     .option('--mask-threshold <logit>', 'pixels with a logit above it are inside', parseNumber)
     .option('--crops-nms-thresh <iou>', 'of two masks that overlap more than this one goes', parseFraction)
     .option('--max-hole-area <pixels>', "fill holes of up to so many pixels of the model's masks", parseArea)
@@ -208,6 +256,10 @@ function addGenerationOptions(command: Command): Command {
       'fill smaller holes and remove smaller sprinkles',
       integerFrom(0),
     )
+    .option('--no-multimask', 'one mask a point instead of three')
+    .option('--box-of-interest <x1,y1,x2,y2>', 'look at this part of the images alone', parseBox)
+    .option('--max-memory <bytes>', 'that a batch may take, about: fewer points at once', integerFrom(1))
+    .option('--timeout <seconds>', 'to wait for an image from the web', parseArea)
     .addOption(
       new Option('--reference <reference>', "lay points and choose masks as transformers' pipeline").choices([
         'transformers',
@@ -220,7 +272,7 @@ export function generateCommand(context: CommandContext): Command {
   const command = new Command('generate')
     .summary('find the masks of everything in images')
     .description('Finds the masks of everything in images.')
-    .argument('<image...>', 'a path or a URL')
+    .argument('<image...>', 'a path, a URL or - for standard input')
     .requiredOption('--out <directory>', 'where files go');
   addModelOptions(command).addOption(
     new Option(
@@ -230,11 +282,12 @@ export function generateCommand(context: CommandContext): Command {
       .choices(['coco_rle', 'polygons'])
       .default('coco_rle'),
   );
-  return addMessageOptions(addGenerationOptions(command))
+  return addMessageOptions(addOverwriteOption(addGenerationOptions(command)))
     .addHelpText('after', HELP)
     .action(async (images: string[], options: GenerateOptions) => {
-      checkNames(images, '-masks.png');
-      checkDirectory(options.out);
+      checkInput(images);
+      checkNames(images);
+      await checkTarget(options.out, [ANNOTATIONS, ...images.map(overlayName)], !options.overwrite);
       context.finish(await generate(images, options, context));
     });
 }

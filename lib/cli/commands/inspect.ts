@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Command } from 'commander';
 import { Sam3TrackerConfig } from '../../config/sam3-tracker';
-import { DTYPES } from '../../core/dtype';
+import { isDType } from '../../core/dtype';
 import { Sam3TrackerError } from '../../core/errors';
 import { sha256File } from '../../core/files';
 import { configHash } from '../../model/graph-config';
@@ -13,8 +13,9 @@ import { readSafetensors } from '../../checkpoint/safetensors';
 import type { SafetensorsEntry } from '../../checkpoint/safetensors';
 import { readConfigDict } from '../../checkpoint/settings';
 import { findWeightFiles } from '../../checkpoint/weights';
-import { MODEL_ARGUMENT } from '../arguments';
+import { MODEL_ARGUMENT, addHubOptions } from '../arguments';
 import type { CommandContext, Output } from '../io';
+import { counted, printableName } from '../text';
 
 /** The options of the command line, as commander gives them. */
 interface InspectOptions {
@@ -42,7 +43,7 @@ export interface ModelRecord {
   config_hash: string;
   graphs: FileRecord[];
   weights: FileRecord[];
-  /** Weights that would be loaded. */
+  /** Weights that would be loaded; of graphs that hold them, bytes and dtypes are not told apart from the graphs. */
   loaded: { parameters: number; tensors: number; bytes: number; dtypes: Record<string, number> };
   /** Weights of other parts of the checkpoint, which are not read. */
   ignored: { tensors: number; bytes: number };
@@ -58,8 +59,14 @@ export interface ModelRecord {
   problem: string | null;
 }
 
-async function describeFile(file: string, hashed: boolean): Promise<FileRecord> {
-  return { file, bytes: (await stat(file)).size, sha256: hashed ? await sha256File(file) : null };
+function describeFiles(files: readonly string[], hashed: boolean): Promise<FileRecord[]> {
+  return Promise.all(
+    files.map(async (file) => ({
+      file,
+      bytes: (await stat(file)).size,
+      sha256: hashed ? await sha256File(file) : null,
+    })),
+  );
 }
 
 const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
@@ -74,9 +81,13 @@ function compareWeights(
   const own = weights.filter(({ trackerName }) => trackerName !== null);
   const foreign = weights.filter(({ trackerName }) => trackerName === null);
   const names = own.map(({ trackerName }) => trackerName as string);
-  const wanted = own.filter(({ trackerName }) => expected === null || (trackerName as string) in expected);
-  const dtypes: Record<string, number> = {};
-  for (const { dtype } of wanted) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
+  const isWanted = (name: string): boolean => expected === null || Object.hasOwn(expected, name);
+  const wanted = own.filter(({ trackerName }) => isWanted(trackerName as string));
+  const present = new Set<string>();
+  const twice = new Set<string>();
+  for (const name of names) (present.has(name) ? twice : present).add(name);
+  const dtypes = new Map<string, number>();
+  for (const { dtype } of wanted) dtypes.set(dtype, (dtypes.get(dtype) ?? 0) + 1);
   const bytesOf = (list: readonly SafetensorsEntry[]): number =>
     list.reduce((sum, { begin, end }) => sum + end - begin, 0);
   return {
@@ -84,20 +95,21 @@ function compareWeights(
       parameters: wanted.reduce((sum, { shape }) => sum + elements(shape), 0),
       tensors: wanted.length,
       bytes: bytesOf(wanted),
-      dtypes,
+      dtypes: Object.fromEntries(dtypes),
     },
     ignored: { tensors: foreign.length, bytes: bytesOf(foreign) },
-    missing: Object.keys(expected ?? {}).filter((name) => !names.includes(name)),
-    unexpected: names.filter((name) => expected !== null && !(name in expected)),
-    duplicates: [...new Set(names.filter((name, index) => names.indexOf(name) !== index))],
+    missing: Object.keys(expected ?? {}).filter((name) => !present.has(name)),
+    unexpected: names.filter((name) => !isWanted(name)),
+    duplicates: [...twice],
     misshapen: own.flatMap(({ trackerName, shape }) => {
-      const right = expected?.[trackerName as string];
+      const name = trackerName as string;
+      const right = expected !== null && Object.hasOwn(expected, name) ? expected[name] : undefined;
       const fits =
         right === undefined || (right.length === shape.length && right.every((n, i) => n === shape[i]));
-      return fits ? [] : [{ name: trackerName as string, found: shape, expected: right }];
+      return fits ? [] : [{ name, found: shape, expected: right }];
     }),
     unreadable: own
-      .filter(({ dtype }) => !(dtype in DTYPES))
+      .filter(({ dtype }) => !isDType(dtype))
       .map(({ trackerName, dtype }) => ({ name: trackerName as string, dtype })),
   };
 }
@@ -106,14 +118,16 @@ function problemOf(record: ModelRecord): string | null {
   const { missing, unexpected, duplicates, misshapen, unreadable, weights } = record;
   const some = (names: readonly string[]): string =>
     names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : '');
+  const these = ({ length }: readonly unknown[], one: string, many: string): string =>
+    `${counted(length, 'weight')} ${length === 1 ? one : many}`;
   if (weights.length === 0) return 'it has no weights';
   if (unreadable.length > 0)
-    return `${unreadable.length} weights have a dtype that cannot be read (${unreadable[0].dtype}): ${some(unreadable.map(({ name }) => name))}`;
-  if (missing.length > 0) return `${missing.length} weights are missing: ${some(missing)}`;
-  if (duplicates.length > 0) return `${duplicates.length} weights are there twice: ${some(duplicates)}`;
-  if (unexpected.length > 0) return `${unexpected.length} weights fit no graph: ${some(unexpected)}`;
+    return `${these(unreadable, 'has', 'have')} a dtype that cannot be read (${unreadable[0].dtype}): ${some(unreadable.map(({ name }) => name))}`;
+  if (missing.length > 0) return `${these(missing, 'is', 'are')} missing: ${some(missing)}`;
+  if (duplicates.length > 0) return `${these(duplicates, 'is', 'are')} there twice: ${some(duplicates)}`;
+  if (unexpected.length > 0) return `${these(unexpected, 'fits', 'fit')} no graph: ${some(unexpected)}`;
   if (misshapen.length > 0)
-    return `${misshapen.length} weights are of another shape: ${some(misshapen.map(({ name }) => name))}`;
+    return `${these(misshapen, 'is', 'are')} of another shape: ${some(misshapen.map(({ name }) => name))}`;
   return null;
 }
 
@@ -125,37 +139,42 @@ async function describeModel(name: string, options: InspectOptions): Promise<Mod
     `"sam3-tracker inspect" only looks ("sam3-tracker download ${name}" fetches it)`,
   );
   const config = Sam3TrackerConfig.from_dict(await readConfigDict(files));
-  const weightFiles = (await findWeightFiles(files)) ?? [];
-  const tables = await files.read(() => Promise.all(weightFiles.map(readSafetensors)));
-  let graphs: string[] = [];
-  let expected: Record<string, number[]> | null = null;
-  let holdsWeights = false;
-  let problem: string | null = null;
-  try {
-    const found = await findModelGraphs(files, config);
-    graphs = Object.values(found.files);
-    ({ holdsWeights } = found);
-    if (!holdsWeights) expected = graphParameters(found.files);
-  } catch (error) {
-    if (!(error instanceof Sam3TrackerError)) throw error;
-    problem = error.message;
-  }
+  const problems: string[] = [];
+  // What is wrong with one part is no reason to say nothing of the others.
+  const attempt = async <T>(work: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof Sam3TrackerError)) throw error;
+      problems.push(error.message);
+      return null;
+    }
+  };
+  const graphs = await attempt(() => findModelGraphs(files, config));
+  const expected = graphs && graphParameters(graphs.files);
+  const weightFiles = await attempt(async () => (await findWeightFiles(files)) ?? []);
+  const tables = await attempt(() => files.read(() => Promise.all((weightFiles ?? []).map(readSafetensors))));
+  // Graphs that hold their weights need no files of weights.
+  const isWhole = graphs !== null && graphs.holdsWeights && weightFiles?.length === 0;
   const record: ModelRecord = {
     model: name,
     folder: files.folder,
     model_type: config.model_type,
     image_size: config.prompt_encoder_config.image_size,
     config_hash: configHash(config),
-    graphs: await Promise.all(graphs.map((file) => describeFile(file, true))),
-    weights: await Promise.all(weightFiles.map((file) => describeFile(file, options.hash))),
+    graphs: await describeFiles(Object.values(graphs?.files ?? {}), true),
+    weights: await describeFiles(weightFiles ?? [], options.hash),
     ...compareWeights(
-      tables.flatMap(({ entries }) => entries),
-      expected,
+      (tables ?? []).flatMap(({ entries }) => entries),
+      tables === null || graphs?.holdsWeights ? null : expected,
     ),
-    problem,
+    problem: problems.length === 0 ? null : problems.join(' '),
   };
-  // Graphs that hold their weights need no files of weights.
-  if (weightFiles.length > 0 || !holdsWeights) record.problem ??= problemOf(record);
+  if (isWhole && expected) {
+    const shapes = Object.values(expected);
+    record.loaded.tensors = shapes.length;
+    record.loaded.parameters = shapes.reduce((sum, shape) => sum + elements(shape), 0);
+  } else record.problem ??= problemOf(record);
   return record;
 }
 
@@ -164,7 +183,7 @@ const sizeText = (bytes: number): string =>
 
 function print(record: ModelRecord, output: Output): void {
   const line = (what: string, value: string): void =>
-    void output.stdout.write(`${what.padEnd(14)}${value}\n`);
+    void output.stdout.write(`${what.padEnd(14)}${printableName(value)}\n`);
   const file = ({ file: name, bytes, sha256 }: FileRecord): string =>
     `${path.basename(name)}, ${sizeText(bytes)}${sha256 === null ? '' : `, sha256 ${sha256}`}`;
   const { loaded, ignored } = record;
@@ -176,30 +195,30 @@ function print(record: ModelRecord, output: Output): void {
   for (const graph of record.graphs) line('', file(graph));
   for (const [index, weight] of record.weights.entries()) line(index === 0 ? 'weights' : '', file(weight));
   const kinds = Object.entries(loaded.dtypes).map(([dtype, count]) => `${count} of ${dtype}`);
+  const held = `${(loaded.parameters / 1e6).toFixed(1)} M parameters in ${counted(loaded.tensors, 'tensor')}`;
+  const isInGraphs = loaded.tensors > 0 && loaded.bytes === 0;
   line(
     'loaded',
-    `${(loaded.parameters / 1e6).toFixed(1)} M parameters in ${loaded.tensors} tensors (${kinds.join(', ')}), ` +
-      sizeText(loaded.bytes),
+    isInGraphs ? `${held} of the graphs` : `${held} (${kinds.join(', ')}), ${sizeText(loaded.bytes)}`,
   );
   if (ignored.tensors > 0)
     line(
       'ignored',
-      `${ignored.tensors} tensors of other parts, ${sizeText(ignored.bytes)}, which are not read`,
+      `${counted(ignored.tensors, 'tensor')} of other parts, ${sizeText(ignored.bytes)}, not read`,
     );
   line('loads', record.problem === null ? 'yes' : `no: ${record.problem}`);
 }
 
 /** The command. */
 export function inspectCommand({ output, finish }: CommandContext): Command {
-  return new Command('inspect')
+  const command = new Command('inspect')
     .summary('show what a model consists of and what would be loaded')
     .description(
       'Shows parameters, dtypes, sizes, graphs and hashes of a model, and whether they fit each other. Nothing is ' +
         'downloaded: of a model on the hub it shows what the cache has.',
     )
-    .argument('<model>', MODEL_ARGUMENT)
-    .option('--revision <revision>', 'a branch, a tag or a commit', 'main')
-    .option('--cache-dir <directory>', "the hub's cache (default: HF_HUB_CACHE, else $HF_HOME/hub)")
+    .argument('<model>', MODEL_ARGUMENT);
+  return addHubOptions(command)
     .option('--hash', 'compute the sha256 of the weights, which takes a while', false)
     .option('--json', 'print JSON', false)
     .option('--debug', 'print the stack of an error', false)

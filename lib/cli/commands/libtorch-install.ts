@@ -7,7 +7,8 @@ import { Sam3TrackerError } from '../../core/errors';
 import { kindOf } from '../../core/files';
 import { withLock } from '../../hub/lock';
 import { inspectLibtorch } from '../../native/libtorch';
-import type { Output } from '../io';
+import type { CommandOutput } from '../io';
+import { linesOf } from '../text';
 
 /** What is to be installed. */
 export interface LibtorchInstallRequest {
@@ -66,14 +67,14 @@ interface Pip {
 function runPip(
   { python, temporary }: Pip,
   args: string[],
-  output: Output,
+  output: CommandOutput,
 ): Promise<{ code: number; said: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(python, ['-m', 'pip', ...args, '--no-input', '--disable-pip-version-check'], {
       // The wheels go into a directory of their own, whoever runs this. Where TMPDIR points else may be too small for them.
       env: { ...process.env, PIP_ROOT_USER_ACTION: 'ignore', TMPDIR: temporary },
       // Only on a terminal does pip draw a progress bar.
-      stdio: ['ignore', output === process && process.stderr.isTTY ? process.stderr : 'pipe', 'pipe'],
+      stdio: ['ignore', output.terminal === process.stderr ? process.stderr : 'pipe', 'pipe'],
     });
     // A pip that outlives this process would write beside the one of the next run.
     const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -88,7 +89,7 @@ function runPip(
     for (const stream of [child.stdout, child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {
         said += text;
-        output.stderr.write(text);
+        output.stderr.write(linesOf(text));
       });
     child.on('error', (error) => {
       stopListening();
@@ -107,7 +108,7 @@ async function download(
   requirement: string,
   wheels: string,
   options: string[],
-  output: Output,
+  output: CommandOutput,
 ): Promise<{ code: number; said: string }> {
   return runPip(pip, ['download', '--dest', wheels, '--only-binary=:all:', ...options, requirement], output);
 }
@@ -116,7 +117,7 @@ async function downloadTorch(
   pip: Pip,
   { release, build }: LibtorchInstallRequest,
   wheels: string,
-  output: Output,
+  output: CommandOutput,
 ): Promise<void> {
   // === compares the text: == 2.13.0 would take 2.13.0+cpu where an index has it.
   const wanted = build === 'cuda' ? `torch===${release}` : `torch==${release}+cpu`;
@@ -160,7 +161,12 @@ async function nvidiaRequirements(packages: string): Promise<string[]> {
  * Fetches NVIDIA's libraries piece by piece: pip keeps what it has fetched only when all that it was asked for is there.
  * What is there binds the later pieces, so that all of them agree.
  */
-async function downloadNvidia(pip: Pip, wheels: string, packages: string, output: Output): Promise<void> {
+async function downloadNvidia(
+  pip: Pip,
+  wheels: string,
+  packages: string,
+  output: CommandOutput,
+): Promise<void> {
   const constraints = path.join(path.dirname(wheels), 'constraints.txt');
   for (const requirement of await nvidiaRequirements(packages)) {
     const pins = (await readdir(wheels)).map((name) => name.split('-').slice(0, 2).join('=='));
@@ -173,7 +179,7 @@ async function downloadNvidia(pip: Pip, wheels: string, packages: string, output
   }
 }
 
-async function unpack(pip: Pip, wheels: string, packages: string, output: Output): Promise<void> {
+async function unpack(pip: Pip, wheels: string, packages: string, output: CommandOutput): Promise<void> {
   const files = (await readdir(wheels)).filter((name) => name.endsWith('.whl'));
   const args = [
     'install',
@@ -237,7 +243,7 @@ async function checkSpace(directory: string, build: 'cpu' | 'cuda'): Promise<voi
  * @param output where messages go.
  * @throws Sam3TrackerError DOWNLOAD_FAILED, with what helps.
  */
-export async function installLibtorch(request: LibtorchInstallRequest, output: Output): Promise<void> {
+export async function installLibtorch(request: LibtorchInstallRequest, output: CommandOutput): Promise<void> {
   const { release, build, directory } = request;
   const { fetched, installed } = SIZES[build];
   const present = inspectLibtorch('', directory, release);

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { describePlace, hasNvidiaDriver, installDirectory } from '../../native/libtorch';
 import { chooseLibtorch, findAddon, libtorchNotFound, openLibtorchLoader } from '../../native/load';
 import { installLibtorch } from './libtorch-install';
-import type { CommandContext, Output } from '../io';
+import type { CommandContext, CommandOutput, Output } from '../io';
 
 const HELP = `
 libtorch is PyTorch's C++ library, which computes. The first of these that fits is used:
@@ -39,7 +39,7 @@ function runWhich(json: boolean, output: Output): void {
 
 async function runInstall(
   options: { cpu: boolean; cuda: boolean; dir?: string },
-  output: Output,
+  output: CommandOutput,
 ): Promise<void> {
   const release = openLibtorchLoader(findAddon()).builtFor;
   const build = options.cuda || (!options.cpu && hasNvidiaDriver()) ? 'cuda' : 'cpu';

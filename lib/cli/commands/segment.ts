@@ -1,7 +1,8 @@
 /** `sam3-tracker segment`: images one after another, each to files, to JSON, or both. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { DeviceOption, DTypeOption } from '../../core/types';
-import { RawImage } from '../../image/raw-image';
+import { openPretrained } from '../../checkpoint/pretrained-files';
+import type { RawImage } from '../../image/raw-image';
 import { mask_planes } from '../../masks/masks';
 import type { Sam3TrackerMasksOutput } from '../../model/outputs';
 import { Sam3TrackerModel } from '../../model/modeling-sam3-tracker';
@@ -10,28 +11,41 @@ import { Tensor } from '../../tensor';
 import {
   addMessageOptions,
   addModelOptions,
-  checkDirectory,
+  addOverwriteOption,
+  checkInput,
   checkNames,
+  checkTarget,
   chooseModel,
   parseArea,
   parseNumber,
   resultName,
 } from '../arguments';
-import type { CommandContext, Output } from '../io';
+import { readImage, type CommandContext, type Output } from '../io';
 import { PromptCollector, checkInside, type ObjectPrompt } from '../prompts';
-import { describeResult, writeResult, type ImageRecord, type SegmentedObject } from '../results';
+import {
+  describeResult,
+  resultNames,
+  writeResult,
+  type FailedRecord,
+  type ImageRecord,
+  type SegmentedObject,
+} from '../results';
+import { counted, messageOf, printableName } from '../text';
 
 /** The options of the command line, as commander gives them. */
 interface SegmentOptions {
-  mask: string[];
+  mask?: string[];
   multimask: boolean;
   model?: string;
+  revision: string;
+  cacheDir?: string;
   device: DeviceOption;
   dtype: DTypeOption;
   threshold: number;
   maxHoleArea: number;
   maxSprinkleArea: number;
   out?: string;
+  overwrite: boolean;
   json: boolean;
   quiet: boolean;
   debug: boolean;
@@ -46,7 +60,11 @@ interface SegmentRequest extends Omit<SegmentOptions, 'mask'> {
   mask: RawImage | null;
 }
 
+/** The tool's own, where files of an earlier run are written over. */
 const DEFAULT_DIRECTORY = 'sam3-tracker-out';
+
+/** Of a model with --multimask. */
+const MULTIMASK_COUNT = 3;
 
 /** The logits that stand for white and black in a mask prompt: as sure as a model's own masks are. */
 const MASK_LOGIT = 10;
@@ -54,7 +72,7 @@ const MASK_LOGIT = 10;
 const HELP = `
 Prompts are pixels of the image, x to the right and y down. --point and --box describe one object; --object, or a
 second --box, begins the next. A point's label is 1 on the object (the default) or 0 beside it. The same prompts are
-used for every IMAGE, and must lie inside each; --mask is given once for each.
+used for every IMAGE, and must lie inside each; --mask is given once for each. An IMAGE of - is standard input.
 
 Examples:
   sam3-tracker segment coffee.png --point 235,215
@@ -68,7 +86,7 @@ Examples:
   sam3-tracker segment coffee.png --mask coffee-mask.png --point 365,290,0
       a mask of an earlier call, corrected by a click
   sam3-tracker segment *.jpg --point 300,200 --json | jq '.[].objects[0].masks[0].box'
-      JSON on standard output, one entry for each image, and no files
+      JSON on standard output, one entry for each image, and no files; of an image that failed its error
 
 Exit codes: 0 all went well; 1 an image, the model or a file failed; 2 the command line is wrong.
 `;
@@ -157,10 +175,18 @@ async function segmentImage(
 
 function summary({ image, objects }: ImageRecord, json: string | null): string {
   const found = objects.map(({ masks }, index) => {
-    const scores = masks.map(({ iou_score, area }) => `score ${iou_score.toFixed(3)}, ${area} pixels`);
+    const scores = masks.map(
+      ({ iou_score, area }) => `score ${iou_score.toFixed(3)}, ${counted(area, 'pixel')}`,
+    );
     return `${objects.length > 1 ? `object ${index + 1}: ` : ''}${scores.join('; ')}`;
   });
-  return `${image}: ${found.join(' | ')}${json === null ? '' : ` -> ${json}`}\n`;
+  const where = json === null ? '' : ` -> ${printableName(json)}`;
+  return `${printableName(image)}: ${found.join(' | ')}${where}\n`;
+}
+
+function failedRecord(image: string, error: unknown): FailedRecord {
+  const { code, name } = error as { code?: string; name: string };
+  return { image, error: { code: code ?? name, message: messageOf(error) } };
 }
 
 /**
@@ -172,30 +198,33 @@ async function segmentImages(
   images: readonly string[],
   objects: readonly ObjectPrompt[],
   options: SegmentOptions,
-  { output, report }: CommandContext,
+  { output, input, report }: CommandContext,
 ): Promise<number> {
   const say = sayer(options, output);
   const modelName = chooseModel(options.model, say);
-  const { device, dtype } = options;
-  using model = await Sam3TrackerModel.from_pretrained(modelName, { device, dtype });
-  const processor = await Sam3TrackerProcessor.from_pretrained(modelName);
-  const directory = options.out ?? (options.json ? null : DEFAULT_DIRECTORY);
-  const records: ImageRecord[] = [];
+  const { device, dtype, revision, cacheDir: cache_dir } = options;
+  // Opened once, so that both are of one commit.
+  const files = await openPretrained(modelName, { revision, cache_dir });
+  using model = await Sam3TrackerModel.from_pretrained(files, { device, dtype });
+  const processor = await Sam3TrackerProcessor.from_pretrained(files);
+  const directory = directoryOf(options);
+  const records: (ImageRecord | FailedRecord)[] = [];
   let failures = 0;
   for (const [index, name] of images.entries()) {
     try {
-      const image = await RawImage.read(name);
+      const image = await readImage(name, input);
       checkInside(objects, image);
-      const mask = options.mask.length > 0 ? await RawImage.read(options.mask[index]) : null;
+      const mask = options.mask ? await readImage(options.mask[index], input) : null;
       const found = await segmentImage(model, processor, { ...options, image, objects, mask });
       const record = describeResult(name, image, modelName, found);
-      const files =
+      const written =
         directory === null ? null : await writeResult(directory, resultName(name), image, found, record);
       records.push(record);
-      say(summary(record, files && files.json));
+      say(summary(record, written && written.json));
     } catch (error) {
       failures++;
-      report(new Error(`${name}: ${(error as Error).message}`, { cause: error }), options.debug);
+      records.push(failedRecord(name, error));
+      report(new Error(`${name}: ${messageOf(error)}`, { cause: error }), options.debug);
     }
   }
   if (options.json) output.stdout.write(`${JSON.stringify(records, null, 2)}\n`);
@@ -209,6 +238,33 @@ function sayer({ quiet, json }: SegmentOptions, { stdout, stderr }: Output): (te
   };
 }
 
+/** Where files go; null for no files. */
+function directoryOf({ out, json }: SegmentOptions): string | null {
+  return out ?? (json ? null : DEFAULT_DIRECTORY);
+}
+
+/** Checks what a command line may ask before any work is done for it. @throws InvalidArgumentError. */
+async function checkRequest(
+  images: readonly string[],
+  objects: readonly ObjectPrompt[],
+  options: SegmentOptions,
+): Promise<void> {
+  const masks = options.mask ?? [];
+  checkPrompts(images, objects, masks);
+  checkInput([...images, ...masks]);
+  const directory = directoryOf(options);
+  if (directory === null) return;
+  checkNames(images);
+  const counts = Array.from({ length: Math.max(1, objects.length) }, () =>
+    options.multimask ? MULTIMASK_COUNT : 1,
+  );
+  const names = images.flatMap((image) => {
+    const { masks: files, overlay, json } = resultNames(resultName(image), counts);
+    return [json, overlay, ...files.flat()];
+  });
+  await checkTarget(directory, names, options.out !== undefined && !options.overwrite);
+}
+
 /** Checks that prompts and mask files fit the images. @throws InvalidArgumentError that says what to give. */
 function checkPrompts(
   images: readonly string[],
@@ -219,7 +275,7 @@ function checkPrompts(
     throw new InvalidArgumentError('Say what to segment: --point, --box or --mask.');
   if (masks.length > 0 && masks.length !== images.length)
     throw new InvalidArgumentError(
-      `Give --mask once for each image: ${masks.length} for ${images.length} images.`,
+      `Give --mask once for each image: ${masks.length} for ${counted(images.length, 'image')}.`,
     );
 }
 
@@ -235,8 +291,7 @@ function addPromptOptions(command: Command, prompts: PromptCollector): Command {
     .option(
       '--mask <file>',
       'a mask of any size as a prompt, upsampled over the image: white inside, black outside, grey unsure',
-      (file: string, files: string[]) => [...files, file],
-      [],
+      (file: string, files: string[] = []) => [...files, file],
     );
 }
 
@@ -246,7 +301,7 @@ export function segmentCommand(context: CommandContext): Command {
   const command = new Command('segment')
     .summary('segment objects in images by points, boxes or a mask')
     .description('Segments objects in images by points, boxes or a mask.')
-    .argument('<image...>', 'a path or a URL');
+    .argument('<image...>', 'a path, a URL or - for standard input');
   addPromptOptions(command, prompts).option(
     '--multimask',
     'three masks for each object instead of the best one',
@@ -268,13 +323,11 @@ export function segmentCommand(context: CommandContext): Command {
     )
     .option('--out <directory>', 'where files go (default: sam3-tracker-out; with --json: nowhere)')
     .option('--json', 'print the results as JSON, and nothing else, to standard output', false);
-  return addMessageOptions(command)
+  return addMessageOptions(addOverwriteOption(command))
     .addHelpText('after', HELP)
     .action(async (images: string[], options: SegmentOptions) => {
       const objects = prompts.finish();
-      checkPrompts(images, objects, options.mask);
-      checkNames(images, '-mask.png');
-      if (options.out !== undefined) checkDirectory(options.out);
+      await checkRequest(images, objects, options);
       const failures = await segmentImages(images, objects, options, context);
       if (failures > 0) context.finish(1);
     });

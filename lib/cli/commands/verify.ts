@@ -2,15 +2,19 @@
 import { Command } from 'commander';
 import { Sam3TrackerModel } from '../../model/modeling-sam3-tracker';
 import { Sam3TrackerProcessor } from '../../processor/processing-sam3-tracker';
-import { RawImage } from '../../image/raw-image';
+import { openPretrained } from '../../checkpoint/pretrained-files';
+import type { RawImage } from '../../image/raw-image';
 import type { Tensor } from '../../tensor';
 import type { DeviceOption, DTypeOption } from '../../core/types';
-import { MODEL_ARGUMENT, addTargetOptions, parseArea } from '../arguments';
-import type { CommandContext, Output } from '../io';
+import { MODEL_ARGUMENT, addHubOptions, addTargetOptions, parseArea } from '../arguments';
+import { readImage, type CommandContext, type Input, type Output } from '../io';
+import { printableName } from '../text';
 
 /** The options of the command line, as commander gives them. */
 interface VerifyOptions {
   image: string;
+  revision: string;
+  cacheDir?: string;
   device: DeviceOption;
   dtype: DTypeOption;
   /** Largest difference: this, and as much of the value's size. */
@@ -109,14 +113,17 @@ export function agrees({ expected, found }: Comparison, tolerance: number): bool
  * @param name the model.
  * @param options of the command line.
  * @param output where the table goes.
+ * @param input what an image of `-` is read from.
  * @returns whether every value agrees.
  * @throws as `from_pretrained` and `RawImage.read`.
  */
-async function verify(name: string, options: VerifyOptions, output: Output): Promise<boolean> {
-  const { device, dtype, tolerance } = options;
-  using model = await Sam3TrackerModel.from_pretrained(name, { device, dtype });
-  const processor = await Sam3TrackerProcessor.from_pretrained(name);
-  const comparisons = await compareAll(model, processor, await RawImage.read(options.image));
+async function verify(name: string, options: VerifyOptions, output: Output, input: Input): Promise<boolean> {
+  const { device, dtype, tolerance, revision, cacheDir: cache_dir } = options;
+  // Opened once, so that both are of one commit.
+  const files = await openPretrained(name, { revision, cache_dir });
+  using model = await Sam3TrackerModel.from_pretrained(files, { device, dtype });
+  const processor = await Sam3TrackerProcessor.from_pretrained(files);
+  const comparisons = await compareAll(model, processor, await readImage(options.image, input));
   const width = Math.max(...comparisons.map(({ what }) => what.length));
   const line = (what: string, ...columns: string[]): string =>
     `${what.padEnd(width)}${columns.map((column) => column.padStart(11)).join('')}\n`;
@@ -130,13 +137,13 @@ async function verify(name: string, options: VerifyOptions, output: Output): Pro
   const differing = comparisons.filter((one) => !agrees(one, tolerance)).length;
   output.stdout.write(
     `${comparisons.length - differing} of ${comparisons.length} values agree within ${tolerance} ` +
-      `(${name}, ${model.device}, ${model.dtype})\n`,
+      `(${printableName(name)}, ${model.device}, ${model.dtype})\n`,
   );
   return differing === 0;
 }
 
 /** The command. */
-export function verifyCommand({ output, finish }: CommandContext): Command {
+export function verifyCommand({ output, input, finish }: CommandContext): Command {
   const command = new Command('verify')
     .summary("compare facebook/sam3's outputs with the published ones")
     .description(
@@ -144,8 +151,8 @@ export function verifyCommand({ output, finish }: CommandContext): Command {
         'side by side. Exit code 1 where one differs by more than the tolerance.',
     )
     .argument('[model]', MODEL_ARGUMENT, 'facebook/sam3')
-    .option('--image <image>', 'the image truck.jpg, if not from the hub: a path or a URL', TRUCK);
-  return addTargetOptions(command, 'float32')
+    .option('--image <image>', 'the image truck.jpg, if not from the hub: a path, a URL or -', TRUCK);
+  return addHubOptions(addTargetOptions(command, 'float32'))
     .option(
       '--tolerance <number>',
       "largest difference: this, and as much of the value's size; that of transformers' tests",
@@ -154,6 +161,6 @@ export function verifyCommand({ output, finish }: CommandContext): Command {
     )
     .option('--debug', 'print the stack of an error', false)
     .action(async (model: string, options: VerifyOptions) => {
-      finish((await verify(model, options, output)) ? 0 : 1);
+      finish((await verify(model, options, output, input)) ? 0 : 1);
     });
 }

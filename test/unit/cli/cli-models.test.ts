@@ -118,7 +118,7 @@ describe('sam3-tracker inspect', () => {
       const weight = weights.get(SOME_WEIGHT)!;
       const missing = await edit((changed) => changed.delete(SOME_WEIGHT));
       assert.deepEqual(missing.missing, [SOME_WEIGHT]);
-      assert.match(missing.problem!, /^1 weights are missing: mask_decoder\.iou_token\.weight$/);
+      assert.match(missing.problem!, /^1 weight is missing: mask_decoder\.iou_token\.weight$/);
       const unexpected = await edit((changed) => {
         changed.set('mask_decoder.extra', weight);
         changed.set('detector_model.text', weight);
@@ -135,7 +135,7 @@ describe('sam3-tracker inspect', () => {
         changed.set('detector_model.text', { ...weight, dtype: 'F8_E4M3' });
       });
       assert.deepEqual(unreadable.unreadable, [{ name: SOME_WEIGHT, dtype: 'F8_E4M3' }]);
-      assert.match(unreadable.problem!, /^1 weights have a dtype that cannot be read \(F8_E4M3\)/);
+      assert.match(unreadable.problem!, /^1 weight has a dtype that cannot be read \(F8_E4M3\)/);
       writeFileSync(copy.file('torchscript/mask_decoder.pt'), 'altered');
       assert.match((await inspect(copy.directory)).problem!, /sha256/);
       copy.remove('config.json');

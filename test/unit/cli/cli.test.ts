@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import { main } from '../../../lib/cli/main';
-import type { ImageRecord } from '../../../lib/cli/results';
+import type { FailedRecord, ImageRecord } from '../../../lib/cli/results';
 import type { CocoDataset } from '../../../lib/masks/coco';
 import { mask_area, mask_iou, mask_to_box } from '../../../lib/masks/masks';
 import { type CocoRLE } from '../../../lib/masks/types';
 import { RawImage } from '../../../lib/image/raw-image';
+import { cocoFileNames } from '../../../lib/pipelines/coco-annotations';
 
 const ROOT = path.join(__dirname, '..', '..', '..');
 const COFFEE = path.join(ROOT, 'examples', 'images', 'coffee.png');
@@ -103,7 +104,7 @@ describe('sam3-tracker', () => {
       [
         'two images of a name',
         ['segment', COFFEE, 'coffee.jpg', ...CLICK],
-        /the same file: coffee-mask\.png/,
+        /coffee\.png and coffee\.jpg would write the same files \(coffee\)/,
       ],
     ];
     for (const [what, argv, message] of wrong) {
@@ -241,8 +242,11 @@ describe('sam3-tracker', () => {
         '--quiet',
       );
       assert.equal(code, 1);
-      assert.equal((JSON.parse(stdout) as ImageRecord[]).length, 1);
-      assert.match(stderr, /^sam3-tracker: missing\.png: .*\n$/);
+      const [failed, done] = JSON.parse(stdout) as [FailedRecord, ImageRecord];
+      const message = 'There is no image file at missing.png.';
+      assert.deepEqual(failed, { image: 'missing.png', error: { code: 'FILE_NOT_FOUND', message } });
+      assert.equal(done.image, COFFEE);
+      assert.equal(stderr, `sam3-tracker: missing.png: ${message}\n`);
     });
 
     it('takes points and boxes on the edges of the image', async () => {
@@ -251,7 +255,7 @@ describe('sam3-tracker', () => {
         '0,0',
         '--object',
         '--point',
-        '600,400',
+        '599.9,399.9',
         '--object',
         '--box',
         '0,0,600,400',
@@ -272,8 +276,14 @@ describe('sam3-tracker', () => {
       );
       assert.equal(code, 1);
       assert.deepEqual(
-        (JSON.parse(stdout) as ImageRecord[]).map(({ image }) => image),
-        [COFFEE],
+        (JSON.parse(stdout) as (ImageRecord & FailedRecord)[]).map(({ image, error }) => [
+          image,
+          error?.code,
+        ]),
+        [
+          ['small.png', 'RangeError'],
+          [COFFEE, undefined],
+        ],
       );
       assert.match(stderr, /^sam3-tracker: small\.png: .*90x80 pixels.*\n$/);
     });
@@ -299,7 +309,9 @@ describe('sam3-tracker', () => {
       assert.match(stderr, /^sam3-tracker: missing\.png: There is no image file at missing\.png\.\n$/);
       assert.match(stdout, /astronaut\.png: \d+ masks -> /);
       const dataset = JSON.parse(readFileSync(path.join(out, 'annotations.json'), 'utf8')) as CocoDataset;
-      assert.deepEqual(dataset.images, [{ id: 1, file_name: ASTRONAUT, width: 512, height: 512 }]);
+      const file_name = cocoFileNames([ASTRONAUT, 'missing.png'])[0];
+      assert.ok(ASTRONAUT.endsWith(`/${file_name}`));
+      assert.deepEqual(dataset.images, [{ id: 1, file_name, width: 512, height: 512 }]);
       assert.ok(dataset.annotations.length >= 3);
       for (const { segmentation, area, bbox, score, image_id } of dataset.annotations) {
         const rle = segmentation as CocoRLE;
@@ -327,7 +339,7 @@ describe('sam3-tracker', () => {
       [
         'two images of a name',
         [ASTRONAUT, 'astronaut.jpg', '--out', 'x'],
-        /the same file: astronaut-masks\.png/,
+        /astronaut\.png and astronaut\.jpg would write the same files/,
       ],
       ['a threshold out of range', [ASTRONAUT, '--out', 'x', '--pred-iou-thresh', '2'], /from 0 to 1/],
       ['half a point', [ASTRONAUT, '--out', 'x', '--points-per-crop', '0.5'], /integer of at least 1/],

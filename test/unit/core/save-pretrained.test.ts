@@ -92,7 +92,7 @@ describe('save_pretrained', () => {
     const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC', syscall: 'write' });
     writeFileSync(path.join(scratch, 'a'), 'old');
     for (const [error, expected] of [
-      [full, { ...notWritten, message: /cannot be written to: no space left on device/ }],
+      [full, { ...notWritten, message: /cannot be written: the disk is full/ }],
       [new RangeError('a failure'), { name: 'RangeError', message: 'a failure' }],
     ] as const) {
       const failing = async (file: string): Promise<void> => {

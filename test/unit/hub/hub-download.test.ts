@@ -245,6 +245,10 @@ describe('a request for the rest of a file', () => {
     ['with 206 of a shorter file', (start, all) => partFrom(start, all.subarray(0, -50))],
     ['with 400', () => ({ status: 400, body: Buffer.from('no ranges') })],
     ['with 403', () => ({ status: 403, body: Buffer.from('no ranges') })],
+    ...[500, 502, 503].map((status): [string, NonNullable<Faults['answerRange']>] => [
+      `with ${status}, to ranges alone`,
+      () => ({ status, body: Buffer.from('out of order') }),
+    ]),
     ['with 204', () => ({ status: 204, body: Buffer.alloc(0) })],
   ];
   for (const [what, answerRange] of answers)

@@ -1,8 +1,10 @@
 /** Models of the hub that are not to be had, or not to be loaded: one clear error each. */
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { Sam3TrackerConfig } from '../../../lib/config/sam3-tracker';
+import type { HubOptions } from '../../../lib/hub/settings';
 import { Sam3ImageProcessor } from '../../../lib/image/image-processing-sam3';
 import { Sam3TrackerModel } from '../../../lib/model/modeling-sam3-tracker';
 import { Sam3TrackerProcessor } from '../../../lib/processor/processing-sam3-tracker';
@@ -160,9 +162,55 @@ describe('of a model on the hub it is refused', () => {
     });
   });
 
-  it('under a name that is neither a directory nor an id', async () => {
-    for (const name of ['nowhere', './tests/tiny', 'a/b/c', 'tests/..', '/no/such/folder'])
-      await assert.rejects(Sam3TrackerConfig.from_pretrained(name), { code: 'FILE_NOT_FOUND' });
+  it('under a name that is neither a directory nor an id, and says which rule of an id it breaks', async () => {
+    const names: Record<string, RegExp> = {
+      nowhere: /the form owner\/name/,
+      './tests/tiny': /the form owner\/name/,
+      'a/b/c': /the form owner\/name/,
+      '/no/such/folder': /there is no such directory \(\/no\/such\/folder\)/,
+      'tests/..': /alphanumeric/,
+      'tests/-a': /alphanumeric/,
+      'te sts/a': /alphanumeric/,
+      [`tests/${'a'.repeat(91)}`]: /at most 96/,
+      'tests/a--b': /no '--' or '\.\.'/,
+      'tests/a..b': /no '--' or '\.\.'/,
+      'tests/a.git': /does not end with '\.git'/,
+      '~/models/tiny': /~ is not the home here: give ".*\/models\/tiny"/,
+    };
+    for (const [name, message] of Object.entries(names))
+      await assert.rejects(Sam3TrackerConfig.from_pretrained(name), { code: 'FILE_NOT_FOUND', message });
     assert.deepEqual(hub.server.seen, []);
+  });
+
+  it('with words on directories only where the name may have been one', async () => {
+    hub.add('tests/gated', { files: checkpointFiles(), gatedBy: TOKEN });
+    const calls: [name: string, options: HubOptions, hasThem: boolean][] = [
+      ['tests/none', {}, true],
+      [ID, { local_files_only: true }, true],
+      ['tests/gated', {}, false],
+      [ID, { token: 'wrong' }, false],
+      [ID, { revision: 'v9' }, false],
+    ];
+    for (const [name, options, hasThem] of calls)
+      await assert.rejects(Sam3TrackerConfig.from_pretrained(name, { ...options }), (error: Error) => {
+        assert.equal(/no such directory/.test(error.message), hasThem, error.message);
+        return true;
+      });
+  });
+
+  it('no folder of the cache that is a link to another disk', async () => {
+    await Sam3TrackerConfig.from_pretrained(ID);
+    const elsewhere = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-disk-'));
+    for (const folder of [hub.folder(), path.join(hub.folder(), 'blobs')]) {
+      const target = path.join(elsewhere, path.basename(folder));
+      // A copy, since the other disk is one.
+      cpSync(folder, target, { recursive: true, verbatimSymlinks: true });
+      rmSync(folder, { recursive: true });
+      symlinkSync(target, folder);
+      await Sam3TrackerConfig.from_pretrained(ID, { local_files_only: true });
+      rmSync(folder);
+      cpSync(target, folder, { recursive: true, verbatimSymlinks: true });
+    }
+    rmSync(elsewhere, { recursive: true });
   });
 });

@@ -137,9 +137,7 @@ describe('images of every form, compared with Pillow', function () {
         const file = path.join(directory, `sharp_${input}_${pipeline}.${format}`);
         // Pillow reads no CMYK with alpha.
         const written = format === 'tiff' ? open().removeAlpha() : open();
-        await (isPlain ? written : change(written))
-          .toFormat(format, { compression: 'none' })
-          .toFile(file);
+        await (isPlain ? written : change(written)).toFormat(format, { compression: 'none' }).toFile(file);
         files.push(file);
         ours.set(path.basename(file), await RawImage.read(change(open())));
       }

@@ -16,7 +16,7 @@ const SINGLES: RowForm = { ...PAIRS, width: null };
 /** [row, place, offset in the padded array] of each row. */
 function listed(rows: Rows): unknown[] {
   const found: unknown[] = [];
-  rows.forEach((...row) => found.push(row));
+  rows.forEach((row, place, offset) => found.push([[...row], [...place], offset]));
   return found;
 }
 

@@ -322,6 +322,10 @@ describe('RawImage', () => {
       image.save(path.join(directory, 'taken.png')),
       hasCode('FILE_NOT_WRITTEN', /taken\.png cannot be written: it is a directory\.$/),
     );
+    await assert.rejects(
+      image.save(path.join(directory, 'saved_1.png', 'image.png')),
+      hasCode('FILE_INVALID', /should be a directory/),
+    );
     const wide = new RawImage(new Uint8Array(70_000), 70_000, 1, 1);
     const before = await readdir(directory);
     await assert.rejects(

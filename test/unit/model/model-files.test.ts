@@ -238,15 +238,6 @@ describe('files of a model', () => {
         new RegExp(`misses 1 weights.*${SOME_WEIGHT}`),
       ],
       [
-        'with a weight too many',
-        (copy) =>
-          editWeights(copy, (weights) =>
-            weights.set('vision_encoder.extra.bias', { dtype: 'F16', shape: [2], bytes: Buffer.alloc(4) }),
-          ),
-        'WEIGHTS_UNEXPECTED',
-        /vision_encoder\.extra\.bias/,
-      ],
-      [
         'with a weight of another shape',
         (copy) =>
           editWeights(copy, (weights) => {
@@ -300,6 +291,36 @@ describe('files of a model', () => {
         }),
       );
     }
+  });
+
+  it('with weights too many warns once, as transformers does, and loads', async () => {
+    const extra = (count: number): string[] =>
+      Array.from({ length: count }, (_, index) => `vision_encoder.extra.${index}`);
+    for (const names of [extra(1), extra(20)])
+      await withModelCopy(async (copy) => {
+        editWeights(copy, (weights) => {
+          for (const name of names)
+            weights.set(name, { dtype: 'F8_E4M3', shape: [2], bytes: Buffer.alloc(2) });
+        });
+        const warnings: Error[] = [];
+        const hear = (warning: Error): void => void warnings.push(warning);
+        process.on('warning', hear);
+        try {
+          await assertLoadsAsBundled(copy.directory);
+          await new Promise(setImmediate);
+        } finally {
+          process.off('warning', hear);
+        }
+        assert.equal(warnings.length, 1);
+        const [{ name, message }] = warnings;
+        assert.equal(name, 'Sam3TrackerWarning');
+        assert.equal((warnings[0] as NodeJS.ErrnoException).code, 'WEIGHTS_UNEXPECTED');
+        assert.match(
+          message,
+          new RegExp(`^${names.length} weights of .* are not used.*vision_encoder.extra.0`),
+        );
+        assert.equal(/and 12 more/.test(message), names.length === 20);
+      });
   });
 
   describe('that failed to load', () => {

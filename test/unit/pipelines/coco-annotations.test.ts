@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import {
+  CocoDatasetBuilder,
+  RawImage,
   mask_area,
   mask_to_box,
   pipeline,
@@ -13,7 +15,9 @@ import {
   type CocoRLE,
   type MaskGenerationPipeline,
 } from '../../../lib/index';
+import { cocoFileNames } from '../../../lib/pipelines/coco-annotations';
 import { FEW, makeImage } from '../../support/mask-generation';
+import { ROOT, reference } from '../../support/python';
 
 const PHOTOS = path.join(__dirname, '..', '..', '..', 'examples', 'images');
 
@@ -223,5 +227,139 @@ describe('write_coco_annotations', () => {
         return true;
       });
     assert.equal(existsSync(file), false);
+  });
+
+  it('takes categories by name and id, for each mask, and images that are no files; pycocotools reads it', async function () {
+    const python = reference(path.join(ROOT, 'test', 'support', 'annotation_reference.py'), this);
+    await save({ 'a.png': [40, 30] });
+    const image = await RawImage.read(path.join(PHOTOS, 'astronaut.png'));
+    const sources = [...named('a.png'), { name: 'shot', image }];
+    let count = 0;
+    const dataset = await write_coco_annotations(generator, sources, file, {
+      generation: FEW,
+      categories: ['thing', { id: 7, name: 'large', supercategory: 'kind' }],
+      category_of: (mask, score, name) => {
+        assert.ok(score > 0 && (name === 'shot' || name.endsWith('a.png')));
+        return mask_area(mask) > 9000 ? (count++ % 2 ? 'large' : 7) : undefined;
+      },
+    });
+    const areas = (wanted: number): number[] =>
+      dataset.annotations.filter(({ category_id }) => category_id === wanted).map(({ area }) => area);
+    assert.ok(areas(1).length > 0 && areas(7).length > 1);
+    assert.ok(areas(7).every((area) => area > 9000) && areas(1).every((area) => area <= 9000));
+    assert.deepEqual(await python.result('annotations', { file }), {
+      images: ['a.png', 'shot'],
+      areas: { thing: areas(1), large: areas(7) },
+    });
+    const unknown = { generation: FEW, categories: ['thing'], category_of: () => 'other' };
+    await assert.rejects(write_coco_annotations(generator, [{ name: 'shot', image }], file, unknown), {
+      message: /1 of 1 images failed: .*the name or id of a category.*There are: 1 thing\./,
+    });
+  });
+
+  it('names files relative to the folder that has all of them', () => {
+    const cases: [string[], string[]][] = [
+      [['/data/a.png'], ['a.png']],
+      [
+        ['/data/a/1.png', '/data/b/1.png'],
+        ['a/1.png', 'b/1.png'],
+      ],
+      [
+        ['/data/a/1.png', '/data/ab/1.png', '/data/2.png'],
+        ['a/1.png', 'ab/1.png', '2.png'],
+      ],
+      [
+        ['/a.png', '/b/c.png'],
+        ['a.png', 'b/c.png'],
+      ],
+      [
+        ['x/a.png', './x/y/../b.png'],
+        ['a.png', 'b.png'],
+      ],
+      [
+        ['https://host/a.png', '/data/b.png', 'data:image/png;base64,AA'],
+        ['https://host/a.png', 'b.png', 'image'],
+      ],
+      [[], []],
+    ];
+    for (const [paths, names] of cases) assert.deepEqual(cocoFileNames(paths), names);
+  });
+
+  it('gives files and folders that cannot be used the codes of this package', async () => {
+    await save({ 'a.png': [40, 30] });
+    const [image] = named('a.png');
+    const notWritten = { code: /^FILE_(INVALID|NOT_WRITTEN)$/ };
+    await assert.rejects(write_coco_annotations(generator, image, file, { generation: FEW }), {
+      code: 'FILE_INVALID',
+      message: /a\.png is no folder: a list takes single images/,
+    });
+    await assert.rejects(
+      write_coco_annotations(generator, path.join(image, 'b'), file, { generation: FEW }),
+      { code: 'FILE_INVALID' },
+    );
+    for (const target of [path.join(image, 'x.json'), path.join(image, 'deep', 'x.json'), directory])
+      await assert.rejects(
+        write_coco_annotations(generator, [image], target, { generation: FEW }),
+        notWritten,
+      );
+  });
+});
+
+describe('CocoDatasetBuilder', () => {
+  const mask = { type: 'bool', data: new Uint8Array(12).fill(1), dims: [3, 4] } as const;
+
+  it('gives categories the ids that are free, and masks the first', () => {
+    const dataset = new CocoDatasetBuilder(['cup', { id: 9, name: 'spoon' }]);
+    assert.equal(dataset.addCategory('plate'), 10);
+    const ids = [dataset.addImage('a.png', [3, 4]), dataset.addImage('b.png', [3, 4])];
+    assert.deepEqual(ids, [1, 2]);
+    for (const category of [undefined, 'spoon', 10, 1])
+      dataset.addMask(2, mask, category === undefined ? {} : { category });
+    assert.deepEqual(
+      dataset.annotations.map(({ id, image_id, category_id }) => [id, image_id, category_id]),
+      [
+        [1, 2, 1],
+        [2, 2, 9],
+        [3, 2, 10],
+        [4, 2, 1],
+      ],
+    );
+    assert.deepEqual(JSON.parse(JSON.stringify(dataset)).categories, dataset.categories);
+    assert.deepEqual(new CocoDatasetBuilder().categories, [{ id: 1, name: 'object' }]);
+  });
+
+  it('refuses what would make a file that says something else', () => {
+    const made = (categories: unknown) => (): unknown => new CocoDatasetBuilder(categories as never);
+    const dataset = new CocoDatasetBuilder(['cup']);
+    dataset.addImage('a.png', [3, 4]);
+    const add =
+      (...args: unknown[]) =>
+      (): unknown =>
+        (dataset.addMask as (...all: unknown[]) => unknown).apply(dataset, args);
+    const refused: [() => unknown, RegExp][] = [
+      [made('cup'), /^TypeError: .*a list of categories/],
+      [made([]), /^RangeError: .*at least one category/],
+      [made(['cup', 'cup']), /^RangeError: .*an id and a name of its own/],
+      [
+        made([
+          { id: 1, name: 'a' },
+          { id: 1, name: 'b' },
+        ]),
+        /^RangeError: .*an id and a name of its own/,
+      ],
+      [made([{ id: 1.5, name: 'a' }]), /^RangeError: .*category\.id/],
+      [made([{ id: 1 }]), /^TypeError: .*category\.name/],
+      [made(['']), /^RangeError: .*category\.name/],
+      [made([{ name: 'a', colour: 'red' }]), /^TypeError: Unknown option "colour"/],
+      [add(2, mask), /^RangeError: .*the id of an image/],
+      [add(1, { ...mask, dims: [4, 3] }), /^RangeError: .*image's size \(3 x 4\)/],
+      [add(1, mask, { category: 'spoon' }), /^RangeError: .*There are: 1 cup/],
+      [add(1, mask, { category: [] }), /^TypeError: .*category/],
+      [add(1, mask, { score: NaN }), /^RangeError: .*score/],
+      [add(1, mask, { segmentation: 'png' }), /^RangeError: .*segmentation/],
+    ];
+    for (const [call, message] of refused)
+      assert.throws(call, (error) => (assert.match(String(error), message), true));
+    assert.equal(dataset.annotations.length, 0);
   });
 });

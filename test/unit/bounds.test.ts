@@ -1,0 +1,206 @@
+/** Numbers of an input that work or memory would grow with: each has a bound, checked at once, and a line in docs/security.md. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import {
+  RawImage,
+  Sam3ImageProcessor,
+  Sam3TrackerConfig,
+  Sam3TrackerProcessor,
+  Tensor,
+  mask_area,
+} from '../../lib';
+import { MOST_WEIGHTS, readSafetensors } from '../../lib/checkpoint/safetensors';
+import { MOST_LABELS } from '../../lib/config/fields';
+import { MAX_PIXELS } from '../../lib/core/device';
+import { DEEPEST_JSON, MOST_JSON_BYTES, readJsonFile } from '../../lib/core/files';
+import { MOST_NUMBERS } from '../../lib/image/nested-numbers';
+import { MOST_PIXELS } from '../../lib/image/sizes';
+import { MOST_POINTS } from '../../lib/pipelines/crop-boxes';
+import {
+  MAX_LAYERS,
+  MOST_POINTS_PER_SIDE,
+  checkMaskGenerationOptions,
+} from '../../lib/pipelines/mask-generation-options';
+import { MOST_PADDING } from '../../lib/processor/prompts';
+import { MOST_EMPTY_LISTS } from '../../lib/tensor';
+
+const PAGE = readFileSync(path.join(__dirname, '..', '..', 'docs', 'security.md'), 'utf8');
+
+const scratch = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-bounds-'));
+const file = path.join(scratch, 'config.json');
+after(() => rmSync(scratch, { recursive: true }));
+
+const processor = new Sam3TrackerProcessor(new Sam3ImageProcessor());
+const sizes = [[10, 10]] as never;
+
+/** 2,049 objects, of one point each but for one that all are padded to. */
+const ragged = (padding: number): object => {
+  const point = [1, 1];
+  const longest = Array.from({ length: padding / 2 ** 11 + 1 }, () => point);
+  return {
+    input_points: [[longest, ...Array.from({ length: 2 ** 11 }, () => [point])]],
+    original_sizes: sizes,
+  };
+};
+
+const pointsOf = (length: number): number[][] => Array.from({ length }, () => [0, 0]);
+
+const nested = (depth: number): string => `{"a":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)}}`;
+
+const header = (weights: number): Buffer => {
+  const entries = Array.from({ length: weights }, (_, index) => [
+    `w${index}`,
+    { dtype: 'F32', shape: [0], data_offsets: [0, 0] },
+  ]);
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  return Buffer.concat([length, json]);
+};
+
+interface Bound {
+  /** What docs/security.md calls it. */
+  name: string;
+  most: number;
+  /** Uses a number: of the bound, and one above it. */
+  use: (value: number) => unknown;
+  /** How far above the bound is outside. */
+  above?: number;
+  /** Whether what is just inside would take gigabytes, so that it is not tried. */
+  isHuge?: boolean;
+  code?: string;
+}
+
+const bounds: Bound[] = [
+  {
+    name: 'num_labels',
+    most: MOST_LABELS,
+    use: (num_labels) => new Sam3TrackerConfig({ num_labels } as never),
+  },
+  {
+    name: 'pixels of `size`, `crop_size`, `pad_size`, `mask_size`',
+    most: MOST_PIXELS,
+    use: (pixels) =>
+      (['size', 'crop_size', 'pad_size', 'mask_size'] as const).map(
+        (name) => new Sam3ImageProcessor({ [name]: { height: pixels, width: 1 } }),
+      ),
+  },
+  {
+    name: 'pixels that an image is resized to',
+    most: MOST_PIXELS,
+    isHuge: true,
+    use: (pixels) =>
+      new Sam3ImageProcessor({ size: { shortest_edge: pixels } })(new RawImage(new Uint8Array(3), 1, 1, 3)),
+  },
+  {
+    name: 'numbers of a prompt',
+    most: MOST_NUMBERS,
+    isHuge: true,
+    above: 2,
+    use: (numbers) =>
+      processor({
+        input_points: { data: new Float32Array(numbers), dims: [1, 1, numbers / 2, 2] },
+        original_sizes: sizes,
+      }),
+  },
+  {
+    name: 'padding of a prompt',
+    most: MOST_PADDING,
+    use: (numbers) => processor(ragged(numbers / 2) as never),
+    above: 2 ** 12,
+  },
+  {
+    name: 'points along a side',
+    most: MOST_POINTS_PER_SIDE,
+    use: (points_per_crop) => checkMaskGenerationOptions({ points_per_crop }, {}),
+  },
+  {
+    name: 'layers of crops',
+    most: MAX_LAYERS,
+    use: (crops_n_layers) => checkMaskGenerationOptions({ crops_n_layers, points_per_crop: 1 }, {}),
+  },
+  {
+    name: 'points of an image and its crops',
+    most: MOST_POINTS,
+    use: (points) =>
+      checkMaskGenerationOptions(
+        {
+          crops_n_layers: 7,
+          point_grids: [1 + points - (255 * 4 ** 7 + 5461), 1, 1, 1, 1, 1, 1, 255].map(pointsOf),
+        },
+        {},
+      ),
+  },
+  {
+    name: 'pixels of a mask',
+    most: MAX_PIXELS,
+    isHuge: true,
+    use: (pixels) => mask_area({ size: [1, pixels], counts: [pixels] }),
+  },
+  {
+    name: 'lists of nothing',
+    most: MOST_EMPTY_LISTS,
+    use: (lists) => new Tensor('float32', [], [lists, 0]).tolist(),
+  },
+  {
+    name: 'bytes of a JSON file',
+    most: MOST_JSON_BYTES,
+    code: 'FILE_INVALID',
+    use: (bytes) => {
+      writeFileSync(file, '{}');
+      truncateSync(file, bytes);
+      return readJsonFile(file);
+    },
+  },
+  {
+    name: 'levels of a JSON file',
+    most: DEEPEST_JSON,
+    code: 'FILE_INVALID',
+    use: (depth) => {
+      writeFileSync(file, nested(depth));
+      return readJsonFile(file);
+    },
+  },
+  {
+    name: 'weights of a safetensors file',
+    most: MOST_WEIGHTS,
+    code: 'FILE_INVALID',
+    isHuge: true,
+    use: (weights) => {
+      writeFileSync(file, header(weights));
+      return readSafetensors(file);
+    },
+  },
+];
+
+describe('a number of an input', () => {
+  for (const { name, most, use, above = 1, code, isHuge = false } of bounds) {
+    it(`${name} has a bound, which docs/security.md has`, async () => {
+      const row = PAGE.split('\n').find((line) => line.startsWith(`| ${name} `));
+      assert.ok(row, `no row for ${name}`);
+      assert.match(row, new RegExp(`\\| ${most.toLocaleString('en')} `));
+      if (!isHuge) {
+        const inside = await Promise.resolve(most)
+          .then(use)
+          .catch((error: Error) => error);
+        if (inside instanceof Error)
+          assert.doesNotMatch(inside.message, new RegExp(`\\b${most}\\b`), 'refused for the bound');
+      }
+      const began = performance.now();
+      await assert.rejects(
+        async () => use(most + above),
+        (error: Error & { code?: string }) => {
+          if (code === undefined) assert.equal(error.name, 'RangeError', String(error));
+          else assert.equal(error.code, code, String(error));
+          assert.ok(error.message.length < 500);
+          return true;
+        },
+      );
+      // The use makes its input as well; what has no bound takes seconds, or does not come back.
+      assert.ok(performance.now() - began < 2000, `${performance.now() - began} ms`);
+    });
+  }
+});
