@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Sam3TrackerError, shorten } from '../core/errors';
-import { hasCode } from '../core/files';
+import { fileError, hasCode, refuseLfsPointer } from '../core/files';
 import { checkPublic, httpLibrary, openDispatcher } from '../core/http';
 import { isError } from '../core/kinds';
 import { formatOf } from './formats';
@@ -61,7 +61,7 @@ async function readImageFile(path: string, name: string, limit: number | false):
   } catch (cause) {
     // Base64 text is too long for a name, or holds what no name may.
     if (hasCode(cause, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ERR_INVALID_ARG_VALUE')) return null;
-    throw invalid(name, `could not be read: ${(cause as NodeJS.ErrnoException).code}`, cause);
+    throw fileError(cause, name, 'FILE_NOT_READ');
   }
   try {
     const stats = await handle.stat();
@@ -73,10 +73,10 @@ async function readImageFile(path: string, name: string, limit: number | false):
     // A file that grows meanwhile is read as long as it was, one that shrinks to its end.
     for (let read = -1; read !== 0 && length < bytes.length; length += read)
       ({ bytesRead: read } = await handle.read(bytes, length, bytes.length - length, length));
+    refuseLfsPointer(bytes, name);
     return bytes.subarray(0, length);
   } catch (cause) {
-    if (cause instanceof Sam3TrackerError) throw cause;
-    throw invalid(name, `could not be read: ${(cause as NodeJS.ErrnoException).code}`, cause);
+    throw fileError(cause, name, 'FILE_NOT_READ');
   } finally {
     await handle.close();
   }
@@ -185,8 +185,8 @@ async function download(url: string, name: string, options: FetchOptions): Promi
  * The encoded bytes behind a path, a URL (http, https, file, data) or base64 text, in the order of transformers'
  * load_image.
  *
- * @throws Sam3TrackerError FILE_NOT_FOUND, DOWNLOAD_FAILED, ACCESS_DENIED, IMAGE_TOO_LARGE, or IMAGE_INVALID for what is no
- *   regular file or unreadable; the signal's reason.
+ * @throws Sam3TrackerError FILE_NOT_FOUND, FILE_NOT_READ, FILE_INVALID for a pointer of Git LFS, DOWNLOAD_FAILED,
+ *   ACCESS_DENIED, IMAGE_TOO_LARGE, or IMAGE_INVALID for what is no regular file; the signal's reason.
  */
 export async function fetchImage(source: string | URL, options: FetchOptions): Promise<EncodedImage> {
   const text = String(source);

@@ -130,7 +130,7 @@ export class RawImage {
    * itself. Mirrors transformers' `load_image`, transformers.js' `RawImage.read` and both their `load_image`.
    *
    * @throws TypeError for an input of another type or an unknown option; RangeError for an option out of range;
-   *   Sam3TrackerError FILE_NOT_FOUND, DOWNLOAD_FAILED, ACCESS_DENIED (a host, an address or a file that the options
+   *   Sam3TrackerError FILE_NOT_FOUND, FILE_NOT_READ, DOWNLOAD_FAILED, ACCESS_DENIED (a host, an address or a file that the options
    *   exclude), IMAGE_INVALID (empty, truncated, corrupt, no regular file, another format, or too slow to decode; the
    *   decoder's error in `cause`) or IMAGE_TOO_LARGE (pixels or bytes); the reason of an aborted `signal`.
    */

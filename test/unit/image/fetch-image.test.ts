@@ -154,6 +154,9 @@ describe('sources of images', () => {
     for (const input of [file, `data:image/png;base64,${png.toString('base64')}`, png.toString('base64')])
       assert.equal((await failure(input, { limitInputBytes: limit - 1 }))[0], 'IMAGE_TOO_LARGE');
     assert.match((await failure(directory))[1], /is a directory, not a file/);
+    const pointer = path.join(directory, 'pointer.png');
+    await writeFile(pointer, 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n');
+    assert.match((await failure(pointer))[1], /is a pointer of Git LFS and not the file itself/);
     for (const input of [file, `file://${file}`, 'image.png'])
       assert.equal((await failure(input, { allowLocalFiles: false }))[0], 'ACCESS_DENIED');
     if (process.platform === 'win32') return this.skip();
