@@ -80,8 +80,9 @@ export type { InterpolationMode } from './tensor-functions';
 export { env } from './hub/environment';
 export type { Index, NestedList, Operand, Promoted, SliceRange, SumOf, TensorJSON } from './tensor';
 export type { TensorElements } from './core/elements';
-export { RawImage } from './image/raw-image';
-export type { RawImageData, RawImageInput, RawImageReadOptions } from './image/raw-image';
+export { RawImage, load_image } from './image/raw-image';
+export type { RawImageData, RawImageInput, Resample } from './image/raw-image';
+export type { RawImageReadOptions } from './image/read-options';
 export { RLEMask, coco_decode_rle, coco_encode_rle } from './masks/rle';
 export {
   maskPlanes,

@@ -1,7 +1,7 @@
 /** What the image processor takes as images and segmentation maps, flattened and described for native code. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { dtypeOfArray, type DType, type TensorData } from '../core/dtype';
-import { describe, typeName } from '../core/errors';
+import { bracketed, describe, typeName } from '../core/errors';
 import type { ChannelDimension } from './options';
 import { callNativeSync, makeNativeTensor, unshared } from '../native/binding';
 import type { NativeImage, NativeTensor } from '../native/binding';
@@ -127,9 +127,9 @@ function prepareArray({ pixels, index }: Single, format: ChannelDimension | null
   const isMap = dims.length === 2;
   if (isMap) dims = [1, ...dims];
   if (dims.length !== 3)
-    throw new RangeError(`Expected images of three dimensions but received dims [${array.dims.join(', ')}].`);
+    throw new RangeError(`Expected images of three dimensions but received dims ${bracketed(array.dims)}.`);
   if (dims.includes(0))
-    throw new RangeError(`Expected images with pixels but received dims [${array.dims.join(', ')}].`);
+    throw new RangeError(`Expected images with pixels but received dims ${bracketed(array.dims)}.`);
   const known = format === 'channels_last' ? 'HWC' : 'CHW';
   const layout = isMap ? 'CHW' : format === null ? inferLayout(dims) : known;
   const [height, width, channels] = layout === 'HWC' ? dims : [dims[1], dims[2], dims[0]];
