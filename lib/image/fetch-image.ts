@@ -168,7 +168,10 @@ async function download(url: string, name: string, options: FetchOptions): Promi
     // The caller knows its own reason, and compares it.
     if (signal?.aborted) throw signal.reason;
     if (late?.aborted)
-      throw failed('DOWNLOAD_FAILED', `it took longer than the timeout of ${timeout} seconds`);
+      throw new Sam3TrackerError(
+        'DOWNLOAD_FAILED',
+        `The image ${name} could not be fetched within the timeout of ${timeout} seconds.`,
+      );
     const reason = innermost(cause);
     if (reason instanceof Sam3TrackerError) {
       if (reason.code !== 'ACCESS_DENIED') throw reason;

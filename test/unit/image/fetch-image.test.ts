@@ -309,7 +309,7 @@ describe('sources of images', () => {
       async (base) =>
         assert.match(
           (await failure(`${base}/x.png`, { timeout: 0.1 }))[1],
-          /longer than the timeout of 0\.1 seconds\.$/,
+          /could not be fetched within the timeout of 0\.1 seconds\.$/,
         ),
     );
   });
