@@ -24,7 +24,8 @@ import { wrongType } from '../core/errors';
 import { callNative } from '../native/binding';
 import type { NativeForwardOptions, NativePrompts, NativeTensor } from '../native/binding';
 import { readPostProcessOptions } from '../image/post-process-masks';
-import type { PostProcessArguments, SizesInput } from '../image/post-process-masks';
+import type { ModelDType } from '../core/dtype';
+import type { MaskDType, PostProcessArguments, SizesInput } from '../image/post-process-masks';
 import { Sam3TrackerPreTrainedModel } from './pretrained-model';
 import { Tensor } from '../tensor';
 import { checkOptions, optionalBoolean } from '../core/options';
@@ -115,10 +116,10 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
    * @returns what `forward` returns, and the masks: bool, or logits with `binarize: false`.
    * @throws as `forward` and `Sam3ImageProcessor.post_process_masks`; TypeError for return_dict.
    */
-  predict_masks(
+  predict_masks<const A extends PostProcessArguments = []>(
     inputs: Sam3TrackerModelInputs & { original_sizes: SizesInput },
-    ...args: PostProcessArguments
-  ): Promise<Sam3TrackerMasksOutput> {
+    ...args: A
+  ): Promise<Sam3TrackerMasksOutput<MaskDType<A>>> {
     return this.withNative(async (handle) => {
       const given = readForwardInputs(inputs);
       if (given.return_dict !== undefined)
@@ -128,20 +129,21 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
       const post_process = types.isPromise(read) ? await read : read;
       const result = await callNative(() => handle.forward({ ...options, post_process }));
       const { masks, ...fields } = forwardFields(result, embeddings);
-      return lent(new Sam3TrackerMasksOutput({ ...fields, masks: masks as Tensor[] }), embeddings);
+      const finished = masks as Tensor<MaskDType<A>>[];
+      return lent(new Sam3TrackerMasksOutput({ ...fields, masks: finished }), embeddings);
     });
   }
 
   #forwardOptions(given: Sam3TrackerModelInputs): {
     options: NativeForwardOptions;
-    embeddings: Tensor[] | null;
+    embeddings: Tensor<ModelDType>[] | null;
     images: number;
   } {
     const pixels = given.pixel_values ? checkPixelValues(given.pixel_values, this.config) : null;
     const embeddings = given.image_embeddings
       ? checkImageEmbeddings(given.image_embeddings, this.config, this.dtype)
       : null;
-    const images = pixels ? pixels.dims[0] : (embeddings as Tensor[])[0].dims[0];
+    const images = pixels ? pixels.dims[0] : embeddings![0].dims[0];
     const options = {
       ...nativePrompts(given, images),
       pixel_values: handleOf(pixels),
