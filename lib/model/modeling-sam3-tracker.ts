@@ -25,7 +25,7 @@ import { callNative } from '../native/binding';
 import type { NativeForwardOptions, NativePrompts, NativeTensor } from '../native/binding';
 import { readPostProcessOptions } from '../image/post-process-masks';
 import type { ModelDType } from '../core/dtype';
-import type { MaskDType, PostProcessArguments, SizesInput } from '../image/post-process-masks';
+import type { PostProcessArguments, SizesInput } from '../image/post-process-masks';
 import { Sam3TrackerPreTrainedModel } from './pretrained-model';
 import { Tensor } from '../tensor';
 import { checkOptions, optionalBoolean } from '../core/options';
@@ -116,10 +116,10 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
    * @returns what `forward` returns, and the masks: bool, or logits with `binarize: false`.
    * @throws as `forward` and `Sam3ImageProcessor.post_process_masks`; TypeError for return_dict.
    */
-  predict_masks<const A extends PostProcessArguments = []>(
+  predict_masks(
     inputs: Sam3TrackerModelInputs & { original_sizes: SizesInput },
-    ...args: A
-  ): Promise<Sam3TrackerMasksOutput<MaskDType<A>>> {
+    ...args: PostProcessArguments
+  ): Promise<Sam3TrackerMasksOutput> {
     return this.withNative(async (handle) => {
       const given = readForwardInputs(inputs);
       if (given.return_dict !== undefined)
@@ -129,7 +129,7 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
       const post_process = types.isPromise(read) ? await read : read;
       const result = await callNative(() => handle.forward({ ...options, post_process }));
       const { masks, ...fields } = forwardFields(result, embeddings);
-      const finished = masks as Tensor<MaskDType<A>>[];
+      const finished = masks as Tensor<'bool' | ModelDType>[];
       return lent(new Sam3TrackerMasksOutput({ ...fields, masks: finished }), embeddings);
     });
   }

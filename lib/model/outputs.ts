@@ -1,5 +1,5 @@
 /** What the model's calls return: fields as in transformers' output classes, moved and disposed together. */
-import type { DType, ModelDType } from '../core/dtype';
+import type { ModelDType } from '../core/dtype';
 import type { DeviceOption } from '../core/types';
 import type { NativeForwardResult, NativeTensor } from '../native/binding';
 import { Tensor } from '../tensor';
@@ -99,14 +99,14 @@ export class Sam3TrackerImageSegmentationOutput extends ModelOutput {
 }
 
 /** What `Sam3TrackerModel.predict_masks` returns. */
-export class Sam3TrackerMasksOutput<M extends DType = 'bool'> extends Sam3TrackerImageSegmentationOutput {
+export class Sam3TrackerMasksOutput extends Sam3TrackerImageSegmentationOutput {
   /** Masks in the size of each image, (objects, masks, height, width): bool, or logits with `binarize: false`. */
-  readonly masks: readonly Tensor<M>[];
+  readonly masks: readonly Tensor<'bool' | ModelDType>[];
 
   /** An output of the given fields. */
   constructor(
     fields: ConstructorParameters<typeof Sam3TrackerImageSegmentationOutput>[0] & {
-      masks: readonly Tensor<M>[];
+      masks: readonly Tensor<'bool' | ModelDType>[];
     },
   ) {
     super(fields);

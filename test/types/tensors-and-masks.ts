@@ -65,7 +65,7 @@ export async function dtypes(
   });
   const logit: number = logits.item();
   const predicted = await model.predict_masks(inputs, 0.5, true);
-  const inside: boolean = predicted.masks[0].item();
+  const inside: number = predicted.masks[0].data[0];
   // @ts-expect-error elements of float32 are numbers
   const wrong: bigint = floats.item();
   // @ts-expect-error lists of int64 hold bigints
