@@ -7,6 +7,7 @@ import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
 import { saveFiles } from '../core/files';
 import { checkOptions, checkString } from '../core/options';
+import { isError } from '../core/kinds';
 import type { SizesInput } from '../image/post-process-masks';
 import { readSizes } from '../image/sizes';
 import { Tensor } from '../tensor';
@@ -141,7 +142,7 @@ export async function load_image_embeddings(
   try {
     checkImageEmbeddings(image_embeddings, model.config, dtype);
   } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
+    if (!isError(cause) || cause.name !== 'RangeError') throw cause;
     throw new Sam3TrackerError('CONFIG_MISMATCH', `${file} is of another model: ${cause.message}`, { cause });
   }
   return { image_embeddings, original_sizes };
