@@ -135,7 +135,8 @@ function prepareArray({ pixels, index }: Single, format: ChannelDimension | null
   const [height, width, channels] = layout === 'HWC' ? dims : [dims[1], dims[2], dims[0]];
   const size: ImageSize = [height, width];
   if (array instanceof Tensor) {
-    const view = index === null ? null : callNativeSync(() => array.handle.select(0, index));
+    const view =
+      index === null ? null : callNativeSync(() => array.handle.view([['select.int', { dim: 0, index }]]));
     return { native: { data: view ?? array.handle, channels, size, layout, convert_rgb: false }, view };
   }
   const length = height * width * channels;

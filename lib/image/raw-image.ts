@@ -9,6 +9,7 @@ import { saveFiles } from '../core/files';
 import { decodeImage, fetchImageBytes, type DecodeOptions, type DownloadOptions } from './decode';
 import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkString } from '../core/options';
 import { acceptCopies, isAbortSignal, isArrayOf, isBlob, isURL } from '../core/kinds';
+import { guardMethods } from '../core/receivers';
 
 /** Bytes of pixels. */
 export type RawImageData = Uint8Array | Uint8ClampedArray;
@@ -287,3 +288,4 @@ export class RawImage {
 }
 
 acceptCopies(RawImage, 'RawImage');
+guardMethods(RawImage);

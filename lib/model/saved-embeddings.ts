@@ -6,6 +6,7 @@ import { DTYPES, isDType, isFloating } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
 import { saveFiles } from '../core/files';
+import { isError } from '../core/kinds';
 import { checkOptions, checkString } from '../core/options';
 import { isError } from '../core/kinds';
 import type { SizesInput } from '../image/post-process-masks';

@@ -2,7 +2,7 @@
 import { BatchEncoding, type BatchField, type BatchFields } from './batch-encoding';
 import { UntypedCallable } from '../core/callable';
 import type { DType, TensorData } from '../core/dtype';
-import { typeName, wrongType, wrongValue } from '../core/errors';
+import { FORGOTTEN_AWAIT, typeName, wrongType, wrongValue } from '../core/errors';
 import { saveFiles } from '../core/files';
 import { openPretrained } from '../checkpoint/pretrained-files';
 import type { PretrainedFiles } from '../checkpoint/pretrained-files';
@@ -37,6 +37,7 @@ import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize, ReturnTensors } from '../core/types';
 import { checkReturnTensors } from '../core/device';
 import { checkInteger, checkOptions, checkString, isPlainObject, optionalBoolean } from '../core/options';
+import { guardMethods } from '../core/receivers';
 
 /** The typed calls of a processor: see the class. */
 export interface Sam3TrackerProcessor {
@@ -190,7 +191,7 @@ export class Sam3TrackerProcessor extends UntypedCallable {
   protected async _call(first?: unknown, second?: unknown): Promise<unknown> {
     const given = readArguments(first, second);
     if (given.images === null && given.original_sizes === null)
-      throw new RangeError('Either images or original_sizes must be provided');
+      throw new RangeError(`Either images or original_sizes must be provided. ${FORGOTTEN_AWAIT}`);
     const kind = checkReturnTensors(given.return_tensors);
     // Checked before the images are touched, which take the time.
     const prompts = readPrompts(
@@ -268,3 +269,5 @@ export class Sam3TrackerProcessor extends UntypedCallable {
     };
   }
 }
+
+guardMethods(Sam3TrackerProcessor);

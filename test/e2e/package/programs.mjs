@@ -25,8 +25,8 @@ export function programs({ root, project, require, readme, tools }) {
     return path.join(project, name);
   };
   const program = readmeProgram(readme);
-  // Masks of one object in an image of 600 x 400 pixels, and a score.
-  const result = /\[ 1, 1, 400, 600 \] \[ \[ \[ 0\.\d+ \] \] \]/;
+  // Masks of one object in an image of 451 x 300 pixels, and a score.
+  const result = /\[ 1, 1, 300, 451 \] \[ \[ \[ 0\.\d+ \] \] \]/;
   const cjs = write('main.cjs', toCommonJs(program));
   const worker = write(
     'worker.cjs',
