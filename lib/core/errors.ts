@@ -2,6 +2,7 @@
  * The errors of this package: TypeError for a wrong kind, RangeError for a wrong value (they stand for Python's
  * TypeError and ValueError), Sam3TrackerError with a `code` for the rest.
  */
+import { types } from 'node:util';
 
 /** What went wrong, in a form that a program can compare. */
 export type ErrorCode =
@@ -57,20 +58,27 @@ export function describe(value: unknown): string {
       .slice(0, 4)
       .map((item) => describe(item))
       .join(', ')}${value.length > 4 ? ', ...' : ''}]`;
+  if (types.isPromise(value)) return typeName(value);
   return String(value.constructor?.name ?? 'object');
 }
 
 /** The type of a value as error messages name it: `null`, `Array`, the constructor's name, or `typeof`. */
 export function typeName(value: unknown): string {
   if (value === null) return 'null';
+  if (types.isPromise(value)) return 'Promise (did you forget await?)';
   if (typeof value === 'object') return value.constructor?.name ?? 'object';
   return typeof value;
 }
 
 /** The one sentence for every refused value. */
 export function expectedMessage(what: string, name: string, value: unknown, remedy?: string): string {
+  if (types.isPromise(value))
+    return `Expected ${what} for ${name} but received a Promise: did you forget await?`;
   return `Expected ${what} for ${name} but received ${describe(value)} of type ${typeName(value)}.${remedy ? ` ${remedy}` : ''}`;
 }
+
+/** What to say where something that is needed is not there: spreading a promise, or reading its fields, gives nothing. */
+export const FORGOTTEN_AWAIT = '`{ ...promise }` and `promise.name` hold nothing: did you forget await?';
 
 /** A TypeError that says what was expected: for a value of the wrong kind. */
 export function wrongType(what: string, name: string, value: unknown, remedy?: string): TypeError {

@@ -35,8 +35,25 @@ function find(): { root: string; manifest: PackageManifest } {
   const manifest = readManifest(own);
   if (manifest) return { root: own, manifest };
   // A bundler has moved this code into another file; the installed package still holds what no bundle can.
-  const installed = path.dirname(require.resolve('sam3-tracker/package.json'));
-  return { root: installed, manifest: readManifest(installed)! };
+  const installed = installedDirectory();
+  const installedManifest = installed && readManifest(installed);
+  if (installedManifest) return { root: installed, manifest: installedManifest };
+  throw new Sam3TrackerError(
+    'ADDON_NOT_LOADED',
+    'sam3-tracker was bundled, and its binary, graphs and models cannot be: leave it out of the bundle (Next.js: ' +
+      "serverExternalPackages: ['sam3-tracker']; webpack: externals; esbuild: --external:sam3-tracker) and keep it in " +
+      'node_modules. docs/deployment.md in the repository has the settings.',
+  );
+}
+
+/** Where Node finds the installed package; null where it does not, or where a bundler has put a number in its place. */
+function installedDirectory(): string | null {
+  try {
+    const file: unknown = require.resolve('sam3-tracker/package.json');
+    return typeof file === 'string' ? path.resolve(path.dirname(file)) : null;
+  } catch {
+    return null;
+  }
 }
 
 const found = find();

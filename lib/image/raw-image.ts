@@ -2,12 +2,14 @@
 import { basename, dirname, extname } from 'node:path';
 import { types } from 'node:util';
 import sharp from 'sharp';
+import type { Sharp } from 'sharp';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
 import { saveFiles } from '../core/files';
 import { decodeImage, fetchImageBytes, type DecodeOptions, type DownloadOptions } from './decode';
 import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkString } from '../core/options';
 import { acceptCopies, isAbortSignal, isArrayOf, isBlob, isURL } from '../core/kinds';
+import { guardMethods } from '../core/receivers';
 
 /** Bytes of pixels. */
 export type RawImageData = Uint8Array | Uint8ClampedArray;
@@ -16,7 +18,7 @@ export type RawImageData = Uint8Array | Uint8ClampedArray;
  * What RawImage.read takes: a path; a URL (http, https, file or data) as string or URL; the bytes of an encoded
  * image (Buffer, Uint8Array, ArrayBuffer, Blob); a sharp instance; or a RawImage.
  */
-export type RawImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | sharp.Sharp | RawImage;
+export type RawImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | Sharp | RawImage;
 
 /** Options of RawImage.read. */
 export interface RawImageReadOptions {
@@ -58,8 +60,8 @@ function checkReadOptions(options: RawImageReadOptions | undefined): DecodeOptio
 }
 
 // A project may have two copies of sharp, so `instanceof` would not do.
-function isSharp(value: unknown): value is sharp.Sharp {
-  const candidate = value as Partial<sharp.Sharp> | null;
+function isSharp(value: unknown): value is Sharp {
+  const candidate = value as Partial<Sharp> | null;
   return (
     typeof candidate === 'object' &&
     candidate !== null &&
@@ -69,7 +71,20 @@ function isSharp(value: unknown): value is sharp.Sharp {
   );
 }
 
-async function renderSharp(image: sharp.Sharp): Promise<RawImage> {
+/** Whether RawImage.read takes a value. */
+export function isImageSource(value: unknown): value is RawImageInput {
+  return (
+    typeof value === 'string' ||
+    value instanceof RawImage ||
+    isURL(value) ||
+    isArrayOf(value, Uint8Array) ||
+    types.isArrayBuffer(value) ||
+    isBlob(value) ||
+    isSharp(value)
+  );
+}
+
+async function renderSharp(image: Sharp): Promise<RawImage> {
   try {
     const { data, info } = await image.clone().raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
     return new RawImage(data, info.width, info.height, info.channels);
@@ -133,6 +148,12 @@ export class RawImage {
    */
   static async read(input: RawImageInput, options?: RawImageReadOptions): Promise<RawImage> {
     const checked = checkReadOptions(options);
+    if (!isImageSource(input))
+      throw wrongType(
+        'a path, a URL, a Buffer, Uint8Array, ArrayBuffer or Blob, a sharp instance or a RawImage',
+        'input',
+        input,
+      );
     if ((input instanceof RawImage || isSharp(input)) && Object.keys(options ?? {}).length > 0)
       throw new TypeError(
         'RawImage.read takes options for what it decodes itself: not for a RawImage or a sharp instance.',
@@ -147,14 +168,8 @@ export class RawImage {
       bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength); // sharp knows its own realm's arrays only
     } else if (types.isArrayBuffer(input)) {
       bytes = Buffer.from(input);
-    } else if (isBlob(input)) {
-      bytes = Buffer.from(await input.arrayBuffer());
     } else {
-      throw wrongType(
-        'a path, a URL, a Buffer, Uint8Array, ArrayBuffer or Blob, a sharp instance or a RawImage',
-        'input',
-        input,
-      );
+      bytes = Buffer.from(await (input as Blob).arrayBuffer());
     }
     const { data, width, height, channels } = await decodeImage(bytes, checked, name);
     return new RawImage(data, width, height, channels);
@@ -237,7 +252,7 @@ export class RawImage {
   }
 
   /** A sharp instance over the same bytes, for cropping, drawing, encoding. */
-  toSharp(): sharp.Sharp {
+  toSharp(): Sharp {
     const { width, height, channels } = this;
     const bytes = Buffer.from(this.data.buffer, this.data.byteOffset, this.data.byteLength);
     return sharp(bytes, { raw: { width, height, channels }, limitInputPixels: false });
@@ -273,3 +288,4 @@ export class RawImage {
 }
 
 acceptCopies(RawImage, 'RawImage');
+guardMethods(RawImage);

@@ -28,6 +28,7 @@ import {
 } from './mask-generation-run';
 import { abortable, mapInTurns } from '../core/async';
 import { isURL } from '../core/kinds';
+import { guardMethods } from '../core/receivers';
 
 /** What `masks` holds for each `output_mode`. */
 export interface MaskOutputs {
@@ -281,6 +282,8 @@ export class MaskGenerationPipeline extends UntypedCallable {
     };
   }
 }
+
+guardMethods(MaskGenerationPipeline);
 
 type ProgressCallback = MaskGenerationOptions['progress_callback'];
 
