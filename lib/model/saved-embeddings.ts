@@ -8,7 +8,6 @@ import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
 import { saveFiles } from '../core/files';
 import { isError } from '../core/kinds';
 import { checkOptions, checkString } from '../core/options';
-import { isError } from '../core/kinds';
 import type { SizesInput } from '../image/post-process-masks';
 import { readSizes } from '../image/sizes';
 import { Tensor } from '../tensor';
