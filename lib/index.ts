@@ -37,6 +37,7 @@ export type { ChannelDimension, Sam3ImageProcessorOptions } from './image/option
 export type { ImageFeatures, Sam3ImageProcessorCallOptions } from './image/image-processing-sam3';
 export type { ImageInput, ImagesInput } from './image/inputs';
 export type {
+  MaskDType,
   MasksInput,
   PostProcessArguments,
   PostProcessMasksOptions,
@@ -80,8 +81,9 @@ export type { InterpolationMode } from './tensor-functions';
 export { env } from './hub/environment';
 export type { Index, NestedList, Operand, Promoted, SliceRange, SumOf, TensorJSON } from './tensor';
 export type { TensorElements } from './core/elements';
-export { RawImage } from './image/raw-image';
-export type { RawImageData, RawImageInput, RawImageReadOptions } from './image/raw-image';
+export { RawImage, load_image } from './image/raw-image';
+export type { RawImageData, RawImageInput, Resample } from './image/raw-image';
+export type { RawImageReadOptions } from './image/read-options';
 export { RLEMask, coco_decode_rle, coco_encode_rle } from './masks/rle';
 export {
   maskPlanes,
@@ -131,7 +133,15 @@ export type { Color, OverlayOptions } from './masks/overlay';
 export type { DownloadProgress, HubOptions, IgnoredOptions } from './hub/settings';
 export { Sam3TrackerError } from './core/errors';
 export type { ErrorCode } from './core/errors';
-export type { DataTypes, DType, DTypeAlias, ElementOf, FloatingDType, TensorData } from './core/dtype';
+export type {
+  DataTypes,
+  DType,
+  DTypeAlias,
+  ElementOf,
+  FloatingDType,
+  ModelDType,
+  TensorData,
+} from './core/dtype';
 export type {
   ArrayWithDims,
   Device,

@@ -1,7 +1,7 @@
 /** What the image processor takes as images and segmentation maps, flattened and described for native code. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { dtypeOfArray, type DType, type TensorData } from '../core/dtype';
-import { describe, typeName } from '../core/errors';
+import { bracketed, describe, typeName } from '../core/errors';
 import type { ChannelDimension } from './options';
 import { callNativeSync, makeNativeTensor, unshared } from '../native/binding';
 import type { NativeImage, NativeTensor } from '../native/binding';
@@ -45,10 +45,14 @@ function checkArray(array: ArrayWithDims, name: string): void {
   checkDims(array.dims, array.data.length, `${name}.`);
 }
 
+/** Lists in each other that are walked through before they are refused. */
+const DEEPEST_LISTS = 8;
+
 // transformers' fetch_images: the same nesting, with files and URLs read.
-async function fetchImages(images: unknown, name: string): Promise<unknown> {
-  if (Array.isArray(images))
-    return Promise.all(images.map((item, index) => fetchImages(item, `${name}[${index}]`)));
+async function fetchImages(images: unknown, name: string, depth = 0): Promise<unknown> {
+  // Two levels are taken; a hundred thousand would end the stack.
+  if (Array.isArray(images) && depth < DEEPEST_LISTS)
+    return Promise.all(images.map((item, index) => fetchImages(item, `${name}[${index}]`, depth + 1)));
   if (isImageSource(images)) return RawImage.read(images);
   if (isArrayWithDims(images)) checkArray(images, name);
   if (isPixels(images)) return images;
@@ -127,9 +131,9 @@ function prepareArray({ pixels, index }: Single, format: ChannelDimension | null
   const isMap = dims.length === 2;
   if (isMap) dims = [1, ...dims];
   if (dims.length !== 3)
-    throw new RangeError(`Expected images of three dimensions but received dims [${array.dims.join(', ')}].`);
+    throw new RangeError(`Expected images of three dimensions but received dims ${bracketed(array.dims)}.`);
   if (dims.includes(0))
-    throw new RangeError(`Expected images with pixels but received dims [${array.dims.join(', ')}].`);
+    throw new RangeError(`Expected images with pixels but received dims ${bracketed(array.dims)}.`);
   const known = format === 'channels_last' ? 'HWC' : 'CHW';
   const layout = isMap ? 'CHW' : format === null ? inferLayout(dims) : known;
   const [height, width, channels] = layout === 'HWC' ? dims : [dims[1], dims[2], dims[0]];

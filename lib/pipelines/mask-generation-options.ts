@@ -75,7 +75,7 @@ export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputM
   output_rle_mask?: boolean;
   /** Whether the result has `bounding_boxes`. Default false. */
   output_bboxes_mask?: boolean;
-  /** Seconds to wait for an image from the web; null for no limit. Default null. */
+  /** Seconds to wait for an image from the web; null for those of RawImage.read. Default null. */
   timeout?: number | null;
   /**
    * 'transformers' lays the points and suppresses duplicates as its pipeline does, with its default thresholds. Default

@@ -358,6 +358,11 @@ describe('the files of the command line', () => {
       }
     });
 
+    it('are no failure where a reader stops early', async () => {
+      const { code, stderr } = await tool('TOOL inspect sam3-tracker-tiny --json | true', 'pipe');
+      assert.deepEqual([code, stderr], [0, '']);
+    });
+
     it('leave nothing of what was begun', async () => {
       const photo = path.join(ROOT, 'examples', 'images', 'coffee.png');
       // As on a disk with room for 20 kB.
