@@ -498,11 +498,15 @@ export class Tensor<T extends DType = DType> {
    * This tensor on another device, or in another element type, or both. As torch's `to`; the source stays as it is.
    *
    * @param target a device ('cpu', 'cuda', 'cuda:N', N), a dtype, or both in an object.
-   * @param dtype the dtype, after a device.
    * @throws TypeError and RangeError for another target; Sam3TrackerError DEVICE_UNAVAILABLE.
    */
   to<N extends DType | DTypeAlias>(target: N): Promise<Tensor<DTypeOf<N>>>;
-  /** To a device, and perhaps a dtype. */
+  /**
+   * To a device, and perhaps a dtype.
+   *
+   * @param target a device, or both in an object.
+   * @param dtype the dtype, after a device.
+   */
   to<N extends DType | DTypeAlias = T>(
     target: Exclude<DeviceOption, 'auto'> | { device?: DeviceOption; dtype?: N },
     dtype?: N,

@@ -21,15 +21,25 @@ export type ModelDType = 'float32' | 'float16' | 'bfloat16';
 
 /** The typed array of each dtype's elements; float16 is a Float16Array where the runtime has one. */
 export interface DataTypes {
+  /** Of 32-bit floats. */
   float32: Float32Array;
+  /** Raw bits where there is no Float16Array. */
   float16: Uint16Array;
+  /** Raw bits. */
   bfloat16: Uint16Array;
+  /** Of 64-bit floats. */
   float64: Float64Array;
+  /** Bigints. */
   int64: BigInt64Array;
+  /** Of 32-bit integers. */
   int32: Int32Array;
+  /** Of 16-bit integers. */
   int16: Int16Array;
+  /** Of 8-bit integers. */
   int8: Int8Array;
+  /** Of bytes. */
   uint8: Uint8Array;
+  /** Zeros and ones. */
   bool: Uint8Array;
 }
 
