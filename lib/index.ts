@@ -1,7 +1,8 @@
 /** The public surface of sam3-tracker. */
 // First: it refuses a Node that is too old for what the others load.
 import './core/package';
-export { Sam3TrackerModel } from './model/modeling-sam3-tracker';
+export { SAMPLE_IMAGE } from './core/package';
+export { Sam3TrackerModel, Sam3TrackerModel as SamModel } from './model/modeling-sam3-tracker';
 export { Sam3TrackerPreTrainedModel } from './model/pretrained-model';
 export type { AttentionImplementation, NewModelOptions, PretrainedModelOptions } from './model/load';
 export type { ForEither, ForObject, ForTuple, ImageFeaturesOptions } from './model/modeling-sam3-tracker';
@@ -17,7 +18,10 @@ export { best_mask } from './model/best-mask';
 export type { BestCandidate, BestMask } from './model/best-mask';
 export { load_image_embeddings, save_image_embeddings } from './model/saved-embeddings';
 export type { ImageEmbeddingsToSave, SavedImageEmbeddings } from './model/saved-embeddings';
-export { Sam3TrackerProcessor } from './processor/processing-sam3-tracker';
+export {
+  Sam3TrackerProcessor,
+  Sam3TrackerProcessor as SamProcessor,
+} from './processor/processing-sam3-tracker';
 export type {
   ProcessorResult,
   PromptInput,
@@ -55,9 +59,30 @@ export { PreTrainedConfig } from './config/pretrained-config';
 export type { ConfigDict } from './config/fields';
 export { AutoConfig, AutoImageProcessor, AutoModel, AutoModelForMaskGeneration, AutoProcessor } from './auto';
 export { Tensor } from './tensor';
-export type { NestedList, SliceRange, TensorElements } from './tensor';
-export { RawImage } from './image/raw-image';
-export type { RawImageData, RawImageInput, RawImageReadOptions } from './image/raw-image';
+export {
+  cat,
+  full,
+  full_like,
+  interpolate,
+  interpolate_4d,
+  matmul,
+  mean,
+  ones,
+  ones_like,
+  permute,
+  stack,
+  std_mean,
+  topk,
+  zeros,
+  zeros_like,
+} from './tensor-functions';
+export type { InterpolationMode } from './tensor-functions';
+export { env } from './hub/environment';
+export type { Index, NestedList, Operand, Promoted, SliceRange, SumOf, TensorJSON } from './tensor';
+export type { TensorElements } from './core/elements';
+export { RawImage, load_image } from './image/raw-image';
+export type { RawImageData, RawImageInput, Resample } from './image/raw-image';
+export type { RawImageReadOptions } from './image/read-options';
 export { RLEMask, coco_decode_rle, coco_encode_rle } from './masks/rle';
 export {
   maskPlanes,
@@ -87,6 +112,7 @@ export type { GeneratedMask, MaskBatch, MaskBatchResult, MaskFilter } from './mo
 export { write_coco_annotations } from './pipelines/coco-annotations';
 export type { CocoAnnotationsOptions, CocoSource } from './pipelines/coco-annotations';
 export { pipeline } from './pipelines/pipeline';
+export type { MaskGenerationPipelineOptions } from './pipelines/pipeline';
 export { MaskGenerationError, MaskGenerationPipeline } from './pipelines/mask-generation';
 export type {
   MaskGenerationComponents,
@@ -103,10 +129,10 @@ export type {
 } from './pipelines/mask-generation-options';
 export { drawOverlay, draw_overlay } from './masks/overlay';
 export type { Color, OverlayOptions } from './masks/overlay';
-export type { DownloadProgress, HubOptions } from './hub/settings';
+export type { DownloadProgress, HubOptions, IgnoredOptions } from './hub/settings';
 export { Sam3TrackerError } from './core/errors';
 export type { ErrorCode } from './core/errors';
-export type { DType, TensorData } from './core/dtype';
+export type { DataTypes, DType, DTypeAlias, ElementOf, FloatingDType, TensorData } from './core/dtype';
 export type {
   ArrayWithDims,
   Device,

@@ -168,7 +168,8 @@ export async function openPretrained(
   const shipped =
     (await kindOf(BUNDLED_MODELS)) === 'directory'
       ? 'this package ships no model of that name'
-      : `this installation of sam3-tracker has no models (${BUNDLED_MODELS}): install the package again`;
+      : `this installation of sam3-tracker has no models (${BUNDLED_MODELS}): install the package again, ` +
+        'or have the bundler copy them (docs/deployment.md)';
   const nowhere = `there is no such directory${whereOf(name_or_path)}, and ${shipped}`;
   const problem = repositoryIdProblem(name_or_path);
   if (problem !== null)

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { DEFAULT_MODEL } from '../core/package';
 import { MODEL_DTYPES, checkDevice } from '../core/device';
+import { DTYPE_ALIASES } from '../core/dtype';
 import { Sam3TrackerError } from '../core/errors';
 import { checkFolder, kindOf } from '../core/files';
 import { STDIN } from './io';
@@ -124,7 +125,7 @@ export function addTargetOptions(command: Command, dtype: (typeof MODEL_DTYPES)[
     )
     .addOption(
       new Option('--dtype <dtype>', "what to compute in; auto is the model's own")
-        .choices(MODEL_DTYPES)
+        .choices([...MODEL_DTYPES, ...Object.keys(DTYPE_ALIASES)])
         .default(dtype),
     );
 }

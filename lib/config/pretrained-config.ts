@@ -19,6 +19,7 @@ import type { HubOptions } from '../hub/settings';
 import { isSameJson, toPythonJson } from '../core/json';
 import { readConfigDict } from '../checkpoint/settings';
 import { checkOptions, checkOneOf, checkString, isPlainObject } from '../core/options';
+import { guardMethods } from '../core/receivers';
 
 /** A configuration class: its constructor, and what it says of itself. @internal */
 export interface ConfigClass<T extends PreTrainedConfig = PreTrainedConfig> extends ConfigDescription {
@@ -309,6 +310,8 @@ export abstract class PreTrainedConfig {
     else (this as unknown as ConfigDict)[name] = value;
   }
 }
+
+guardMethods(PreTrainedConfig, ['from_dict', 'from_pretrained']);
 
 /** `PreTrainedConfig().to_dict()`, which transformers leaves out of config.json. */
 function commonDefaults(): ConfigDict {

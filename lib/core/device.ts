@@ -1,6 +1,7 @@
 /** Checks of the options that mean the same everywhere: sizes, devices, dtypes, `return_tensors` and what `to` takes. */
 import { types } from 'node:util';
-import { isDType } from './dtype';
+import { canonicalDType, isDType } from './dtype';
+import type { DTypeAlias } from './dtype';
 import { wrongType, wrongValue } from './errors';
 import { checkInteger, checkOneOf, checkOptions, isPlainObject } from './options';
 import type { Device, DeviceMapOption, DeviceOption, DTypeOption, ImageSize, ReturnTensors } from './types';
@@ -102,10 +103,10 @@ export interface DTypeOptions {
  * @param options both may be left out ('auto' then, as in transformers); both given must agree.
  * @throws TypeError for another type; RangeError for another name, or for two that differ.
  */
-export function parseDtype(options: DTypeOptions): DTypeOption {
+export function parseDtype(options: DTypeOptions): Exclude<DTypeOption, DTypeAlias> {
   const given = (['dtype', 'torch_dtype'] as const)
     .filter((name) => options[name] !== undefined && options[name] !== null)
-    .map((name) => checkOneOf(options[name], MODEL_DTYPES, name));
+    .map((name) => checkOneOf(canonicalDType(options[name]), MODEL_DTYPES, name));
   if (given.length === 2 && given[0] !== given[1])
     throw wrongValue(
       `the same type as dtype (${given[0]})`,
@@ -139,7 +140,8 @@ export function checkReturnTensors(value: unknown): ReturnTensors {
 }
 
 /**
- * What the arguments of a `to` name: a device, a dtype, or both, as one object or one after the other.
+ * What the arguments of a `to` name: a device, a dtype, or both, as one object or one after the other; transformers.js'
+ * names of dtypes are replaced.
  *
  * @throws TypeError for anything that names neither.
  */
@@ -148,15 +150,16 @@ export function readTarget(
   second: unknown,
   where: string,
 ): { device?: unknown; dtype?: unknown } {
+  const first = canonicalDType(target);
   if (second !== undefined) {
-    if ((typeof target !== 'string' && typeof target !== 'number') || isDType(target))
+    if ((typeof first !== 'string' && typeof first !== 'number') || isDType(first))
       throw wrongType('a device before a dtype', where, target);
-    return { device: target, dtype: second };
+    return { device: first, dtype: canonicalDType(second) };
   }
-  if (isDType(target)) return { dtype: target };
-  if (typeof target === 'string' || typeof target === 'number') return { device: target };
+  if (isDType(first)) return { dtype: first };
+  if (typeof first === 'string' || typeof first === 'number') return { device: first };
   const wanted = checkOptions(target ?? null, ['device', 'dtype'], where);
   if (wanted.device === undefined && wanted.dtype === undefined)
     throw wrongType('a device, a dtype or an object of both', where, target);
-  return wanted;
+  return { device: wanted.device, dtype: canonicalDType(wanted.dtype) };
 }

@@ -5,6 +5,34 @@ import { isArrayOf } from './kinds';
 export type DType =
   'float32' | 'float16' | 'bfloat16' | 'float64' | 'int64' | 'int32' | 'int16' | 'int8' | 'uint8' | 'bool';
 
+/** transformers.js' names of the same types, which are read wherever a dtype is. */
+export type DTypeAlias = 'fp32' | 'fp16' | 'bf16';
+
+/** The dtype that a name stands for. */
+export type DTypeOf<N extends DType | DTypeAlias> = N extends DTypeAlias
+  ? { fp32: 'float32'; fp16: 'float16'; bf16: 'bfloat16' }[N]
+  : N;
+
+/** The dtypes of floating-point numbers. */
+export type FloatingDType = 'float32' | 'float16' | 'bfloat16' | 'float64';
+
+/** The typed array of each dtype's elements; float16 is a Float16Array where the runtime has one. */
+export interface DataTypes {
+  float32: Float32Array;
+  float16: Uint16Array;
+  bfloat16: Uint16Array;
+  float64: Float64Array;
+  int64: BigInt64Array;
+  int32: Int32Array;
+  int16: Int16Array;
+  int8: Int8Array;
+  uint8: Uint8Array;
+  bool: Uint8Array;
+}
+
+/** One element of a dtype as JavaScript has it. */
+export type ElementOf<T extends DType> = T extends 'int64' ? bigint : T extends 'bool' ? boolean : number;
+
 /** Typed arrays in which tensors give and take their elements. */
 export type TensorData =
   | Float32Array
@@ -57,6 +85,20 @@ export function isFloating(type: DType): boolean {
 /** Whether `name` is an element type of this package. */
 export function isDType(name: unknown): name is DType {
   return typeof name === 'string' && Object.prototype.hasOwnProperty.call(DTYPES, name);
+}
+
+/** What transformers.js' names stand for. */
+export const DTYPE_ALIASES: Readonly<Record<DTypeAlias, DType>> = {
+  fp32: 'float32',
+  fp16: 'float16',
+  bf16: 'bfloat16',
+};
+
+/** The dtype that a name or transformers.js' name stands for; any other value as it is. */
+export function canonicalDType(name: unknown): unknown {
+  return typeof name === 'string' && Object.hasOwn(DTYPE_ALIASES, name)
+    ? DTYPE_ALIASES[name as DTypeAlias]
+    : name;
 }
 
 /** The dtype of a typed array's elements; null for anything else, and for 16-bit floats, which come as raw bits. */

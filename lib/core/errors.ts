@@ -2,6 +2,7 @@
  * The errors of this package: TypeError for a wrong kind, RangeError for a wrong value (they stand for Python's
  * TypeError and ValueError), Sam3TrackerError with a `code` for the rest.
  */
+import { types } from 'node:util';
 
 /** What went wrong, in a form that a program can compare. */
 export type ErrorCode =
@@ -30,6 +31,21 @@ export type ErrorCode =
   | 'ENVIRONMENT_CLOSING'
   | 'NATIVE_ERROR';
 
+/** Characters of a message: whatever it quotes, a log stays readable. The longest of this package's own has about 2,000. */
+const MAX_MESSAGE = 8000;
+
+/** Text of at most so many characters; of a longer one the middle is left out. */
+export function shorten(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const head = Math.ceil((most - 3) * 0.6);
+  return `${text.slice(0, head)}...${text.slice(text.length - (most - 3 - head))}`;
+}
+
+/** Numbers in brackets, for messages that name dims. */
+export function bracketed(numbers: readonly unknown[]): string {
+  return `[${shorten(numbers.join(', '), 100)}]`;
+}
+
 /** An error that is neither of kind (TypeError) nor of value (RangeError). */
 export class Sam3TrackerError extends Error {
   /** The class's name. */
@@ -39,38 +55,49 @@ export class Sam3TrackerError extends Error {
 
   /** An error of a kind, with what to do about it in its message, and the error behind it, if any, as `cause`. */
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    super(shorten(message, MAX_MESSAGE), options);
     this.code = code;
   }
 }
 
+/** Characters that a described value may have. */
+const MAX_DESCRIPTION = 200;
+
 /** A short description of any value for an error message: never throws, never longer than a line. */
 export function describe(value: unknown): string {
+  return shorten(describeLevel(value, 5), MAX_DESCRIPTION);
+}
+
+function describeLevel(value: unknown, levels: number): string {
   if (value === null || value === undefined) return String(value);
-  if (typeof value === 'string')
-    return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
-  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'string') return JSON.stringify(shorten(value, 60));
+  if (typeof value === 'bigint') return `${shorten(String(value), 60)}n`;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
-  if (Array.isArray(value))
-    return `[${value
-      .slice(0, 4)
-      .map((item) => describe(item))
-      .join(', ')}${value.length > 4 ? ', ...' : ''}]`;
-  return String(value.constructor?.name ?? 'object');
+  if (!Array.isArray(value)) return typeName(value);
+  if (levels === 0) return '[...]';
+  const items = value.slice(0, 4).map((item) => describeLevel(item, levels - 1));
+  return `[${items.join(', ')}${value.length > 4 ? ', ...' : ''}]`;
 }
 
 /** The type of a value as error messages name it: `null`, `Array`, the constructor's name, or `typeof`. */
 export function typeName(value: unknown): string {
   if (value === null) return 'null';
-  if (typeof value === 'object') return value.constructor?.name ?? 'object';
-  return typeof value;
+  if (types.isPromise(value)) return 'Promise (did you forget await?)';
+  if (typeof value !== 'object') return typeof value;
+  const name: unknown = value.constructor?.name;
+  return typeof name === 'string' && name !== '' ? shorten(name, 60) : 'object';
 }
 
 /** The one sentence for every refused value. */
 export function expectedMessage(what: string, name: string, value: unknown, remedy?: string): string {
+  if (types.isPromise(value))
+    return `Expected ${what} for ${name} but received a Promise: did you forget await?`;
   return `Expected ${what} for ${name} but received ${describe(value)} of type ${typeName(value)}.${remedy ? ` ${remedy}` : ''}`;
 }
+
+/** What to say where something that is needed is not there: spreading a promise, or reading its fields, gives nothing. */
+export const FORGOTTEN_AWAIT = '`{ ...promise }` and `promise.name` hold nothing: did you forget await?';
 
 /** A TypeError that says what was expected: for a value of the wrong kind. */
 export function wrongType(what: string, name: string, value: unknown, remedy?: string): TypeError {

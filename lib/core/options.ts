@@ -1,5 +1,5 @@
 /** Checks of options, for the whole package: each returns the value with its type, or throws what it expected. */
-import { wrongType, wrongValue } from './errors';
+import { bracketed, shorten, wrongType, wrongValue } from './errors';
 import type { ArrayWithDims } from './types';
 
 /** Bounds of a number, both included. */
@@ -46,6 +46,8 @@ function editDistance(a: string, b: string): number {
  * @returns the nearest name at most a third of its letters away, or null.
  */
 export function likelyName(name: string, known: readonly string[]): string | null {
+  // The work grows with the product of the lengths, and nobody mistypes a long one.
+  if (name.length > 60) return null;
   const plain = (text: string): string => text.toLowerCase().replace(/[_-]/g, '');
   let best: string | null = null;
   let bestDistance = Infinity;
@@ -79,7 +81,7 @@ export function checkOptions(
     if (allowed.includes(name)) continue;
     const likely = likelyName(name, allowed);
     throw new TypeError(
-      `Unknown option "${name}" for ${where}. ` +
+      `Unknown option "${shorten(name, 60)}" for ${where}. ` +
         (likely ? `Did you mean "${likely}"?` : `It takes: ${allowed.join(', ')}.`),
     );
   }
@@ -159,6 +161,6 @@ export function checkDims(dims: unknown, elements: number, prefix: string): numb
   const lengths = dims.map((dim, axis) => checkInteger(dim, `${prefix}dims[${axis}]`, { min: 0 }));
   const count = lengths.reduce((product, length) => product * length, 1);
   if (elements !== count)
-    throw wrongValue(`${count} elements for dims [${lengths.join(', ')}]`, `${prefix}data`, elements);
+    throw wrongValue(`${count} elements for dims ${bracketed(lengths)}`, `${prefix}data`, elements);
   return lengths;
 }

@@ -35,8 +35,25 @@ function find(): { root: string; manifest: PackageManifest } {
   const manifest = readManifest(own);
   if (manifest) return { root: own, manifest };
   // A bundler has moved this code into another file; the installed package still holds what no bundle can.
-  const installed = path.dirname(require.resolve('sam3-tracker/package.json'));
-  return { root: installed, manifest: readManifest(installed)! };
+  const installed = installedDirectory();
+  const installedManifest = installed && readManifest(installed);
+  if (installedManifest) return { root: installed, manifest: installedManifest };
+  throw new Sam3TrackerError(
+    'ADDON_NOT_LOADED',
+    'sam3-tracker was bundled, and its binary, graphs and models cannot be: leave it out of the bundle (Next.js: ' +
+      "serverExternalPackages: ['sam3-tracker']; webpack: externals; esbuild: --external:sam3-tracker) and keep it in " +
+      'node_modules. docs/deployment.md in the repository has the settings.',
+  );
+}
+
+/** Where Node finds the installed package; null where it does not, or where a bundler has put a number in its place. */
+function installedDirectory(): string | null {
+  try {
+    const file: unknown = require.resolve('sam3-tracker/package.json');
+    return typeof file === 'string' ? path.resolve(path.dirname(file)) : null;
+  } catch {
+    return null;
+  }
 }
 
 const found = find();
@@ -46,6 +63,12 @@ export const PACKAGE_ROOT = found.root;
 
 /** This package's package.json. */
 export const PACKAGE_MANIFEST = found.manifest;
+
+/**
+ * The path of a photo that comes with this package, for first tries: a cat, 451 x 300 pixels (by Stefan van der Walt,
+ * CC0).
+ */
+export const SAMPLE_IMAGE = path.join(PACKAGE_ROOT, 'examples', 'images', 'chelsea.png');
 
 /** The id of the model that this package ships with weights, for callers who name none. */
 export const DEFAULT_MODEL = 'sam3-tracker-tiny';

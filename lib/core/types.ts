@@ -1,4 +1,5 @@
 /** Types that every layer shares. */
+import type { DTypeAlias } from './dtype';
 
 /** A size in pixels, [height, width] as in transformers. */
 export type ImageSize = [height: number, width: number];
@@ -25,8 +26,8 @@ export type DeviceMapOption =
       '': DeviceOption;
     };
 
-/** What a `dtype` option takes: 'auto' is the checkpoint's own. */
-export type DTypeOption = 'auto' | 'float32' | 'float16' | 'bfloat16';
+/** What a `dtype` option takes, under torch's or transformers.js' names: 'auto' is the checkpoint's own. */
+export type DTypeOption = 'auto' | 'float32' | 'float16' | 'bfloat16' | DTypeAlias;
 
 /** What `return_tensors` takes: 'pt' for Tensors (the default), 'np' for typed arrays with dims. */
 export type ReturnTensors = 'pt' | 'np';

@@ -2,6 +2,7 @@
 import type * as hub from '@huggingface/hub';
 import type * as undici from 'undici';
 import { Sam3TrackerError } from '../core/errors';
+import { httpLibrary, openDispatcher } from '../core/http';
 import { COMMIT } from './cache';
 import type { HubSettings } from './settings';
 import { isError } from '../core/kinds';
@@ -9,7 +10,6 @@ import { isError } from '../core/kinds';
 // Loaded by the first request, since undici alone takes a tenth of a second; by require, since Jest has no import().
 /* eslint-disable @typescript-eslint/no-require-imports */
 const hubLibrary = () => require('@huggingface/hub') as typeof hub;
-const httpLibrary = () => require('undici') as typeof undici;
 /* eslint-enable @typescript-eslint/no-require-imports */
 
 /** A request that may succeed when it is made again: a connection that broke, or a hub in trouble. */
@@ -127,8 +127,8 @@ export class HubClient {
     this.#request(input as string, { ...init, signal: AbortSignal.timeout(this.#settings.answerTimeout) });
 
   async #request(url: string, init: RequestInit): Promise<Response> {
-    const { EnvHttpProxyAgent, fetch } = httpLibrary();
-    this.#dispatcher ??= new EnvHttpProxyAgent();
+    const { fetch } = httpLibrary();
+    this.#dispatcher ??= openDispatcher({ publicOnly: false });
     const { endpoint, token } = this.#settings;
     const headers = new Headers(init.headers);
     // The library's pages of lists come with full URLs; nobody but the hub is to see the token.

@@ -22,8 +22,54 @@ export interface DownloadProgress {
   progress: number;
 }
 
+/**
+ * Options of transformers' and transformers.js' `from_pretrained` that mean nothing here, whatever they say: they are taken
+ * and ignored. docs/migrating.md has the reasons.
+ */
+export interface IgnoredOptions {
+  /** Weights are mapped, so that loading takes no second copy of them. */
+  low_cpu_mem_usage?: unknown;
+  /** As `low_cpu_mem_usage`. */
+  _fast_init?: unknown;
+  /** Nothing is moved out of memory to a disk. */
+  offload_folder?: unknown;
+  /** As `offload_folder`. */
+  offload_state_dict?: unknown;
+  /** As `offload_folder`. */
+  offload_buffers?: unknown;
+  /** Weights are safetensors files, always. */
+  use_safetensors?: true | null;
+  /** As `use_safetensors`: they hold nothing else. */
+  weights_only?: unknown;
+  /** No code of a repository is run. */
+  trust_remote_code?: unknown;
+  /** A download that was cut goes on where it ended, always. */
+  resume_download?: unknown;
+  /** There is one image processor. */
+  use_fast?: unknown;
+  /** ONNX Runtime's, which is not used. */
+  session_options?: unknown;
+  /** As `session_options`. */
+  use_external_data_format?: unknown;
+}
+
+const IGNORED_OPTIONS = [
+  'low_cpu_mem_usage',
+  '_fast_init',
+  'offload_folder',
+  'offload_state_dict',
+  'offload_buffers',
+  'use_safetensors',
+  'weights_only',
+  'trust_remote_code',
+  'resume_download',
+  'use_fast',
+  'session_options',
+  'use_external_data_format',
+] as const;
+
 /** Options of every `from_pretrained` for models on the Hugging Face hub; a directory needs none of them. */
-export interface HubOptions {
+export interface HubOptions extends IgnoredOptions {
   /**
    * An access token; true for the saved one, which has to be there; false or null for none. Default: HF_TOKEN, else the
    * one that `hf auth login` saved, if any.
@@ -52,6 +98,7 @@ export const HUB_OPTIONS = [
   'local_files_only',
   'force_download',
   'progress_callback',
+  ...IGNORED_OPTIONS,
 ] as const;
 
 /** `HubOptions` with every default filled in. */
@@ -75,9 +122,12 @@ export interface HubSettings {
  * Takes the options of the hub out of a larger options object.
  *
  * @returns the hub's options, and the rest.
+ * @throws RangeError for use_safetensors false, which asks for what there is not.
  */
 export function splitHubOptions<T extends object>(options: T): [HubOptions, Omit<T, keyof HubOptions>] {
   const entries = Object.entries(options);
+  if ((options as HubOptions).use_safetensors === (false as unknown))
+    throw wrongValue('true', 'use_safetensors', false, 'Weights are read from safetensors files alone.');
   const isHub = ([name]: [string, unknown]): boolean => (HUB_OPTIONS as readonly string[]).includes(name);
   const rest = Object.fromEntries(entries.filter((entry) => !isHub(entry)));
   return [Object.fromEntries(entries.filter(isHub)), rest as Omit<T, keyof HubOptions>];
@@ -131,12 +181,14 @@ function hubHome(): string {
   return expand(variable('HF_HOME') ?? path.join(cache, 'huggingface'));
 }
 
-function defaultCache(): string {
+/** The cache directory that the environment names. */
+export function defaultCache(): string {
   const named = variable('HF_HUB_CACHE') ?? variable('HUGGINGFACE_HUB_CACHE');
   return expand(named ?? path.join(hubHome(), 'hub'));
 }
 
-function endpoint(): string {
+/** The hub that the environment names. @throws RangeError for anything but an http(s) URL. */
+export function endpoint(): string {
   const text = variable('HF_ENDPOINT') ?? 'https://huggingface.co';
   if (!URL.canParse(text) || !/^https?:/.test(text)) throw wrongValue('an http(s) URL', 'HF_ENDPOINT', text);
   return text.replace(/\/+$/, '');
@@ -146,7 +198,8 @@ function isTrue(name: string): boolean {
   return ['1', 'ON', 'YES', 'TRUE'].includes((process.env[name] ?? '').toUpperCase());
 }
 
-function offlineVariable(): string | null {
+/** Why the environment wants no network, or null. */
+export function offlineVariable(): string | null {
   const name = ['HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE'].find(isTrue);
   return name === undefined ? null : `${name} is set`;
 }

@@ -1,117 +1,71 @@
-/** Encoded images (files, URLs, bytes) to 8-bit pixels, with the bytes that Pillow decodes; sharp does the work. */
-import { readFile } from 'node:fs/promises';
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+/** Encoded images to 8-bit pixels, with the bytes that Pillow decodes; sharp does the work. */
 import sharp from 'sharp';
-import { Sam3TrackerError } from '../core/errors';
+import { abortable } from '../core/async';
+import { Sam3TrackerError, shorten } from '../core/errors';
 import { isError } from '../core/kinds';
+import { keepKnown, readPixels, refusalOf, tiffRefusalOf, type Pixels } from './colour';
+import { DECODED_FORMATS, formatOf, type ImageFormat } from './formats';
+import { orientationOf, turn, withKnownOrientation } from './orientation';
 
-/** How to decode: both fields are documented at RawImage.read. */
+/** How to decode; documented at RawImage.read. */
 export interface DecodeOptions {
   autoOrient: boolean;
   limitInputPixels: number | false;
+  svg: boolean;
+  /** Seconds, or false. */
+  timeout: number | false;
 }
 
-/** How to download: both fields are documented at RawImage.read. */
-export interface DownloadOptions {
-  signal?: AbortSignal;
-  limitDownloadBytes: number | false;
-}
-
-/** Pixels, row-major, channels last: (height, width, channels). */
-export interface DecodedImage {
-  data: Uint8Array;
-  width: number;
-  height: number;
-  /** 1 grey, 3 RGB, 4 RGB and alpha. */
-  channels: 1 | 3 | 4;
-}
+// Bands, which Pillow bounds too; sharp's own limit is five.
+const MAX_CHANNELS = 64;
+// sharp's own bound of a time limit, in seconds.
+const MAX_TIMEOUT = 3600;
 
 function invalid(name: string, reason: string, cause?: unknown): Sam3TrackerError {
-  return new Sam3TrackerError('IMAGE_INVALID', `The image ${name} ${reason}`, { cause });
+  return new Sam3TrackerError('IMAGE_INVALID', `The image ${name} ${reason}.`, { cause });
 }
 
-// libvips reports one failure on several lines; a caller wants one.
-function firstLine(error: unknown): string {
-  return (isError(error) ? error.message : String(error)).split('\n')[0];
+/** What libvips says of a failure, without its own preface: several lines, of which any may hold the reason. */
+function reasonOf(error: unknown): string {
+  const lines = (isError(error) ? error.message : String(error)).split('\n').map((line) => line.trim());
+  const said = [...new Set(lines)].filter((line) => line !== '').join('; ');
+  return shorten(said.replace(/^Input (?:buffer|file) has corrupt header: /, ''), 300);
 }
 
-async function readImageFile(path: string): Promise<Buffer> {
-  try {
-    // Not left to libvips: it caches files by path and would give the old pixels of a file that was replaced.
-    return await readFile(path);
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR')
-      throw new Sam3TrackerError('FILE_NOT_FOUND', `There is no image file at ${path}.`, { cause });
-    if (code === 'EISDIR') throw invalid(path, 'is a directory, not a file.', cause);
-    throw invalid(path, `could not be read: ${firstLine(cause)}.`, cause);
-  }
+/** The format of an image that may be decoded. @throws Sam3TrackerError IMAGE_INVALID for any other. */
+function checkFormat(bytes: Uint8Array, svg: boolean, name: string): ImageFormat {
+  if (bytes.byteLength === 0) throw invalid(name, 'is empty');
+  const format = formatOf(bytes);
+  if (format === null)
+    throw invalid(name, `is corrupt or of a format that is not supported: ${DECODED_FORMATS} are`);
+  if (format.decoded === 'never')
+    throw invalid(name, `is ${format.name}, which is not supported: convert it to PNG or JPEG`);
+  if (format.decoded === 'if asked for' && !svg)
+    throw invalid(
+      name,
+      `is ${format.name}, a program that draws: pass { svg: true } for one that you trust, or convert it to PNG`,
+    );
+  const refusal = format.name === 'TIFF' ? tiffRefusalOf(bytes) : null;
+  if (refusal !== null) throw invalid(name, refusal);
+  return format;
 }
 
-async function download(url: string, name: string, options: DownloadOptions): Promise<Buffer> {
-  const { signal, limitDownloadBytes: limit } = options;
-  const failed = (reason: string, cause?: unknown): Sam3TrackerError =>
-    new Sam3TrackerError('DOWNLOAD_FAILED', `The image ${name} could not be fetched: ${reason}.`, { cause });
-  const chunks: Uint8Array[] = [];
-  try {
-    const response = await fetch(url, { signal });
-    if (!response.ok) throw failed(`the server answered ${response.status} ${response.statusText}`);
-    let length = 0;
-    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-      length += chunk.length;
-      if (limit !== false && length > limit)
-        throw new Sam3TrackerError(
-          'IMAGE_TOO_LARGE',
-          `The image ${name} has more bytes than limitDownloadBytes (${limit}). Raise it, or set it to false, to read it.`,
-        );
-      chunks.push(chunk);
-    }
-  } catch (cause) {
-    if (cause instanceof Sam3TrackerError) throw cause;
-    // The caller knows its own reason, and compares it.
-    if (signal?.aborted) throw signal.reason;
-    throw failed(firstLine((cause as Error).cause ?? cause), cause);
-  }
-  return Buffer.concat(chunks);
-}
-
-/**
- * The encoded bytes behind a path or a URL (http, https, file, data), with a short name for messages.
- *
- * @throws Sam3TrackerError FILE_NOT_FOUND, DOWNLOAD_FAILED, IMAGE_TOO_LARGE for a download above its limit, or IMAGE_INVALID
- *   for a directory or an unreadable file.
- */
-export async function fetchImageBytes(
-  source: string | URL,
-  options: DownloadOptions,
-): Promise<{ bytes: Buffer; name: string }> {
-  const text = String(source);
-  const name = text.length > 100 ? `${text.slice(0, 97)}...` : text;
-  const scheme = /^(https?|data|file):/i.exec(text)?.[1].toLowerCase();
-  if (scheme === 'file') return { bytes: await readImageFile(fileURLToPath(text)), name };
-  if (scheme !== undefined) return { bytes: await download(text, name, options), name };
-  return { bytes: await readImageFile(text), name };
-}
-
-// Pixels between two turns of the event loop: about two milliseconds.
-const CMYK_CHUNK = 1 << 18;
-
-// Pillow's cmyk2rgb: libvips would go through a colour profile. In place, and in pieces so that the loop stays free.
-async function cmykToRgb(data: Uint8Array, pixels: number): Promise<Uint8Array> {
-  for (let start = 0; start < pixels; start += CMYK_CHUNK) {
-    const end = Math.min(start + CMYK_CHUNK, pixels);
-    for (let pixel = start; pixel < end; pixel++) {
-      const white = 255 - data[pixel * 4 + 3];
-      for (let channel = 0; channel < 3; channel++) {
-        const product = data[pixel * 4 + channel] * white + 128;
-        // Rounded division by 255, as Pillow's MULDIV255; never above `white`. Pixels before this one are done with.
-        data[pixel * 3 + channel] = white - (((product >> 8) + product) >> 8);
-      }
-    }
-    if (end < pixels) await nextTurn();
-  }
-  return data.subarray(0, pixels * 3);
+/** The error for what libvips did not decode. */
+function failureOf(format: ImageFormat, name: string, timeout: number | false, cause: unknown): Error {
+  const reason = reasonOf(cause);
+  if (/^timeout: /.test(reason) || (cause as Error).name === 'TimeoutError')
+    return invalid(name, `was not decoded within ${timeout} seconds`, cause);
+  if (format.decoded === 'where built in')
+    return invalid(
+      name,
+      `is ${format.name}, which this build of sharp does not decode: convert it to JPEG or PNG (${reason})`,
+      cause,
+    );
+  return invalid(
+    name,
+    `is a ${format.name} that is corrupt, truncated or of an unknown kind: ${reason}`,
+    cause,
+  );
 }
 
 /**
@@ -123,40 +77,80 @@ async function cmykToRgb(data: Uint8Array, pixels: number): Promise<Uint8Array> 
  * @param bytes of the file.
  * @param options see RawImage.read.
  * @param name how errors call the image.
- * @throws Sam3TrackerError IMAGE_INVALID for what is empty, truncated, corrupt or no image; IMAGE_TOO_LARGE above
- *   `limitInputPixels`.
+ * @throws Sam3TrackerError IMAGE_INVALID for what is empty, truncated, corrupt, of another format or no image, or takes
+ *   too long; IMAGE_TOO_LARGE above `limitInputPixels`.
  */
-export async function decodeImage(
-  bytes: Uint8Array,
-  options: DecodeOptions,
-  name: string,
-): Promise<DecodedImage> {
-  if (bytes.byteLength === 0) throw invalid(name, 'is empty.');
-  const open = (): sharp.Sharp => sharp(bytes, { ignoreIcc: true, failOn: 'error', limitInputPixels: false });
+export async function decodeImage(bytes: Uint8Array, options: DecodeOptions, name: string): Promise<Pixels> {
+  const { autoOrient, limitInputPixels, svg, timeout } = options;
+  const format = checkFormat(bytes, svg, name);
+  const readable = format.name === 'TIFF' ? withKnownOrientation(bytes) : bytes;
+  const open = (): sharp.Sharp =>
+    sharp(readable, {
+      ignoreIcc: true,
+      failOn: 'error',
+      limitInputPixels: false,
+      limitInputChannels: MAX_CHANNELS,
+    });
   let metadata: sharp.Metadata;
   try {
     metadata = await open().metadata();
   } catch (cause) {
-    throw invalid(name, `is corrupt or of a format that is not supported: ${firstLine(cause)}.`, cause);
+    throw failureOf(format, name, timeout, cause);
   }
-  const { width, height, space } = metadata;
-  if (options.limitInputPixels !== false && width * height > options.limitInputPixels)
+  const { width, height } = metadata;
+  if (limitInputPixels !== false && width * height > limitInputPixels)
     throw new Sam3TrackerError(
       'IMAGE_TOO_LARGE',
-      `The image ${name} has ${width} x ${height} pixels, more than limitInputPixels (${options.limitInputPixels}). ` +
+      `The image ${name} has ${width} x ${height} pixels, more than limitInputPixels (${limitInputPixels}). ` +
         'Raise limitInputPixels, or set it to false, to read it.',
     );
-  const image = options.autoOrient ? open().autoOrient() : open();
-  const cmyk = space === 'cmyk';
-  if (cmyk) image.pipelineColourspace('cmyk').toColourspace('cmyk');
-  // Other grey becomes RGB: sharp's raw grey output has no alpha, and rounds 16 bits otherwise than Pillow.
-  else image.toColourspace(space === 'b-w' && !metadata.hasAlpha ? 'b-w' : 'srgb');
+  const refusal = refusalOf(metadata);
+  if (refusal !== null) throw invalid(name, refusal);
+  const { upright, opened } = orientationOf(bytes, format.name, metadata);
   try {
-    const { data, info } = await image.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
-    const size = { width: info.width, height: info.height };
-    if (!cmyk) return { data, ...size, channels: info.channels as DecodedImage['channels'] };
-    return { data: await cmykToRgb(data, info.width * info.height), ...size, channels: 3 };
+    const image = turn(open(), autoOrient ? upright : opened);
+    if (timeout === false) return await readPixels(image, metadata);
+    image.timeout({ seconds: Math.min(Math.max(1, Math.ceil(timeout)), MAX_TIMEOUT) });
+    const pixels = readPixels(image, metadata);
+    // sharp looks at its clock between tiles, and one tile of an SVG may take minutes: its thread goes on alone.
+    return format.name === 'SVG'
+      ? await abortable(pixels, AbortSignal.timeout(timeout * 1000))
+      : await pixels;
   } catch (cause) {
-    throw invalid(name, `is corrupt or truncated: ${firstLine(cause)}.`, cause);
+    throw failureOf(format, name, timeout, cause);
+  }
+}
+
+/** Spaces whose pixels are converted as those of a file are; in all others but grey a sharp instance is asked for RGB. */
+const READ_AS_FILE = ['cmyk', 'grey16'];
+
+/**
+ * Renders a sharp instance as it is set up, in RGB of 8 bits or grey.
+ *
+ * @throws Sam3TrackerError IMAGE_INVALID where it gives no image.
+ */
+export async function renderSharp(image: sharp.Sharp): Promise<Pixels> {
+  // sharp has no public way to ask for the space that toColourspace has set, and raw pixels do not tell.
+  const { colourspace } = (image as { options?: { colourspace?: string } }).options ?? {};
+  try {
+    if (READ_AS_FILE.includes(colourspace ?? '')) {
+      const file = await image.clone().tiff({ compression: 'none', bigtiff: true }).toBuffer();
+      const opened = sharp(file, {
+        ignoreIcc: true,
+        limitInputPixels: false,
+        limitInputChannels: MAX_CHANNELS,
+      });
+      return await readPixels(opened, await opened.metadata());
+    }
+    const { data, info } = await image
+      .clone()
+      .toColourspace(colourspace === 'b-w' ? 'b-w' : 'srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    return await keepKnown(data, info.width, info.height, info.channels);
+  } catch (cause) {
+    throw new Sam3TrackerError('IMAGE_INVALID', `The sharp instance gave no image: ${reasonOf(cause)}.`, {
+      cause,
+    });
   }
 }

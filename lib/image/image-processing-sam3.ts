@@ -29,6 +29,7 @@ import { PythonFloat, toPythonJson } from '../core/json';
 import type { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
 import { checkOptions, checkString, isPlainObject } from '../core/options';
+import { guardMethods } from '../core/receivers';
 
 /** Options of one call: settings that replace the processor's own for this call, and segmentation maps. */
 export interface Sam3ImageProcessorCallOptions extends Sam3ImageProcessorOptions {
@@ -261,3 +262,4 @@ export class Sam3ImageProcessor extends Callable<
 }
 
 acceptCopies(Sam3ImageProcessor, 'Sam3ImageProcessor');
+guardMethods(Sam3ImageProcessor);

@@ -1,21 +1,20 @@
 /** What the image processor takes as images and segmentation maps, flattened and described for native code. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { dtypeOfArray, type DType, type TensorData } from '../core/dtype';
-import { describe, typeName } from '../core/errors';
+import { bracketed, describe, typeName } from '../core/errors';
 import type { ChannelDimension } from './options';
 import { callNativeSync, makeNativeTensor, unshared } from '../native/binding';
 import type { NativeImage, NativeTensor } from '../native/binding';
-import { RawImage } from './raw-image';
+import { RawImage, isImageSource, type RawImageInput } from './raw-image';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
 import { checkDims, isArrayWithDims } from '../core/options';
-import { isURL } from '../core/kinds';
 
 /**
- * One image, or a batch in one array: a RawImage; a Tensor or a typed array with dims, of three dimensions (four for
- * a batch); a path or a URL that RawImage.read takes.
+ * One image, or a batch in one array: what RawImage.read takes (a RawImage, a path, a URL, the bytes of a file, a sharp
+ * instance); a Tensor or a typed array with dims, of three dimensions (four for a batch).
  */
-export type ImageInput = RawImage | Tensor | ArrayWithDims<TensorData> | string | URL;
+export type ImageInput = RawImageInput | Tensor | ArrayWithDims<TensorData>;
 
 /** One image, a list, or a list of lists (which is flattened). */
 export type ImagesInput = ImageInput | readonly ImageInput[] | readonly (readonly ImageInput[])[];
@@ -50,12 +49,12 @@ function checkArray(array: ArrayWithDims, name: string): void {
 async function fetchImages(images: unknown, name: string): Promise<unknown> {
   if (Array.isArray(images))
     return Promise.all(images.map((item, index) => fetchImages(item, `${name}[${index}]`)));
-  if (typeof images === 'string' || isURL(images)) return RawImage.read(images);
+  if (isImageSource(images)) return RawImage.read(images);
   if (isArrayWithDims(images)) checkArray(images, name);
   if (isPixels(images)) return images;
   throw new TypeError(
     `only a single or a list of entries is supported but got type=${typeName(images)}. ${name} takes RawImages, Tensors, ` +
-      '{ data, dims }, paths and URLs; RawImage.read decodes the bytes of a file.',
+      '{ data, dims }, paths, URLs, the bytes of image files and sharp instances.',
   );
 }
 
@@ -128,15 +127,16 @@ function prepareArray({ pixels, index }: Single, format: ChannelDimension | null
   const isMap = dims.length === 2;
   if (isMap) dims = [1, ...dims];
   if (dims.length !== 3)
-    throw new RangeError(`Expected images of three dimensions but received dims [${array.dims.join(', ')}].`);
+    throw new RangeError(`Expected images of three dimensions but received dims ${bracketed(array.dims)}.`);
   if (dims.includes(0))
-    throw new RangeError(`Expected images with pixels but received dims [${array.dims.join(', ')}].`);
+    throw new RangeError(`Expected images with pixels but received dims ${bracketed(array.dims)}.`);
   const known = format === 'channels_last' ? 'HWC' : 'CHW';
   const layout = isMap ? 'CHW' : format === null ? inferLayout(dims) : known;
   const [height, width, channels] = layout === 'HWC' ? dims : [dims[1], dims[2], dims[0]];
   const size: ImageSize = [height, width];
   if (array instanceof Tensor) {
-    const view = index === null ? null : callNativeSync(() => array.handle.select(0, index));
+    const view =
+      index === null ? null : callNativeSync(() => array.handle.view([['select.int', { dim: 0, index }]]));
     return { native: { data: view ?? array.handle, channels, size, layout, convert_rgb: false }, view };
   }
   const length = height * width * channels;

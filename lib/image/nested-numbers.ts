@@ -1,6 +1,6 @@
 /** Numbers in lists, as sizes and prompts come: nested lists, typed arrays, arrays with dims and Tensors, in any mix. */
 import { types } from 'node:util';
-import { wrongType, wrongValue } from '../core/errors';
+import { bracketed, wrongType, wrongValue } from '../core/errors';
 import { checkDims, isArrayWithDims } from '../core/options';
 import { Tensor, numbersOf } from '../tensor';
 import type { ArrayWithDims } from '../core/types';
@@ -171,7 +171,7 @@ export class Rows {
     const dims = empty < 0 ? array.dims : array.dims.slice(0, empty + 1);
     if (empty < 0 ? dims.length !== expected.length : dims.length > expected.length)
       throw new RangeError(
-        `Expected dims (${expected.join(', ')}) for ${this.#nameOf()} but received dims [${array.dims.join(', ')}].`,
+        `Expected dims (${expected.join(', ')}) for ${this.#nameOf()} but received dims ${bracketed(array.dims)}.`,
       );
     const above = dims.slice(0, axes.length - level);
     above.forEach((length, axis) => this.#grow(level + axis, length));

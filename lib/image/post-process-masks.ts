@@ -1,7 +1,7 @@
 /** Arguments of `post_process_masks` in all the forms that transformers' and transformers.js' users write. */
 import { types } from 'node:util';
 import { dtypeOfArray, isFloating, type TensorData } from '../core/dtype';
-import { describe, wrongType } from '../core/errors';
+import { describe, FORGOTTEN_AWAIT, wrongType } from '../core/errors';
 import { addon, callNative } from '../native/binding';
 import type { NativePostProcessOptions } from '../native/binding';
 import { Tensor } from '../tensor';
@@ -107,7 +107,7 @@ function readOptions(args: readonly unknown[]): Required<PostProcessMasksOptions
 /** The masks of one image as a Tensor, and whether it was made here. */
 function readMask(mask: unknown, index: number): { tensor: Tensor; isOwn: boolean } {
   let tensor: Tensor;
-  if (mask instanceof Tensor) tensor = mask;
+  if (Tensor.isTensor(mask)) tensor = mask;
   else {
     const { data, dims } = (isPlainObject(mask) ? mask : {}) as Partial<ArrayWithDims<TensorData>>;
     const type = dtypeOfArray(data);
@@ -137,7 +137,13 @@ export async function postProcessMasks(
   args: readonly unknown[],
 ): Promise<Tensor[]> {
   const isBatch = masks instanceof Tensor;
-  if (!isBatch && !Array.isArray(masks)) throw wrongType('a Tensor or a list of Tensors', 'masks', masks);
+  if (!isBatch && !Array.isArray(masks))
+    throw wrongType(
+      'a Tensor or a list of Tensors',
+      'masks',
+      masks,
+      masks === undefined ? FORGOTTEN_AWAIT : undefined,
+    );
   const count = isBatch ? (masks.dims[0] ?? 0) : masks.length;
   const read = readPostProcessOptions(original_sizes, args, count);
   // Not awaited where it need not be: until the first wait nobody can dispose of the masks.

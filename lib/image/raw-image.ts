@@ -1,65 +1,59 @@
 /** Decoded images: transformers.js' RawImage, read as transformers' load_image reads. */
-import { basename, dirname, extname } from 'node:path';
+import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { types } from 'node:util';
 import sharp from 'sharp';
+import type { Sharp } from 'sharp';
+import { abortable } from '../core/async';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
 import { saveFiles } from '../core/files';
-import { decodeImage, fetchImageBytes, type DecodeOptions, type DownloadOptions } from './decode';
-import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkString } from '../core/options';
-import { acceptCopies, isAbortSignal, isArrayOf, isBlob, isURL } from '../core/kinds';
+import { checkInteger, checkNumber, checkOneOf, checkOptions, checkString } from '../core/options';
+import { Tensor } from '../tensor';
+import { decodeImage, renderSharp } from './decode';
+import { fetchImage, type EncodedImage, type FetchOptions } from './fetch-image';
+import { checkReadOptions, type RawImageReadOptions } from './read-options';
+import { acceptCopies, isArrayOf, isBlob, isURL } from '../core/kinds';
+import { guardMethods } from '../core/receivers';
 
 /** Bytes of pixels. */
 export type RawImageData = Uint8Array | Uint8ClampedArray;
 
 /**
- * What RawImage.read takes: a path; a URL (http, https, file or data) as string or URL; the bytes of an encoded
- * image (Buffer, Uint8Array, ArrayBuffer, Blob); a sharp instance; or a RawImage.
+ * What RawImage.read takes: a path; a URL (http, https, file or data) as string or URL; base64 text; the bytes of an
+ * encoded image (Buffer, Uint8Array, ArrayBuffer, Blob); a sharp instance; or a RawImage.
  */
-export type RawImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | sharp.Sharp | RawImage;
+export type RawImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | Sharp | RawImage;
 
-/** Options of RawImage.read. */
-export interface RawImageReadOptions {
-  /** Turn the image upright by its EXIF orientation, as transformers' load_image does. Default true. */
-  autoOrient?: boolean;
-  /** Most pixels (width times height) to decode; false for no limit. Default 268402689, as in sharp. */
-  limitInputPixels?: number | false;
-  /** Most bytes to take from a URL; false for no limit. Default 268435456. */
-  limitDownloadBytes?: number | false;
-  /** Ends a download: `AbortSignal.timeout(5000)`, say. The promise rejects with the signal's reason. */
-  signal?: AbortSignal;
-}
+/** How RawImage.resize samples, by transformers.js' names or Pillow's numbers; box and hamming are taken for bilinear. */
+export type Resample =
+  'nearest' | 'lanczos' | 'bilinear' | 'bicubic' | 'box' | 'hamming' | 0 | 1 | 2 | 3 | 4 | 5;
 
-const DEFAULT_LIMIT_INPUT_PIXELS = 0x3fff * 0x3fff;
-const DEFAULT_LIMIT_DOWNLOAD_BYTES = 1 << 28;
+/** The names in the order of Pillow's numbers, and sharp's for them. */
+const KERNELS = {
+  nearest: 'nearest',
+  lanczos: 'lanczos3',
+  bilinear: 'linear',
+  bicubic: 'cubic',
+  box: 'linear',
+  hamming: 'linear',
+} as const;
+const RESAMPLES = Object.keys(KERNELS) as (keyof typeof KERNELS)[];
 
-function checkReadOptions(options: RawImageReadOptions | undefined): DecodeOptions & DownloadOptions {
-  const {
-    autoOrient = true,
-    limitInputPixels = DEFAULT_LIMIT_INPUT_PIXELS,
-    limitDownloadBytes = DEFAULT_LIMIT_DOWNLOAD_BYTES,
-    signal,
-  } = checkOptions(
-    options,
-    ['autoOrient', 'limitInputPixels', 'limitDownloadBytes', 'signal'],
-    'RawImage.read',
-  );
-  if (signal !== undefined && !isAbortSignal(signal)) throw wrongType('an AbortSignal', 'signal', signal);
-  return {
-    signal,
-    limitDownloadBytes:
-      limitDownloadBytes === false
-        ? false
-        : checkInteger(limitDownloadBytes, 'limitDownloadBytes', { min: 1 }),
-    autoOrient: checkBoolean(autoOrient, 'autoOrient'),
-    limitInputPixels:
-      limitInputPixels === false ? false : checkInteger(limitInputPixels, 'limitInputPixels', { min: 1 }),
-  };
-}
+/** What RawImage.toBlob and save encode: sharp's names by media type and by extension. */
+const MEDIA_TYPES = { 'image/png': 'png', 'image/jpeg': 'jpeg', 'image/webp': 'webp' } as const;
+const EXTENSIONS: Record<string, keyof sharp.FormatEnum> = {
+  ...{ png: 'png', jpg: 'jpeg', jpeg: 'jpeg', webp: 'webp', gif: 'gif' },
+  // sharp knows 'avif', which its types leave out.
+  ...{ tif: 'tiff', tiff: 'tiff', avif: 'avif' as 'heif' },
+};
+
+// Rows copied between two turns of the event loop.
+const ROWS_PER_TURN = 1024;
 
 // A project may have two copies of sharp, so `instanceof` would not do.
-function isSharp(value: unknown): value is sharp.Sharp {
-  const candidate = value as Partial<sharp.Sharp> | null;
+function isSharp(value: unknown): value is Sharp {
+  const candidate = value as Partial<Sharp> | null;
   return (
     typeof candidate === 'object' &&
     candidate !== null &&
@@ -69,14 +63,33 @@ function isSharp(value: unknown): value is sharp.Sharp {
   );
 }
 
-async function renderSharp(image: sharp.Sharp): Promise<RawImage> {
-  try {
-    const { data, info } = await image.clone().raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
-    return new RawImage(data, info.width, info.height, info.channels);
-  } catch (cause) {
-    const reason = (cause as Error).message.split('\n')[0];
-    throw new Sam3TrackerError('IMAGE_INVALID', `The sharp instance gave no image: ${reason}.`, { cause });
-  }
+/** Whether RawImage.read takes a value. */
+export function isImageSource(value: unknown): value is RawImageInput {
+  return (
+    typeof value === 'string' ||
+    value instanceof RawImage ||
+    isURL(value) ||
+    isArrayOf(value, Uint8Array) ||
+    types.isArrayBuffer(value) ||
+    isBlob(value) ||
+    isSharp(value)
+  );
+}
+
+async function encodedImage(input: RawImageInput, options: FetchOptions): Promise<EncodedImage> {
+  if (typeof input === 'string') return fetchImage(checkString(input, 'input'), options);
+  if (isURL(input)) return fetchImage(input, options);
+  const name = 'in memory';
+  // Copies: what becomes of a buffer meanwhile is not to reach sharp's threads. sharp knows its own realm's arrays only.
+  if (isArrayOf(input, Uint8Array)) return { bytes: Buffer.from(input), name };
+  if (types.isArrayBuffer(input)) return { bytes: Buffer.from(new Uint8Array(input)), name };
+  return { bytes: Buffer.from(await (input as Blob).arrayBuffer()), name };
+}
+
+/** Four integers in a list. */
+function checkFour(values: unknown, what: string, name: string): number[] {
+  if (!Array.isArray(values) || values.length !== 4) throw wrongType(`a list ${what}`, name, values);
+  return values.map((value, index) => checkInteger(value, `${name}[${index}]`));
 }
 
 /** A decoded image: 8 bits a channel, row-major, channels last (height, width, channels). */
@@ -120,44 +133,50 @@ export class RawImage {
   }
 
   /**
-   * Decodes an image. The result has the file's own channels; colour profiles are ignored, palettes and CMYK become
-   * RGB, grey with alpha RGBA, and `rgb()` of the result has the bytes of Pillow's `Image.open(...).convert('RGB')`.
-   * 16-bit images are scaled to 8 bits, grey ones as RGB. Of animations and multi-page files the first is read. A sharp instance is
-   * rendered as it is set up: the options do not reach it. A RawImage is returned itself. Mirrors transformers'
-   * `load_image`.
+   * Decodes an image: JPEG, PNG, WebP, GIF, TIFF and AVIF. The result has the file's own channels; colour profiles are
+   * ignored, palettes and CMYK become RGB, grey with alpha RGBA, and `rgb()` of the result has the bytes of Pillow's
+   * `Image.open(...).convert('RGB')`. 16-bit images are scaled to 8 bits, grey ones as RGB. Of animations and multi-page
+   * files the first is read. A sharp instance is rendered as it is set up: it takes no options. A RawImage is returned
+   * itself. Mirrors transformers' `load_image`, transformers.js' `RawImage.read` and both their `load_image`.
    *
-   * @throws TypeError for an input of another type or an unknown option; RangeError for a limit that is no positive
-   *   integer; Sam3TrackerError FILE_NOT_FOUND, DOWNLOAD_FAILED, IMAGE_INVALID (empty, truncated, corrupt, a directory
-   *   or no image at all; the decoder's error in `cause`) or IMAGE_TOO_LARGE (pixels, or bytes
-   *   of a download); the reason of an aborted `signal`.
+   * @throws TypeError for an input of another type or an unknown option; RangeError for an option out of range;
+   *   Sam3TrackerError FILE_NOT_FOUND, FILE_NOT_READ, DOWNLOAD_FAILED, ACCESS_DENIED (a host, an address or a file that the options
+   *   exclude), IMAGE_INVALID (empty, truncated, corrupt, no regular file, another format, or too slow to decode; the
+   *   decoder's error in `cause`) or IMAGE_TOO_LARGE (pixels or bytes); the reason of an aborted `signal`.
    */
   static async read(input: RawImageInput, options?: RawImageReadOptions): Promise<RawImage> {
     const checked = checkReadOptions(options);
+    if (!isImageSource(input))
+      throw wrongType(
+        'a path, a URL, base64 text, a Buffer, Uint8Array, ArrayBuffer or Blob, a sharp instance or a RawImage',
+        'input',
+        input,
+      );
     if ((input instanceof RawImage || isSharp(input)) && Object.keys(options ?? {}).length > 0)
       throw new TypeError(
         'RawImage.read takes options for what it decodes itself: not for a RawImage or a sharp instance.',
       );
     if (input instanceof RawImage) return input;
-    if (isSharp(input)) return renderSharp(input);
-    let name = 'in memory';
-    let bytes: Uint8Array;
-    if (typeof input === 'string' || isURL(input)) {
-      ({ bytes, name } = await fetchImageBytes(checkString(String(input), 'input'), checked));
-    } else if (isArrayOf(input, Uint8Array)) {
-      bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength); // sharp knows its own realm's arrays only
-    } else if (types.isArrayBuffer(input)) {
-      bytes = Buffer.from(input);
-    } else if (isBlob(input)) {
-      bytes = Buffer.from(await input.arrayBuffer());
-    } else {
-      throw wrongType(
-        'a path, a URL, a Buffer, Uint8Array, ArrayBuffer or Blob, a sharp instance or a RawImage',
-        'input',
-        input,
-      );
+    if (isSharp(input)) {
+      const { data, width, height, channels } = await renderSharp(input);
+      return new RawImage(data, width, height, channels);
     }
-    const { data, width, height, channels } = await decodeImage(bytes, checked, name);
+    const { bytes, name } = await encodedImage(input, checked);
+    const decoding = decodeImage(bytes, checked, name);
+    const { data, width, height, channels } = await abortable(decoding, checked.signal ?? null);
     return new RawImage(data, width, height, channels);
+  }
+
+  /** `read` of a URL or a path: transformers.js' `RawImage.fromURL`. @throws as `read`. */
+  static async fromURL(url: string | URL, options?: RawImageReadOptions): Promise<RawImage> {
+    if (typeof url !== 'string' && !isURL(url)) throw wrongType('a string or a URL', 'url', url);
+    return RawImage.read(url, options);
+  }
+
+  /** `read` of a Blob: transformers.js' `RawImage.fromBlob`. @throws as `read`. */
+  static async fromBlob(blob: Blob, options?: RawImageReadOptions): Promise<RawImage> {
+    if (!isBlob(blob)) throw wrongType('a Blob', 'blob', blob);
+    return RawImage.read(blob, options);
   }
 
   /**
@@ -236,40 +255,254 @@ export class RawImage {
     return new RawImage(data, width, height, 1);
   }
 
+  /**
+   * The image in four channels, alpha 255 where it has none: transformers.js' `RawImage.rgba`, Pillow's `convert('RGBA')`.
+   *
+   * @returns a new RawImage, or this one where it has four channels.
+   */
+  rgba(): RawImage {
+    const { channels, width, height } = this;
+    if (channels === 4) return this;
+    const data = new Uint8Array(width * height * 4).fill(255);
+    for (let from = 0, to = 0; to < data.length; from += channels, to += 4) {
+      for (let colour = 0; colour < 3; colour++)
+        data[to + colour] = this.data[from + (channels === 3 ? colour : 0)];
+      if (channels === 2) data[to + 3] = this.data[from + 1];
+    }
+    return new RawImage(data, width, height, 4);
+  }
+
+  /**
+   * The image in 1 (`grayscale`), 3 (`rgb`) or 4 channels (`rgba`): transformers.js' `RawImage.convert`.
+   *
+   * @throws TypeError for another type; RangeError for another number.
+   */
+  convert(numChannels: 1 | 3 | 4): RawImage {
+    checkInteger(numChannels, 'numChannels', { min: 1, max: 4 });
+    if (numChannels === 1) return this.grayscale();
+    if (numChannels === 3) return this.rgb();
+    if (numChannels === 4) return this.rgba();
+    throw wrongValue('1, 3 or 4', 'numChannels', numChannels);
+  }
+
+  /**
+   * The image with a mask as its alpha: transformers.js' `RawImage.putAlpha`, Pillow's `putalpha`.
+   *
+   * @param mask of one channel and this image's size.
+   * @returns a new RawImage of four channels.
+   * @throws TypeError for a mask that is no RawImage; RangeError for one of another size or several channels.
+   */
+  putAlpha(mask: RawImage): RawImage {
+    const { width, height } = this;
+    if (!(mask instanceof RawImage)) throw wrongType('a RawImage', 'mask', mask);
+    if (mask.width !== width || mask.height !== height)
+      throw new RangeError(
+        `Expected mask size to be ${width}x${height}, but got ${mask.width}x${mask.height}`,
+      );
+    if (mask.channels !== 1)
+      throw new RangeError(`Expected mask to have 1 channel, but got ${mask.channels}`);
+    const data = Uint8Array.from(this.rgba().data);
+    for (let pixel = 0; pixel < mask.data.length; pixel++) data[pixel * 4 + 3] = mask.data[pixel];
+    return new RawImage(data, width, height, 4);
+  }
+
+  /** The channels as images of one channel each: transformers.js' `RawImage.split`. */
+  split(): RawImage[] {
+    const { channels, data, width, height } = this;
+    return Array.from({ length: channels }, (_, channel) => {
+      const band = Uint8Array.from(
+        { length: width * height },
+        (_, pixel) => data[pixel * channels + channel],
+      );
+      return new RawImage(band, width, height, 1);
+    });
+  }
+
+  /** A copy with pixels of its own: transformers.js' `RawImage.clone`. */
+  clone(): RawImage {
+    return new RawImage(this.data.slice(), this.width, this.height, this.channels);
+  }
+
+  /**
+   * A part of the image: transformers.js' `RawImage.crop`. Pillow's `crop` takes the column and row after the last.
+   *
+   * @param box [x_min, y_min, x_max, y_max] in pixels, the last column and row included; cut to the image.
+   * @returns a new RawImage, or this one where the box is the whole image.
+   * @throws TypeError for anything but four integers; RangeError for a box without pixels of the image.
+   */
+  async crop(box: readonly [x_min: number, y_min: number, x_max: number, y_max: number]): Promise<RawImage> {
+    const [x_min, y_min, x_max, y_max] = checkFour(box, '[x_min, y_min, x_max, y_max]', 'box');
+    const [left, top] = [Math.max(x_min, 0), Math.max(y_min, 0)];
+    const [right, bottom] = [Math.min(x_max, this.width - 1), Math.min(y_max, this.height - 1)];
+    if (right < left || bottom < top)
+      throw wrongValue(`a box with pixels of ${this.width} x ${this.height}`, 'box', box);
+    return await this.#window(left, top, right - left + 1, bottom - top + 1);
+  }
+
+  /**
+   * The middle of the image, with black around it where the image is smaller: transformers.js' `RawImage.center_crop`.
+   *
+   * @param crop_width in pixels, at least 1.
+   * @param crop_height in pixels, at least 1.
+   * @returns a new RawImage, or this one where it has that size.
+   * @throws TypeError and RangeError for other sizes.
+   */
+  async center_crop(crop_width: number, crop_height: number): Promise<RawImage> {
+    checkInteger(crop_width, 'crop_width', { min: 1 });
+    checkInteger(crop_height, 'crop_height', { min: 1 });
+    const [left, top] = [this.width - crop_width, this.height - crop_height];
+    return await this.#window(Math.trunc(left / 2), Math.trunc(top / 2), crop_width, crop_height);
+  }
+
+  /**
+   * The image with black (and opaque) pixels around it: transformers.js' `RawImage.pad`, Pillow's `ImageOps.expand`.
+   *
+   * @param widths [left, right, top, bottom] in pixels; negative ones count as 0.
+   * @returns a new RawImage, or this one where all are 0.
+   * @throws TypeError for anything but four integers.
+   */
+  async pad(widths: readonly [left: number, right: number, top: number, bottom: number]): Promise<RawImage> {
+    const [left, right, top, bottom] = checkFour(widths, '[left, right, top, bottom]', 'widths').map(
+      (width) => Math.max(width, 0),
+    );
+    return await this.#window(-left, -top, this.width + left + right, this.height + top + bottom);
+  }
+
+  /** What lies behind a window, black and opaque outside the image. */
+  async #window(left: number, top: number, width: number, height: number): Promise<RawImage> {
+    const { channels, data } = this;
+    if (left === 0 && top === 0 && width === this.width && height === this.height) return this;
+    const result = new Uint8Array(width * height * channels);
+    if (channels % 2 === 0)
+      for (let alpha = channels - 1; alpha < result.length; alpha += channels) result[alpha] = 255;
+    const first = Math.max(left, 0);
+    const last = Math.min(left + width, this.width);
+    const bottom = last > first ? Math.min(top + height, this.height) : 0;
+    for (let y = Math.max(top, 0); y < bottom; y++) {
+      const row = data.subarray((y * this.width + first) * channels, (y * this.width + last) * channels);
+      result.set(row, ((y - top) * width + first - left) * channels);
+      if (y % ROWS_PER_TURN === 0) await nextTurn();
+    }
+    return new RawImage(result, width, height, channels);
+  }
+
+  /**
+   * The image in another size, sampled by sharp: transformers.js' `RawImage.resize`, but like Pillow's `resize` it averages
+   * where it makes an image smaller. (Where it makes one larger, sharp's result lies up to half a pixel beside Pillow's.)
+   *
+   * @param width in pixels; null or -1 keeps the ratio of the sides.
+   * @param height in pixels; null or -1 keeps the ratio of the sides.
+   * @param options how to sample.
+   * @param options.resample default 'bilinear'.
+   * @returns a new RawImage, or this one where it has that size.
+   * @throws TypeError and RangeError for other sizes, names and options.
+   */
+  async resize(
+    width: number | null,
+    height: number | null,
+    options?: { resample?: Resample },
+  ): Promise<RawImage> {
+    const { resample = 'bilinear' } = checkOptions(options, ['resample'], 'RawImage.resize');
+    const named = typeof resample === 'number' ? RESAMPLES[resample] : resample;
+    if (named === undefined) throw wrongValue('a number from 0 to 5', 'resample', resample);
+    const kernel = KERNELS[checkOneOf(named, RESAMPLES, 'resample')];
+    const given = ([width, height] as const).map((side, axis) =>
+      side === null || side === undefined || side === -1
+        ? null
+        : checkInteger(side, ['width', 'height'][axis], { min: 1 }),
+    );
+    const scaled = (side: number | null, from: number, to: number): number | null =>
+      side === null ? null : Math.max(1, Math.round((side / from) * to));
+    const newWidth = given[0] ?? scaled(given[1], this.height, this.width) ?? this.width;
+    const newHeight = given[1] ?? scaled(given[0], this.width, this.height) ?? this.height;
+    if (newWidth === this.width && newHeight === this.height) return this;
+    const image = this.toSharp().resize(newWidth, newHeight, { fit: 'fill', kernel });
+    if (this.channels === 1) image.toColourspace('b-w');
+    const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
+    const result = new RawImage(data, newWidth, newHeight, info.channels);
+    if (this.channels !== 2) return result;
+    // sharp gives grey with alpha as RGB with alpha.
+    const [grey, , , alpha] = result.split();
+    const both = new Uint8Array(grey.data.length * 2);
+    for (let pixel = 0; pixel < grey.data.length; pixel++)
+      both.set([grey.data[pixel], alpha.data[pixel]], pixel * 2);
+    return new RawImage(both, newWidth, newHeight, 2);
+  }
+
+  /**
+   * A uint8 Tensor on the CPU with a copy of the pixels: transformers.js' `RawImage.toTensor`.
+   *
+   * @param channel_format 'CHW' for (channels, height, width), the default; 'HWC' for (height, width, channels).
+   * @throws TypeError and RangeError for another format.
+   */
+  toTensor(channel_format: 'CHW' | 'HWC' = 'CHW'): Tensor {
+    const { channels, width, height } = this;
+    if (checkOneOf(channel_format, ['CHW', 'HWC'], 'channel_format') === 'HWC')
+      return new Tensor('uint8', Uint8Array.from(this.data), [height, width, channels]);
+    const planes = new Uint8Array(this.data.length);
+    this.split().forEach(({ data }, channel) => planes.set(data, channel * width * height));
+    return new Tensor('uint8', planes, [channels, height, width]);
+  }
+
+  /**
+   * The encoded image: transformers.js' `RawImage.toBlob`, which needs a browser there.
+   *
+   * @param type 'image/png' (the default), 'image/jpeg' or 'image/webp'.
+   * @param quality of JPEG and WebP, 0 to 1; default 1. JPEG has no alpha: the image is put on black.
+   * @throws TypeError and RangeError for other types and qualities.
+   */
+  async toBlob(type: keyof typeof MEDIA_TYPES = 'image/png', quality = 1): Promise<Blob> {
+    const format = MEDIA_TYPES[checkOneOf(type, Object.keys(MEDIA_TYPES) as (typeof type)[], 'type')];
+    const percent = Math.max(1, Math.round(checkNumber(quality, 'quality', { min: 0, max: 1 }) * 100));
+    const image = this.#encoder();
+    if (format === 'jpeg') image.flatten({ background: 'black' });
+    // Each part is a copy that no pool of buffers shares.
+    const bytes = await image.toFormat(format, format === 'png' ? {} : { quality: percent }).toBuffer();
+    return new Blob([new Uint8Array(bytes)], { type });
+  }
+
   /** A sharp instance over the same bytes, for cropping, drawing, encoding. */
-  toSharp(): sharp.Sharp {
+  toSharp(): Sharp {
     const { width, height, channels } = this;
     const bytes = Buffer.from(this.data.buffer, this.data.byteOffset, this.data.byteLength);
     return sharp(bytes, { raw: { width, height, channels }, limitInputPixels: false });
   }
 
   /**
-   * Writes the image to a file, in the format of its extension (png, jpg, webp, tiff, avif, gif).
+   * Writes the image to a file, in the format of its extension (png, jpg, webp, tiff, avif, gif): transformers.js'
+   * `RawImage.save`. Where it fails, what was there before stays.
    *
-   * The folder is made where it is missing; a file that was there stays until the new one is whole.
-   *
-   * @throws TypeError for a path that is no string; Sam3TrackerError FILE_INVALID for an unknown extension,
-   *   FILE_NOT_WRITTEN.
+   * @throws TypeError for a path that is no string; Sam3TrackerError FILE_NOT_WRITTEN where it cannot be written.
    */
-  async save(path: string): Promise<void> {
-    checkString(path, 'path');
-    const image = this.toSharp();
-    // sharp writes grey as RGB unless told.
-    if (this.channels <= 2) image.toColourspace('b-w');
-    let content: Buffer;
+  async save(file: string): Promise<void> {
+    const { dir, base, ext } = path.parse(checkString(file, 'path'));
+    const format = EXTENSIONS[ext.slice(1).toLowerCase()];
+    if (format === undefined)
+      throw new Sam3TrackerError(
+        'FILE_NOT_WRITTEN',
+        `${file} cannot be written: its extension is none of ${Object.keys(EXTENSIONS).join(', ')}.`,
+      );
+    let bytes: Buffer;
     try {
-      // Not left to libvips, to which a path ends at a NUL character.
-      content = await image
-        .toFormat(extname(path).slice(1).toLowerCase() as keyof sharp.FormatEnum)
-        .toBuffer();
+      bytes = await this.#encoder().toFormat(format).toBuffer();
     } catch (cause) {
-      const reason = (cause as Error).message.split('\n')[0];
-      throw new Sam3TrackerError('FILE_INVALID', `The image could not be written to ${path}: ${reason}.`, {
-        cause,
-      });
+      const [reason] = (cause as Error).message.split('\n');
+      throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${file} cannot be written: ${reason}.`, { cause });
     }
-    await saveFiles(dirname(path), [{ name: basename(path), content }]);
+    await saveFiles(dir || '.', [{ name: base, content: bytes }]);
+  }
+
+  /** A pipeline that keeps grey grey, which sharp writes as RGB unless told. */
+  #encoder(): sharp.Sharp {
+    const image = this.toSharp();
+    return this.channels <= 2 ? image.toColourspace('b-w') : image;
   }
 }
 
+/** Reads an image: `RawImage.read` under transformers' and transformers.js' other name. @throws as `RawImage.read`. */
+export function load_image(input: RawImageInput, options?: RawImageReadOptions): Promise<RawImage> {
+  return RawImage.read(input, options);
+}
+
 acceptCopies(RawImage, 'RawImage');
+guardMethods(RawImage);

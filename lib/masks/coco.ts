@@ -6,6 +6,7 @@ import { RLEMask, coco_encode_rle } from './rle';
 import { wrongType, wrongValue } from '../core/errors';
 import { checkInteger, checkNumber, checkOneOf, checkOptions, checkString } from '../core/options';
 import type { ImageSize } from '../core/types';
+import { guardMethods } from '../core/receivers';
 
 /** One image of a data set. */
 export interface CocoImage {
@@ -195,6 +196,8 @@ export class CocoDatasetBuilder implements CocoDataset {
     throw wrongValue('the name or id of a category', 'category', category, `There are: ${known.join(', ')}.`);
   }
 }
+
+guardMethods(CocoDatasetBuilder);
 
 /** How annotations say which pixels are inside. @throws TypeError and RangeError for anything else. */
 export function checkSegmentation(value: unknown = 'coco_rle'): CocoSegmentation {

@@ -16,6 +16,8 @@ export interface OverlayOptions {
   colors?: readonly Color[];
   /** Of the tint inside a mask, 0 to 1. Default 0.5. */
   opacity?: number;
+  /** Masks that cover more than this part of the image, 0 to 1, are outlined and not tinted. Default 1: all are tinted. */
+  maxTintedPart?: number;
   /** Of the outline, in pixels, drawn inside the mask's edge; 0 for none. Default: 1/200 of the shorter side. */
   contourWidth?: number;
   /** Clicks [x, y] in pixels of the image. Default none. */
@@ -43,6 +45,7 @@ const NEGATIVE = '#d50000';
 interface Overlay {
   colors: readonly Color[];
   opacity: number;
+  maxTintedPart: number;
   contourWidth: number;
   points: readonly (readonly number[])[];
   labels: readonly number[];
@@ -58,7 +61,7 @@ function checkRows(value: unknown, length: number, what: string, name: string): 
 }
 
 function checkOverlayOptions(options: OverlayOptions | undefined, image: RawImage): Overlay {
-  const names = ['colors', 'opacity', 'contourWidth', 'points', 'labels', 'boxes'];
+  const names = ['colors', 'opacity', 'maxTintedPart', 'contourWidth', 'points', 'labels', 'boxes'];
   const given = checkOptions(options, names, 'draw_overlay');
   const points = checkRows(given.points ?? [], 2, '[x, y]', 'points');
   const labels: unknown = given.labels ?? points.map(() => 1);
@@ -72,6 +75,7 @@ function checkOverlayOptions(options: OverlayOptions | undefined, image: RawImag
   return {
     colors: colors as unknown as Color[],
     opacity: checkNumber(given.opacity ?? 0.5, 'opacity', { min: 0, max: 1 }),
+    maxTintedPart: checkNumber(given.maxTintedPart ?? 1, 'maxTintedPart', { min: 0, max: 1 }),
     contourWidth: checkInteger(given.contourWidth ?? Math.max(1, Math.round(shorter / 200)), 'contourWidth', {
       min: 0,
     }),
@@ -107,7 +111,8 @@ function paintMask(layer: Uint8Array, mask: Mask, color: Color, { opacity, conto
   const inner = contourWidth === 0 ? data : innerPixels(mask, contourWidth);
   const tint = Math.round(opacity * 255);
   for (let index = 0; index < data.length; index++) {
-    if (data[index] === 0) continue;
+    // What is not tinted leaves the outlines below it.
+    if (data[index] === 0 || (tint === 0 && inner[index] !== 0)) continue;
     layer.set(color, index * 4);
     layer[index * 4 + 3] = inner[index] !== 0 ? tint : 255;
   }
@@ -164,8 +169,9 @@ export async function draw_overlay(
   });
   painted.sort((a, b) => b.area - a.area);
   const layer = new Uint8Array(width * height * 4);
-  for (const { mask, color } of painted) {
-    paintMask(layer, mask, color, overlay);
+  for (const { mask, area, color } of painted) {
+    const isTinted = area <= overlay.maxTintedPart * width * height;
+    paintMask(layer, mask, color, isTinted ? overlay : { ...overlay, opacity: 0 });
     await setImmediate(); // many masks must not hold up the event loop
   }
   const { data } = await image

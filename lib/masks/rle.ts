@@ -8,6 +8,7 @@ import type { ImageSize } from '../core/types';
 import { checkPixels, checkSize } from '../core/device';
 import { isPlainObject } from '../core/options';
 import { acceptCopies, isArrayOf } from '../core/kinds';
+import { guardMethods } from '../core/receivers';
 
 /** An RLE, or one whose counts are a typed array. */
 export interface RleLike {
@@ -140,7 +141,7 @@ export function* insideRuns({ counts }: RleLike): Generator<[start: number, end:
  *
  * @param rle whose counts fill its size.
  */
-export function decodeRle(rle: RleLike): Uint8Array<ArrayBuffer> {
+export function decodeRle(rle: RleLike): Uint8Array {
   const { counts } = rle;
   const [height, width] = rle.size;
   const data = new Uint8Array(height * width);
@@ -202,6 +203,9 @@ function unpackCounts(packed: Uint8Array, length: number): Uint32Array {
   return counts;
 }
 
+/** structuredClone and postMessage name it in their error. */
+const NOT_CLONED = Symbol('an RLEMask: send its rle or coco_rle');
+
 /**
  * A binary mask that is held run-length encoded and unpacked when `data` is read: a photo's masks take kilobytes instead of
  * megabytes each. Every function of this package that takes a mask takes it.
@@ -213,6 +217,8 @@ export class RLEMask implements Mask {
   readonly dims: ImageSize;
   /** Pixels inside. */
   readonly area: number;
+  /** Makes structuredClone and postMessage refuse, instead of leaving the counts out. @internal */
+  readonly clonable = NOT_CLONED;
   // Most runs are short: a byte each is a fourth of what the numbers take.
   readonly #packed: Uint8Array;
   readonly #length: number;
@@ -279,3 +285,4 @@ export class RLEMask implements Mask {
 }
 
 acceptCopies(RLEMask, 'RLEMask');
+guardMethods(RLEMask);

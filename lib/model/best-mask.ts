@@ -1,4 +1,5 @@
 /** The best of the masks that the model proposes for each object. */
+import { types } from 'node:util';
 import { wrongType, wrongValue } from '../core/errors';
 import { checkMask, type Mask } from '../masks/types';
 import { Tensor } from '../tensor';
@@ -39,7 +40,7 @@ function checkTensor(value: unknown, name: string, leading: readonly (number | n
 }
 
 function checkCandidates(outputs: Candidates): void {
-  if (typeof outputs !== 'object' || outputs === null)
+  if (typeof outputs !== 'object' || outputs === null || types.isPromise(outputs))
     throw wrongType('what Sam3TrackerModel returns', 'outputs', outputs);
   checkTensor(outputs.iou_scores, 'iou_scores', [], 'images, objects, masks');
   const { dims } = outputs.iou_scores;
@@ -84,8 +85,8 @@ export async function best_mask(outputs: Candidates): Promise<BestCandidate[][]>
   using chosen = await iou_scores.argmax(-1);
   using chosenHost = await chosen.cpu();
   using scoresHost = await iou_scores.to({ device: 'cpu', dtype: 'float32' });
-  const indices = chosenHost.tolist() as bigint[][];
-  const scores = scoresHost.tolist() as number[][][];
+  const indices = chosenHost.tolist<bigint[][]>();
+  const scores = scoresHost.tolist<number[][][]>();
   const found: (BestCandidate | BestMask)[][] = [];
   for (const [image, row] of indices.entries()) {
     const objects = row.map(async (at, object): Promise<BestCandidate | BestMask> => {

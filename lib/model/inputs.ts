@@ -1,7 +1,8 @@
 /** The checks of `Sam3TrackerModel.forward`: the reference's own, verbatim, and named ones where it would crash. */
+import { types } from 'node:util';
 import type { Sam3TrackerConfig } from '../config/sam3-tracker';
 import { dtypesOf } from '../core/dtype';
-import { wrongType, wrongValue } from '../core/errors';
+import { FORGOTTEN_AWAIT, wrongType, wrongValue } from '../core/errors';
 import { Tensor } from '../tensor';
 import { checkOptions, isPlainObject } from '../core/options';
 
@@ -118,14 +119,21 @@ export function readForwardInputs(inputs: unknown): ForwardInputs {
     image_embeddings = namedLevels(named);
   } else image_embeddings = levelsOf(image_embeddings);
   const pixel_values = given.pixel_values ?? null;
-  if ((pixel_values === null) === (image_embeddings === null))
-    throw new RangeError('Exactly one of pixel_values or image_embeddings must be provided.');
+  if ((pixel_values === null) === (image_embeddings === null)) {
+    const message = 'Exactly one of pixel_values or image_embeddings must be provided.';
+    const hasTensors = entries.some(([, value]) => typeof value === 'object' && value !== null);
+    throw new RangeError(hasTensors ? message : `${message} ${FORGOTTEN_AWAIT}`);
+  }
   return { ...given, pixel_values, image_embeddings } as ForwardInputs;
 }
 
 /** What the processor returned, or an object of its own: spread, so that an instance will do. */
 function checkOptionsObject(inputs: unknown): object {
-  if (typeof inputs !== 'object' || inputs === null || Array.isArray(inputs) || Tensor.isTensor(inputs))
+  if (
+    typeof inputs !== 'object' ||
+    inputs === null ||
+    [Array.isArray, Tensor.isTensor, types.isPromise].some((is) => is(inputs))
+  )
     throw wrongType('an object of inputs', 'Sam3TrackerModel.forward', inputs, 'As model({ pixel_values }).');
   return inputs;
 }

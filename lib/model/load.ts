@@ -49,7 +49,8 @@ export interface NewModelOptions {
   attn_implementation?: AttentionImplementation;
 }
 
-const LOAD_OPTIONS = ['device', 'device_map', 'dtype', 'torch_dtype', 'attn_implementation'];
+/** What `from_pretrained` takes besides the hub's options. */
+export const LOAD_OPTIONS = ['device', 'device_map', 'dtype', 'torch_dtype', 'attn_implementation'];
 const NEW_OPTIONS = ['seed', 'device', 'dtype', 'attn_implementation'];
 
 const SOURCE = Symbol('model source');

@@ -28,6 +28,7 @@ import type { PostProcessArguments, SizesInput } from '../image/post-process-mas
 import { Sam3TrackerPreTrainedModel } from './pretrained-model';
 import { Tensor } from '../tensor';
 import { checkOptions, optionalBoolean } from '../core/options';
+import { guardMethods } from '../core/receivers';
 
 /** What `get_image_features` takes besides the images. */
 export interface ImageFeaturesOptions {
@@ -308,6 +309,8 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
     };
   }
 }
+
+guardMethods(Sam3TrackerModel);
 
 function pixelValuesOf(value: Tensor | { pixel_values: Tensor }): unknown {
   return Tensor.isTensor(value)

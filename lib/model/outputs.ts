@@ -2,6 +2,7 @@
 import type { DeviceOption } from '../core/types';
 import type { NativeForwardResult, NativeTensor } from '../native/binding';
 import { Tensor } from '../tensor';
+import { guardMethods } from '../core/receivers';
 
 /** What `return_dict: false` gives: the fields that are not null, in their order. */
 export type ModelOutputTuple = (Tensor | readonly Tensor[])[];
@@ -55,6 +56,8 @@ export abstract class ModelOutput {
     this.dispose();
   }
 }
+
+guardMethods(ModelOutput);
 
 /** What `Sam3TrackerModel.forward` returns; transformers' class of this name. All masks are logits. */
 export class Sam3TrackerImageSegmentationOutput extends ModelOutput {

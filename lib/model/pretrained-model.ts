@@ -8,7 +8,7 @@ import { Sam3TrackerConfig } from '../config/sam3-tracker';
 import { saveFiles } from '../core/files';
 import type { FileToSave } from '../core/files';
 import type { DType } from '../core/dtype';
-import { Sam3TrackerError, wrongValue } from '../core/errors';
+import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
 import { manifestOf } from './graphs';
 import type { GraphFiles } from './graphs';
 import { isModelSource, loadModelSource, newModelSource } from './load';
@@ -18,6 +18,7 @@ import type { NativeTrackerModel } from '../native/binding';
 import type { Device, DeviceOption, DTypeOption } from '../core/types';
 import { checkDevice, readTarget } from '../core/device';
 import { checkOneOf, checkString } from '../core/options';
+import { guardMethods } from '../core/receivers';
 
 /** What a model's `to` takes: a device, a dtype, or both in an object. */
 export type ModelTarget =
@@ -64,6 +65,7 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
   constructor(config: Sam3TrackerConfig, options: NewModelOptions | ModelSource = {}) {
     super();
     const { name } = new.target;
+    if (types.isPromise(config)) throw wrongType('a Sam3TrackerConfig', 'config', config);
     if (!(config instanceof Sam3TrackerConfig))
       throw new TypeError(
         `Parameter config in \`${name}(config)\` should be an instance of class \`PreTrainedConfig\`. To create a ` +
@@ -252,3 +254,5 @@ export abstract class Sam3TrackerPreTrainedModel extends UntypedCallable {
     return moved;
   }
 }
+
+guardMethods(Sam3TrackerPreTrainedModel, ['from_pretrained']);

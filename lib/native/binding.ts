@@ -10,9 +10,21 @@ import type { Device } from '../core/types';
 import { loadAddon } from './load';
 import { isError } from '../core/kinds';
 
+/** What an argument of one of libtorch's operators may be; a number stands for a tensor, too. */
+export type OperatorArgument =
+  NativeTensor | readonly NativeTensor[] | number | bigint | boolean | readonly number[] | null;
+
+/** The arguments of an operator by their names in libtorch's schema; those that are left out have its defaults. */
+export type OperatorArguments = Readonly<Record<string, OperatorArgument>>;
+
+/** An operator that makes a view, with its arguments but `self`. */
+export type ViewStep = readonly [operator: string, args: OperatorArguments];
+
 /** A handle to a libtorch tensor. Row-major unless sliced; `device` is 'cpu' or 'cuda:N'. */
 export interface NativeTensor {
   readonly dims: number[];
+  /** Elements from one index of each axis to the next. */
+  readonly strides: number[];
   readonly dtype: DType;
   readonly device: string;
   readonly disposed: boolean;
@@ -20,15 +32,10 @@ export interface NativeTensor {
   bytes(): ArrayBuffer;
   /** Copies a typed array's bytes to a byte offset of a contiguous CPU tensor. */
   write(offset: number, data: TensorData): void;
-  /** A view of one index of one dimension (dropped when `keep` is false), or of a range with a step. */
-  narrow(dim: number, start: number, length: number, step: number): NativeTensor;
-  select(dim: number, index: number): NativeTensor;
-  /** The same elements under other dims; a copy where strides need one. */
-  reshape(dims: number[]): NativeTensor;
+  /** A view of these elements after steps; throws for an operator that computes. */
+  view(steps: readonly ViewStep[]): NativeTensor;
   /** Moves and converts on the inference thread of the device. */
   to(options: { device: string; dtype: DType }): Promise<NativeTensor>;
-  /** Index of the largest element, over all (dim null) or one dimension; int64. */
-  argmax(options: { dim: number | null; keepdim: boolean }): Promise<NativeTensor>;
   dispose(): void;
 }
 
@@ -267,6 +274,8 @@ export interface NativeRuntimeInfo {
 export interface NativeBinding {
   /** A CPU tensor with a copy of `data`, or with undefined elements where that is null. */
   Tensor: new (dtype: DType, dims: number[], data: TensorData | null) => NativeTensor;
+  /** Calls an operator of native/runtime/operators.cc by its name there, on the thread of tensors. */
+  callOperator(operator: string, args: OperatorArguments): Promise<NativeTensor[]>;
   loadTrackerModel(options: NativeLoadOptions): Promise<NativeTrackerModel>;
   preprocessImages(options: NativePreprocessOptions): Promise<NativeTensor[]>;
   /** One tensor an image, (objects, masks, height, width). */

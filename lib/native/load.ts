@@ -104,6 +104,19 @@ function checkHashes(directory: string): void {
   }
 }
 
+/** Why there is no binary, and what helps. */
+function noBinary(): string {
+  if (existsSync(path.join(PACKAGE_ROOT, 'CMakeLists.txt')))
+    return 'this checkout has not built it. "npm run setup" does.';
+  if (existsSync(path.join(PACKAGE_ROOT, 'prebuilds')))
+    return `the package has no binary for ${process.platform}-${process.arch}. One can be built from the repository.`;
+  return (
+    `${path.join(PACKAGE_ROOT, 'prebuilds')} is missing. A bundler or a deployment that left it out has to copy the ` +
+    'folders prebuilds and models of node_modules/sam3-tracker (Next.js: outputFileTracingIncludes); ' +
+    'docs/deployment.md in the repository has the settings. Else install the package again.'
+  );
+}
+
 /**
  * The binary: one built here first, then the prebuilt one of this platform.
  *
@@ -115,12 +128,7 @@ export function findAddon(): AddonFiles {
   try {
     addon = nodeGypBuild.resolve(PACKAGE_ROOT);
   } catch (cause) {
-    throw notLoaded(
-      impossible() ??
-        `the package has no binary for ${process.platform}-${process.arch}. ` +
-          'In a checkout, "npm run setup" builds one.',
-      cause,
-    );
+    throw notLoaded(impossible() ?? noBinary(), cause);
   }
   const directory = path.dirname(addon);
   checkHashes(directory);

@@ -75,7 +75,7 @@ export interface MaskGenerationOptions<Mode extends MaskOutputMode = MaskOutputM
   output_rle_mask?: boolean;
   /** Whether the result has `bounding_boxes`. Default false. */
   output_bboxes_mask?: boolean;
-  /** Seconds to wait for an image from the web; null for no limit. Default null. */
+  /** Seconds to wait for an image from the web; null for those of RawImage.read. Default null. */
   timeout?: number | null;
   /**
    * 'transformers' lays the points and suppresses duplicates as its pipeline does, with its default thresholds. Default
@@ -287,6 +287,9 @@ export function checkMaskGenerationOptions(
 
 const PER_CALL = ['signal', 'progress_callback', 'reference', 'box_of_interest', 'timeout', 'output_mode'];
 
+/** The names in MaskGenerationDefaults. */
+export const MASK_GENERATION_DEFAULTS: readonly string[] = NAMES.filter((name) => !PER_CALL.includes(name));
+
 /**
  * Checks the arguments that a model brings along.
  *
@@ -295,8 +298,7 @@ const PER_CALL = ['signal', 'progress_callback', 'reference', 'box_of_interest',
  */
 export function checkMaskGenerationDefaults(defaults: unknown): MaskGenerationDefaults {
   if (!isPlainObject(defaults)) throw wrongType('an object', 'the defaults of mask generation', defaults);
-  const names = NAMES.filter((name) => !PER_CALL.includes(name));
-  checkOptions(defaults, names, 'the defaults of mask generation');
+  checkOptions(defaults, MASK_GENERATION_DEFAULTS, 'the defaults of mask generation');
   checkMaskGenerationOptions(defaults, {});
   return defaults;
 }

@@ -1,6 +1,6 @@
 /** Segment everything: mirrors transformers' `pipelines/mask_generation.py`. */
 import { UntypedCallable } from '../core/callable';
-import { Sam3TrackerError, wrongType } from '../core/errors';
+import { wrongType } from '../core/errors';
 import { Sam3ImageProcessor } from '../image/image-processing-sam3';
 import type { Box, CocoRLE, RLE } from '../masks/types';
 import type { Sam3TrackerModel } from '../model/modeling-sam3-tracker';
@@ -28,6 +28,7 @@ import {
 } from './mask-generation-run';
 import { abortable, mapInTurns } from '../core/async';
 import { isURL } from '../core/kinds';
+import { guardMethods } from '../core/receivers';
 
 /** What `masks` holds for each `output_mode`. */
 export interface MaskOutputs {
@@ -282,6 +283,8 @@ export class MaskGenerationPipeline extends UntypedCallable {
   }
 }
 
+guardMethods(MaskGenerationPipeline);
+
 type ProgressCallback = MaskGenerationOptions['progress_callback'];
 
 /** A caller's progress callback, and whether it has thrown: that ends a call, whichever image it is at. */
@@ -323,22 +326,12 @@ export async function readImage(
   { timeout, signal }: Pick<MaskGenerationSettings, 'timeout' | 'signal'>,
 ): Promise<RawImage> {
   signal?.throwIfAborted();
-  // Only what is fetched can keep one waiting.
+  // Only what is fetched can keep one waiting; other images may take no options.
   if (typeof input !== 'string' && !isURL(input)) return abortable(RawImage.read(input), signal);
-  const end = new AbortController();
-  const onAbort = (): void => end.abort(signal?.reason);
-  signal?.addEventListener('abort', onAbort);
-  const failure = new Sam3TrackerError(
-    'DOWNLOAD_FAILED',
-    `The image ${String(input).slice(0, 100)} could not be fetched within the timeout of ${timeout} seconds.`,
-  );
-  const timer = timeout === null ? undefined : setTimeout(() => end.abort(failure), 1000 * timeout);
-  try {
-    return await abortable(RawImage.read(input, { signal: end.signal }), end.signal);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
-  }
+  return RawImage.read(input, {
+    ...(signal && { signal }),
+    ...(timeout !== null && { timeout }),
+  });
 }
 
 function newProgress(): MaskGenerationProgress {

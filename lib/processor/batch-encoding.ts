@@ -3,6 +3,7 @@ import { isFloating, type DType, type TensorData } from '../core/dtype';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, DeviceOption } from '../core/types';
 import { readTarget } from '../core/device';
+import { guardMethods } from '../core/receivers';
 
 /** One field: a Tensor, or with return_tensors 'np' a typed array with dims. */
 export type BatchField = Tensor | ArrayWithDims<TensorData>;
@@ -99,3 +100,5 @@ export class BatchEncoding<T extends BatchField = Tensor> {
     this.dispose();
   }
 }
+
+guardMethods(BatchEncoding);

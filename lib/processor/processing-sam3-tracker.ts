@@ -2,7 +2,7 @@
 import { BatchEncoding, type BatchField, type BatchFields } from './batch-encoding';
 import { UntypedCallable } from '../core/callable';
 import type { DType, TensorData } from '../core/dtype';
-import { typeName, wrongValue } from '../core/errors';
+import { FORGOTTEN_AWAIT, typeName, wrongType, wrongValue } from '../core/errors';
 import { saveFiles } from '../core/files';
 import { openPretrained } from '../checkpoint/pretrained-files';
 import type { PretrainedFiles } from '../checkpoint/pretrained-files';
@@ -36,7 +36,8 @@ import { readImageProcessorConfig, readProcessorConfig } from '../checkpoint/set
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize, ReturnTensors } from '../core/types';
 import { checkReturnTensors } from '../core/device';
-import { checkInteger, checkOptions, checkString, optionalBoolean } from '../core/options';
+import { checkInteger, checkOptions, checkString, isPlainObject, optionalBoolean } from '../core/options';
+import { guardMethods } from '../core/receivers';
 
 /** The typed calls of a processor: see the class. */
 export interface Sam3TrackerProcessor {
@@ -73,20 +74,34 @@ export class Sam3TrackerProcessor extends UntypedCallable {
    */
   constructor(
     image_processor: Sam3ImageProcessor,
-    target_size: number | null = null,
-    point_pad_value: number = -10,
-  ) {
+    target_size?: number | null,
+    point_pad_value?: number | null,
+  );
+  /** The same with both by name, as Python's keyword arguments. @throws as above; TypeError for other names. */
+  constructor(
+    image_processor: Sam3ImageProcessor,
+    settings?: { target_size?: number | null; point_pad_value?: number | null },
+  );
+  constructor(image_processor: Sam3ImageProcessor, second?: number | null | object, third?: number | null) {
     super();
+    const named = isPlainObject(second);
+    if (named && third !== undefined)
+      throw wrongType('no argument', 'the argument after the settings', third);
+    const { target_size, point_pad_value } = checkOptions(
+      named ? second : { target_size: second, point_pad_value: third },
+      ['target_size', 'point_pad_value'],
+      'Sam3TrackerProcessor',
+    );
     if (!(image_processor instanceof Sam3ImageProcessor))
       throw new TypeError(
         `Received a ${typeName(image_processor)} for argument image_processor, but a ImageProcessingMixin was expected.`,
       );
     this.image_processor = image_processor;
     this.target_size =
-      target_size === null
+      (target_size ?? null) === null
         ? (image_processor.size?.height ?? null)
         : checkInteger(target_size, 'target_size', { min: 1 });
-    this.point_pad_value = checkInteger(point_pad_value, 'point_pad_value');
+    this.point_pad_value = checkInteger(point_pad_value ?? -10, 'point_pad_value');
   }
 
   /**
@@ -176,7 +191,7 @@ export class Sam3TrackerProcessor extends UntypedCallable {
   protected async _call(first?: unknown, second?: unknown): Promise<unknown> {
     const given = readArguments(first, second);
     if (given.images === null && given.original_sizes === null)
-      throw new RangeError('Either images or original_sizes must be provided');
+      throw new RangeError(`Either images or original_sizes must be provided. ${FORGOTTEN_AWAIT}`);
     const kind = checkReturnTensors(given.return_tensors);
     // Checked before the images are touched, which take the time.
     const prompts = readPrompts(
@@ -254,3 +269,5 @@ export class Sam3TrackerProcessor extends UntypedCallable {
     };
   }
 }
+
+guardMethods(Sam3TrackerProcessor);

@@ -4,6 +4,7 @@
 #include "addon/environment.h"
 #include "addon/image_functions.h"
 #include "addon/mask_functions.h"
+#include "addon/operator_functions.h"
 #include "addon/runtime_info.h"
 #include "addon/tensor_object.h"
 #include "addon/tracker_model_object.h"
@@ -21,6 +22,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   environment->tracker_model_constructor = Napi::Persistent(TrackerModelObject::Define(env));
 
   exports.Set("Tensor", tensor);
+  exports.Set("callOperator", Napi::Function::New<&CallOperatorJob>(env, "callOperator"));
   exports.Set("loadTrackerModel", Napi::Function::New<&TrackerModelObject::Load>(env, "loadTrackerModel"));
   exports.Set("preprocessImages", Napi::Function::New<&PreprocessImagesJob>(env, "preprocessImages"));
   exports.Set("postProcessMasks", Napi::Function::New<&PostProcessMasksJob>(env, "postProcessMasks"));

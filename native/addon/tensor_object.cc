@@ -1,7 +1,5 @@
 #include "addon/tensor_object.h"
 
-#include <ATen/Functions.h>
-#include <ATen/ops/argmax.h>
 #include <ATen/ops/empty.h>
 
 #include <cstring>
@@ -10,6 +8,7 @@
 #include "addon/arguments.h"
 #include "addon/environment.h"
 #include "addon/errors.h"
+#include "addon/operator_functions.h"
 #include "addon/promise_job.h"
 #include "runtime/device.h"
 #include "runtime/dtype.h"
@@ -34,22 +33,28 @@ void CopyInto(at::Tensor* tensor, size_t offset, const Napi::Value& value, size_
   std::memcpy(static_cast<char*>(tensor->data_ptr()) + offset, source, expected);
 }
 
+Napi::Array Integers(Napi::Env env, c10::IntArrayRef values) {
+  Napi::Array array = Napi::Array::New(env, values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    array.Set(static_cast<uint32_t>(i), Napi::Number::New(env, static_cast<double>(values[i])));
+  }
+  return array;
+}
+
 }  // namespace
 
 Napi::Function TensorObject::Define(Napi::Env env) {
   return DefineClass(env, "NativeTensor",
                      {
                          InstanceAccessor<&TensorObject::Dims>("dims"),
+                         InstanceAccessor<&TensorObject::Strides>("strides"),
                          InstanceAccessor<&TensorObject::DType>("dtype"),
                          InstanceAccessor<&TensorObject::Device>("device"),
                          InstanceAccessor<&TensorObject::Disposed>("disposed"),
                          InstanceMethod<&TensorObject::Bytes>("bytes"),
                          InstanceMethod<&TensorObject::Write>("write"),
-                         InstanceMethod<&TensorObject::Narrow>("narrow"),
-                         InstanceMethod<&TensorObject::Select>("select"),
-                         InstanceMethod<&TensorObject::Reshape>("reshape"),
+                         InstanceMethod<&TensorObject::View>("view"),
                          InstanceMethod<&TensorObject::To>("to"),
-                         InstanceMethod<&TensorObject::ArgMax>("argmax"),
                          InstanceMethod<&TensorObject::Dispose>("dispose"),
                      });
 }
@@ -110,12 +115,11 @@ const at::Tensor& TensorObject::Get(Napi::Env env) const {
 }
 
 Napi::Value TensorObject::Dims(const Napi::CallbackInfo& info) {
-  const at::Tensor& tensor = Get(info.Env());
-  Napi::Array dims = Napi::Array::New(info.Env(), static_cast<size_t>(tensor.dim()));
-  for (int64_t i = 0; i < tensor.dim(); ++i) {
-    dims.Set(static_cast<uint32_t>(i), Napi::Number::New(info.Env(), static_cast<double>(tensor.size(i))));
-  }
-  return dims;
+  return Integers(info.Env(), Get(info.Env()).sizes());
+}
+
+Napi::Value TensorObject::Strides(const Napi::CallbackInfo& info) {
+  return Integers(info.Env(), Get(info.Env()).strides());
 }
 
 Napi::Value TensorObject::DType(const Napi::CallbackInfo& info) {
@@ -180,27 +184,9 @@ void TensorObject::Write(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value TensorObject::Narrow(const Napi::CallbackInfo& info) {
+Napi::Value TensorObject::View(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return Guarded(env, [&] {
-    const int64_t dim = As<int64_t>(info[0], "dim");
-    const int64_t start = As<int64_t>(info[1], "start");
-    const int64_t length = As<int64_t>(info[2], "length");
-    const int64_t step = As<int64_t>(info[3], "step");
-    return Wrap(env, Get(env).slice(dim, start, start + length * step, step));
-  });
-}
-
-Napi::Value TensorObject::Select(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return Guarded(env, [&] {
-    return Wrap(env, Get(env).select(As<int64_t>(info[0], "dim"), As<int64_t>(info[1], "index")));
-  });
-}
-
-Napi::Value TensorObject::Reshape(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return Guarded(env, [&] { return Wrap(env, Get(env).reshape(As<std::vector<int64_t>>(info[0], "dims"))); });
+  return Guarded(env, [&] { return Wrap(env, ViewOf(Get(env), info[0])); });
 }
 
 Napi::Value TensorObject::To(const Napi::CallbackInfo& info) {
@@ -212,18 +198,6 @@ Napi::Value TensorObject::To(const Napi::CallbackInfo& info) {
         [tensor = Get(env), device = fields.Device(), dtype = fields.DType()] {
           return tensor.to(device, dtype);
         },
-        [](Napi::Env job_env, at::Tensor&& result) { return Wrap(job_env, result); });
-  });
-}
-
-Napi::Value TensorObject::ArgMax(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return Guarded(env, [&] {
-    const Fields fields(info[0]);
-    return RunJob(
-        env, Environment::Get(env).tensor_executor(),
-        [tensor = Get(env), dim = fields.Get<std::optional<int64_t>>("dim"),
-         keepdim = fields.Get<bool>("keepdim")] { return at::argmax(tensor, dim, keepdim); },
         [](Napi::Env job_env, at::Tensor&& result) { return Wrap(job_env, result); });
   });
 }

@@ -29,16 +29,14 @@ class TensorObject final : public Napi::ObjectWrap<TensorObject> {
 
  private:
   Napi::Value Dims(const Napi::CallbackInfo& info);
+  Napi::Value Strides(const Napi::CallbackInfo& info);
   Napi::Value DType(const Napi::CallbackInfo& info);
   Napi::Value Device(const Napi::CallbackInfo& info);
   Napi::Value Disposed(const Napi::CallbackInfo& info);
   Napi::Value Bytes(const Napi::CallbackInfo& info);
   void Write(const Napi::CallbackInfo& info);
-  Napi::Value Narrow(const Napi::CallbackInfo& info);
-  Napi::Value Select(const Napi::CallbackInfo& info);
-  Napi::Value Reshape(const Napi::CallbackInfo& info);
+  Napi::Value View(const Napi::CallbackInfo& info);
   Napi::Value To(const Napi::CallbackInfo& info);
-  Napi::Value ArgMax(const Napi::CallbackInfo& info);
   void Dispose(const Napi::CallbackInfo& info);
 
   void Hold(const at::Tensor& tensor);

@@ -56,7 +56,9 @@ Cgroups FindCgroups(const fs::path& root, const std::string& controller) {
     const auto first = line.find(':');
     const auto second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    // Appended: of "," + a temporary GCC 12 warns that it overlaps itself.
+    std::string controllers = ",";
+    controllers += line.substr(first + 1, second - first - 1) + ",";
     const bool is_v2 = controllers == ",,";
     if (!is_v2 && controllers.find("," + controller + ",") == std::string::npos) continue;
     // A controller is on one of the two.

@@ -23,6 +23,7 @@ const required = [
     ['build.json', 'sam3-tracker.node', 'libtorch_loader.so'].map((name) => `prebuilds/${platform}/${name}`),
   ),
   'models/sam3-tracker-tiny/model.safetensors',
+  'examples/images/chelsea.png',
   'scripts/requirements.txt',
   ...['sam3', 'sam3-tracker-tiny'].flatMap((model) =>
     [
@@ -35,7 +36,7 @@ const required = [
 ];
 /** What a tarball may hold (the exporter is for `sam3-tracker export`); binding.gyp would make npm build at install. */
 const allowed =
-  /^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE|THIRD_PARTY_LICENSES\.md|(?:dist|models|prebuilds|scripts\/sam3_tracker_export)\/.+|scripts\/(?:export_model\.py|requirements\.txt))$/;
+  /^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE|THIRD_PARTY_LICENSES\.md|(?:dist|models|prebuilds|scripts\/sam3_tracker_export)\/.+|scripts\/(?:export_model\.py|requirements\.txt)|examples\/images\/chelsea\.png)$/;
 const forbidden = /\.(?:cc|h|gyp|map|pyc)$|(?:^|\/)(?:__pycache__|\.cache)\//;
 
 const LICENCES = 'THIRD_PARTY_LICENSES.md';

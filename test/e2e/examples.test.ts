@@ -1,10 +1,10 @@
 /** Every example runs as it stands, prints what transformers' would, and draws transformers' masks. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { RawImage } from '../../lib/image/raw-image';
+import { RawImage, rle_to_mask, type CocoDataset, type CocoRLE } from '../../lib/index';
 import { reference, type Reference } from '../support/python';
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -75,8 +75,8 @@ const EXAMPLES: Record<string, Example> = {
 };
 
 /** Runs an example from another directory than its own; resolves with what it printed. */
-function run(name: string, out: string): Promise<string> {
-  const args = ['--import', 'tsx', path.join('examples', `${name}.mts`), out];
+function run(name: string, out: string, extension = 'mts'): Promise<string> {
+  const args = ['--import', 'tsx', path.join('examples', `${name}.${extension}`), out];
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
@@ -154,6 +154,37 @@ describe('the examples', () => {
     const none = Buffer.alloc(512 * 512);
     const drawn = await drawnElsewhere(path.join(out, 'mask-generation.png'), 'astronaut.png', none);
     assert.ok(drawn > 0.2, `${drawn} of the pixels are drawn over`);
+  });
+
+  it('annotate writes categories, masks and cut-outs that agree, and encodes the image once', async () => {
+    const folder = path.join(out, 'annotate');
+    const file = (name: string): string => path.join(folder, name);
+    const printed = await run('annotate', folder, 'ts');
+    assert.match(
+      printed,
+      /^cup: score 0\.\d{3}, \d+ pixels, box .*\nspoon: score 0\.\d{3}, \d+ pixels, box .*\n$/,
+    );
+    const { mtimeMs } = statSync(file('coffee.safetensors'));
+    assert.equal(await run('annotate', folder, 'ts'), printed);
+    assert.equal(statSync(file('coffee.safetensors')).mtimeMs, mtimeMs);
+    const dataset = JSON.parse(readFileSync(file('annotations.json'), 'utf8')) as CocoDataset;
+    assert.deepEqual(dataset.categories, [
+      { id: 1, name: 'cup' },
+      { id: 2, name: 'spoon' },
+    ]);
+    assert.deepEqual(dataset.images, [{ id: 1, file_name: 'coffee.png', width: 600, height: 400 }]);
+    assert.deepEqual(
+      dataset.annotations.map(({ category_id }) => category_id),
+      [1, 2],
+    );
+    for (const [index, { segmentation, bbox, area }] of dataset.annotations.entries()) {
+      const { data } = rle_to_mask(segmentation as CocoRLE);
+      const mask = await RawImage.read(file(`object-${index + 1}.png`));
+      assert.deepEqual(Buffer.from(mask.data), Buffer.from(data.map((inside) => 255 * inside)));
+      const cut = await RawImage.read(file(`cut-out-${index + 1}.png`));
+      assert.deepEqual([...cut.size, cut.channels], [bbox[2], bbox[3], 4]);
+      assert.equal(cut.data.filter((value, at) => at % 4 === 3 && value === 255).length, area);
+    }
   });
 
   for (const [name, { first, images }] of Object.entries(EXAMPLES)) {

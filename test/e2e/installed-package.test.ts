@@ -197,6 +197,14 @@ describe('an installed package', () => {
     assert.match(text, /sam3-tracker doctor/);
   });
 
+  it('says to whom a bundler or a deployment has left no binaries what to copy', () => {
+    rmSync(file('prebuilds'), { recursive: true });
+    const { code, text } = failure(LOAD);
+    assert.equal(code, 'ADDON_NOT_LOADED');
+    assert.match(text, /prebuilds is missing\. .*outputFileTracingIncludes.*docs\/deployment\.md/);
+    assert.doesNotMatch(text, /checkout/);
+  });
+
   it('tells a damaged prebuilt binary by its hash, and a missing one', () => {
     putPrebuilt({
       'sam3-tracker.node': 'damaged',

@@ -26,12 +26,12 @@ const TSX = pathToFileURL(require.resolve('tsx')).href;
 /** The heading of each block, and what the block prints. */
 const EXPECTED: Record<string, RegExp> = {
   Install: /Everything works\.\n$/,
-  'Ten lines': /^\[ 1, 1, 400, 600 \] \[ \[ \[ 0\.\d+ \] \] \]\n/,
-  'Many clicks on one image': /\n(\[ 1, 1, 400, 600 \]\n){2}$/,
-  'Segment everything': /^0\.\d+ \[ 400, 600 \] \{[^]+\}\n$/,
+  'Ten lines': /^\[ 1, 1, 300, 451 \] \[ \[ \[ 0\.\d+ \] \] \]\n/,
+  'Many clicks on one image': /\n(\[ 1, 1, 300, 451 \]\n){2}$/,
+  'Segment everything': /^0\.\d+ \[ 300, 451 \] \{[^]+\}\n$/,
   'facebook/sam3': /^model\.safetensors 100\.0\n(?:.*\n)*\d+\n$/m,
   'Command line':
-    /score 0\.\d+.* -> out.coffee\.json\n\[[^]+"iou_score": 0\.\d[^]+rocket\.jpg[^]+models--facebook--sam3[^]+/,
+    /score 0\.\d+.* -> out.chelsea\.json\n\[[^]+"iou_score": 0\.\d[^]+chelsea-masks\.png[^]+models--facebook--sam3[^]+/,
 };
 
 /** Consecutive blocks of one program: a `ts` block without an import goes on from the one before. */
@@ -65,7 +65,9 @@ describe('README.md', () => {
 
   beforeEach(() => {
     directory = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-readme-'));
-    symlinkSync(path.join(ROOT, 'examples'), file('examples'));
+    // As after npm install.
+    mkdirSync(file('node_modules'));
+    symlinkSync(ROOT, file('node_modules', 'sam3-tracker'));
     // The real weights are gated: a repository of that name has the bundled model's files.
     hub.add('facebook/sam3', { files: checkpointFiles(), gatedBy: 'hf_accepted' });
   });

@@ -11,6 +11,7 @@ const libRows: Rows = {
   core: [],
   native: ['core'],
   tensor: ['core', 'native'],
+  'tensor-functions': ['core', 'tensor'],
   hub: ['core'],
   checkpoint: ['core', 'hub'],
   config: ['core', 'hub', 'checkpoint'],

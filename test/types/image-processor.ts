@@ -50,7 +50,7 @@ export async function calls(processor: Sam3ImageProcessor, image: RawImage): Pro
   // @ts-expect-error typed arrays are no Tensors
   const tensor: Tensor = (await processor(image, { return_tensors: 'np' })).pixel_values;
   // @ts-expect-error pixels without a shape
-  await processor(new Uint8Array(12));
+  await processor([1, 2, 3]);
   // @ts-expect-error an array that is not typed
   await processor({ data: 'pixels', dims: [1, 2, 3] });
   // @ts-expect-error a misspelt option

@@ -1,5 +1,6 @@
 /** What the compiler must take and refuse of the processor: test/repo/types.test.ts. */
-import type { ArrayWithDims, ImageSize, Sam3TrackerProcessor, Tensor } from '../../lib/index';
+import { Sam3TrackerProcessor } from '../../lib/index';
+import type { ArrayWithDims, ImageSize, Tensor } from '../../lib/index';
 
 /** Calls of the processor: which fields a result surely has. */
 export async function processorTypes(
@@ -37,6 +38,12 @@ export async function processorTypes(
   const wide = await processor(options);
   // @ts-expect-error the options may hold no images
   const unsure: Tensor = wide.pixel_values;
+  await processor({ images: [Buffer.alloc(1), new URL('file:///photo.jpg')] });
+  new Sam3TrackerProcessor(processor.image_processor, { target_size: 500, point_pad_value: -7 });
+  // @ts-expect-error a misspelt setting
+  new Sam3TrackerProcessor(processor.image_processor, { targetSize: 500 });
+  // @ts-expect-error a setting twice
+  new Sam3TrackerProcessor(processor.image_processor, { target_size: 500 }, -7);
   const sizes: ImageSize[] = [[4, 6]];
   await processor({ original_sizes: sizes });
   void [unsure, given, boxes, arrays, pixels];

@@ -55,6 +55,11 @@ export async function masks(image: RawImage, tensor: Tensor): Promise<void> {
   new RawImage(new Uint8Array(5), 1, 1, 5);
   // @ts-expect-error pixels that are no bytes
   new RawImage(new Float32Array(3), 1, 1, 3);
+  await RawImage.read(image.toSharp());
+  // @ts-expect-error a number is no image
+  await RawImage.read(12345);
+  // @ts-expect-error no such step of sharp
+  image.toSharp().sharper();
   // @ts-expect-error a misspelt option
   await RawImage.read('photo.jpg', { autorient: true });
   // @ts-expect-error a colour of two channels

@@ -68,7 +68,7 @@ interface GenerateOptions {
 
 const HELP = `
 Writes annotations.json, a COCO annotation file for all images, and NAME-masks.png for each, where every mask has a
-colour of its own. An IMAGE of - is standard input. What no option says is as the model wants it, or as in transformers' mask-generation pipeline.
+colour of its own (what covers nearly the whole image has an outline only). An IMAGE of - is standard input. What no option says is as the model wants it, or as in transformers' mask-generation pipeline.
 
 Examples:
   sam3-tracker generate photo.jpg --out masks
@@ -81,6 +81,12 @@ Exit codes: 0 all went well; 1 an image, the model or a file failed; 2 the comma
 `;
 
 const ANNOTATIONS = 'annotations.json';
+
+/**
+ * What covers more of an image is its background or all of it: a tint would lie over everything and tell nothing apart. In
+ * the examples' photos such masks cover 0.91 and more, those of objects 0.57 at most.
+ */
+const MAX_TINTED_PART = 0.9;
 const overlayName = (image: string): string => `${resultName(image)}-masks.png`;
 
 /** The turn of the colour circle after which hues differ most from all before: the golden angle. */
@@ -201,7 +207,10 @@ async function generate(
       on_start: (name) => (progress.name = resultName(name)),
       on_image: async (name, image, { masks }) => {
         progress.stop();
-        const overlay = await draw_overlay(image, masks, { colors: distinctColors(masks.length) });
+        const overlay = await draw_overlay(image, masks, {
+          colors: distinctColors(masks.length),
+          maxTintedPart: MAX_TINTED_PART,
+        });
         const [file] = await saveFiles(out, [{ name: overlayName(name), content: await pngOf(overlay) }]);
         say(`${printableName(name)}: ${counted(masks.length, 'mask')} -> ${printableName(file)}\n`);
         done++;

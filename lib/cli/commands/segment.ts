@@ -114,7 +114,8 @@ function groupObjects(objects: readonly ObjectPrompt[]): number[][] {
 /** A tensor's numbers by object, (1, objects, n): one list each. */
 async function rowsOf(tensor: Tensor): Promise<number[][]> {
   using host = await tensor.cpu();
-  return (host.tolist() as number[][][])[0];
+  const [rows] = host.tolist<number[][][]>();
+  return rows;
 }
 
 async function readOutputs(outputs: Sam3TrackerMasksOutput): Promise<Omit<SegmentedObject, 'prompt'>[]> {

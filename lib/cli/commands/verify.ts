@@ -51,7 +51,7 @@ const BOXES = [
 
 async function numbers(tensor: Tensor): Promise<number[]> {
   const host = await tensor.to({ device: 'cpu', dtype: 'float32' });
-  return [...(host.data as Float32Array)];
+  return [...host.data];
 }
 
 /** Runs every published case on one image. */

@@ -17,6 +17,7 @@
 #include "../support/flood_fill.h"
 #include "masks/nms.h"
 #include "masks/rle.h"
+#include "runtime/error.h"
 
 namespace {
 
@@ -228,6 +229,55 @@ void TestSuppression() {
         "the float32 IoU is compared in double: 1/3 rounds up");
 }
 
+template <typename Function>
+bool IsRefused(const Function& function) {
+  try {
+    function();
+  } catch (const sam3_tracker::Sam3Error& error) {
+    return error.code() == sam3_tracker::ErrorCode::kInvalidArgument;
+  }
+  return false;
+}
+
+// Sizes of 0, below and huge ones end at once, whatever loop they would have run.
+void TestRefusals() {
+  constexpr int64_t kHuge = int64_t{1} << 53;
+  constexpr int64_t kLongest = sam3_tracker::kLongestSide;
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  const std::vector<int64_t> wrong{0, -1, -kHuge, kLongest + 1, kHuge, kMost};
+  const ScoredMasks predicted{at::randn({1, 2, 3, 8, 8}), at::rand({1, 2, 3})};
+  const auto both_refuse = [&](const MaskFilterOptions& options, const std::string& what) {
+    for (const auto& filter : {FilterMasks, FilterMasksWithAten})
+      Check(IsRefused([&] { filter(predicted, options, seconds); }), what);
+  };
+  for (const int64_t side : wrong) {
+    for (const int64_t other : {int64_t{16}, side}) {
+      const std::string text = std::to_string(side) + " and " + std::to_string(other);
+      both_refuse(KeepAll(side, other), "an image of " + text);
+      both_refuse(KeepAll(other, side), "an image of " + text);
+      for (const auto& [height, width] : {std::pair(side, other), std::pair(other, side)}) {
+        RleCounts counts{0, 256};
+        Check(IsRefused([&] { sam3_tracker::RemoveSmallRegions(&counts, height, width, 4); }),
+              "regions of an image of " + text);
+      }
+    }
+    for (size_t at = 0; at < 4; ++at) {
+      MaskFilterOptions options = KeepAll(16, 16);
+      options.crop_box[at] = at < 2 && side == 0 ? 16 : side;
+      both_refuse(options, "a crop with " + std::to_string(side) + " at " + std::to_string(at));
+    }
+  }
+  both_refuse(KeepAll(kLongest, 256), "2^32 pixels");
+  for (const RleCounts& wrong_counts : {RleCounts{}, {255}, {257}, {0, 0}, {4294967295u, 4294967295u}}) {
+    RleCounts counts = wrong_counts;
+    Check(IsRefused([&] { sam3_tracker::RemoveSmallRegions(&counts, 16, 16, 4); }), "runs that do not fill");
+  }
+  RleCounts counts{0, 256};
+  for (const int64_t area : {int64_t{0}, int64_t{-1}, -kMost, kMost})
+    sam3_tracker::RemoveSmallRegions(&counts, 16, 16, area);
+  Check(counts == RleCounts{0, 256}, "any area leaves the only region");
+}
+
 }  // namespace
 
 int main() {
@@ -237,6 +287,7 @@ int main() {
   TestEdges();
   TestSmallRegions();
   TestSuppression();
+  TestRefusals();
   std::cout << checks << " checks, " << failures << " failures\n";
   return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

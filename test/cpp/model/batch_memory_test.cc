@@ -1,6 +1,8 @@
 // What batches of points take, in the sizes of facebook/sam3 and of the bundled model.
 #include "model/batch_memory.h"
 
+#include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -99,6 +101,24 @@ void TestLevels() {
   }
 }
 
+// Sizes of 0, below and huge ones, and numbers of bytes that are none, give an error or a number.
+void TestRefusals() {
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const int64_t side : {int64_t{0}, int64_t{-8}, int64_t{1} << 53}) {
+    DecoderSizes sizes = kSam3;
+    for (auto& size : sizes.feature_sizes) size = {side, 72};
+    for (const double bytes : {0.0, -1e18, 1e18, infinity, -infinity, std::nan("")}) {
+      const BatchMemory memory(PointByPoint(2, true), sizes);
+      try {
+        memory.PointsWithin(bytes);
+        Check(side > 0 && std::isfinite(bytes), "sizes of " + std::to_string(side) + " are refused");
+      } catch (const Sam3Error& error) {
+        Check(error.code() == ErrorCode::kInvalidArgument, error.what());
+      }
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -106,5 +126,6 @@ int main() {
   TestAsOne();
   TestPointsAtOnce();
   TestLevels();
+  TestRefusals();
   return ReportChecks();
 }

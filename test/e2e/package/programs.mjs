@@ -1,4 +1,5 @@
 /** What users run with an installed package: as ES module and CommonJS, on the command line, in a worker, bundled. */
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -18,14 +19,14 @@ function toCommonJs(program) {
  * Writes the programs into a project: name, arguments of Node (or what makes them), and what its
  * output has to match.
  */
-export function programs({ root, project, require, readme }) {
+export function programs({ root, project, require, readme, tools }) {
   const write = (name, text) => {
     writeFileSync(path.join(project, name), text);
     return path.join(project, name);
   };
   const program = readmeProgram(readme);
-  // Masks of one object in an image of 600 x 400 pixels, and a score.
-  const result = /\[ 1, 1, 400, 600 \] \[ \[ \[ 0\.\d+ \] \] \]/;
+  // Masks of one object in an image of 451 x 300 pixels, and a score.
+  const result = /\[ 1, 1, 300, 451 \] \[ \[ \[ 0\.\d+ \] \] \]/;
   const cjs = write('main.cjs', toCommonJs(program));
   const worker = write(
     'worker.cjs',
@@ -41,18 +42,18 @@ export function programs({ root, project, require, readme }) {
      const { main } = require(path.join(path.dirname(file), require(file).bin['sam3-tracker']));
      main(process.argv.slice(2)).then((code) => { process.exitCode = code; });`,
   );
+  // With types to strip, and nothing else that is not JavaScript.
+  const typed = write('typed.mts', program.replace('const image =', 'const image: RawImage ='));
+  const refused = write(
+    'refused.cjs',
+    "try { require('./inside.cjs'); } catch (error) { console.log(error.message); }",
+  );
   const shim = path.join(project, 'node_modules', '.bin', 'sam3-tracker');
   const click = ['segment', 'examples/images/coffee.png', '--point', '235,215'];
   const withModules = ['npm', 'pnpm', 'yarn'];
   return [
     { name: "README's program, ES module", args: [write('main.mjs', program)], expected: result },
     { name: "README's program, CommonJS", args: [cjs], expected: result },
-    {
-      name: "README's program, its types",
-      args: () => typeCheck({ root, project }, write('types.mts', program)),
-      expected: /^$/,
-      only: withModules,
-    },
     {
       name: 'two worker threads',
       args: [worker],
@@ -85,22 +86,29 @@ export function programs({ root, project, require, readme }) {
       expected: result,
       only: ['npm'],
     },
+    {
+      name: 'bundled with webpack, the package external',
+      args: () => [pack({ project, tools }, cjs, 'webpack.cjs', ['sam3-tracker'])],
+      expected: result,
+      only: ['npm'],
+    },
+    {
+      name: 'bundled with webpack, the package inside, which says what to do',
+      args: () => {
+        pack({ project, tools }, cjs, 'inside.cjs', ['sharp']);
+        return [refused];
+      },
+      expected: /sam3-tracker was bundled, .* webpack: externals/,
+      only: ['npm'],
+    },
+    {
+      name: 'TypeScript without a compiler',
+      args: ['--experimental-strip-types', typed],
+      expected: result,
+      only: ['npm'],
+      since: '22.6.0',
+    },
   ];
-}
-
-/** Arguments that check a program against the types of the installed package, as strictly as TypeScript can. */
-function typeCheck({ root, project }, file) {
-  const types = path.join(root, 'node_modules', '@types');
-  const config = path.join(project, 'tsconfig.json');
-  const compilerOptions = {
-    strict: true,
-    noEmit: true,
-    module: 'node20',
-    typeRoots: [types],
-    types: ['node'],
-  };
-  writeFileSync(config, JSON.stringify({ compilerOptions, files: [path.basename(file)] }));
-  return [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', config];
 }
 
 /** Bundles a program into `name`; what has binaries, and the package's own files, stay in node_modules. */
@@ -109,4 +117,21 @@ function bundle({ root, project, require }, entry, name, external) {
   const outfile = path.join(project, name);
   buildSync({ entryPoints: [entry], bundle: true, platform: 'node', format: 'cjs', outfile, external });
   return outfile;
+}
+
+/** The same with webpack, which has no call that waits: in a process of its own. */
+function pack({ project, tools }, entry, filename, external) {
+  const settings = {
+    entry,
+    mode: 'production',
+    target: 'node',
+    devtool: false,
+    output: { path: project, filename },
+    externals: Object.fromEntries(external.map((name) => [name, `commonjs ${name}`])),
+  };
+  const script = `require(${JSON.stringify(path.join(tools, 'webpack'))})(${JSON.stringify(settings)}, (error, stats) => {
+    if (error || stats.hasErrors()) throw error ?? new Error(stats.toString());
+  })`;
+  execFileSync(process.execPath, ['-e', script], { cwd: project, stdio: ['ignore', 'ignore', 'pipe'] });
+  return path.join(project, filename);
 }

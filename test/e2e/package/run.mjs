@@ -25,9 +25,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { lt } from 'semver';
 import { provideLibtorch } from '../../../scripts/setup/libtorch.mjs';
 import { findProgram } from '../../../scripts/setup/process.mjs';
 import { programs } from './programs.mjs';
+import { TOOLS, packageFaults, typeChecks } from './types.mjs';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -90,6 +92,19 @@ function fetchManagers() {
   };
 }
 
+/** The packages that the checks need, fetched once a run; their folder. */
+function fetchTools() {
+  const folder = path.join(directory, 'checks');
+  mkdirSync(folder);
+  const packages = Object.entries(TOOLS).map(([name, version]) => `${name}@npm:${version}`);
+  run(process.execPath, [npm, 'install', '--no-save', '--prefix', folder, ...packages], { cwd: folder });
+  return path.join(folder, 'node_modules');
+}
+
+function refuseFaults(faults) {
+  if (faults.length > 0) throw new Error(faults.join('\n'));
+}
+
 function pack() {
   const [{ filename, size }] = JSON.parse(
     run(process.execPath, [npm, 'pack', '--json', '--ignore-scripts', '--pack-destination', directory], {
@@ -143,6 +158,8 @@ function check(name, work) {
 }
 
 const tarball = pack();
+const faults = await packageFaults(tarball);
+check('attw and publint', () => refuseFaults(faults));
 const managers = values.managers.split(',');
 const commands = {
   npm: [npm, 'install', '--ignore-scripts', '--no-package-lock'],
@@ -157,10 +174,15 @@ for (const manager of managers) {
     project = install(manager, commands[manager], tarball);
   });
   if (project === null) continue;
+  const tools = manager === 'npm' ? fetchTools() : null;
+  if (tools)
+    for (const { name, faults: find } of typeChecks({ root, project, tools }))
+      check(name, () => refuseFaults(find()));
   for (const node of nodes) {
     const version = run(node, ['--version']).trim();
-    const context = { root, project, require, readme: readFileSync(path.join(root, 'README.md'), 'utf8') };
-    for (const { name, args, expected, only } of programs(context)) {
+    const readme = readFileSync(path.join(root, 'README.md'), 'utf8');
+    for (const { name, args, expected, only, since } of programs({ root, project, require, readme, tools })) {
+      if (since && lt(version, since)) continue;
       if (only && !only.includes(manager)) continue;
       check(`Node ${version}: ${name}`, () => {
         const own = typeof args === 'function' ? args() : args;

@@ -168,6 +168,8 @@ describe('parseDtype', () => {
     assert.equal(parseDtype({}), 'auto');
     assert.equal(parseDtype({ dtype: 'bfloat16' }), 'bfloat16');
     assert.equal(parseDtype({ torch_dtype: 'float16' }), 'float16');
+    assert.equal(parseDtype({ dtype: 'fp32' }), 'float32');
+    assert.equal(parseDtype({ dtype: 'bf16', torch_dtype: 'bfloat16' }), 'bfloat16');
     assert.equal(parseDtype({ dtype: 'float32', torch_dtype: 'float32' }), 'float32');
   });
 
@@ -178,7 +180,7 @@ describe('parseDtype', () => {
         RangeError,
         /one of "auto", "float32", "float16", "bfloat16" for dtype/,
       ],
-      [() => parseDtype({ torch_dtype: 'fp16' as never }), RangeError, /torch_dtype/],
+      [() => parseDtype({ torch_dtype: 'q8' as never }), RangeError, /torch_dtype/],
       [() => parseDtype({ dtype: 16 as never }), TypeError, /dtype/],
       [
         () => parseDtype({ dtype: 'float32', torch_dtype: 'float16' }),

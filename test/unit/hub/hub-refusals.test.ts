@@ -1,6 +1,6 @@
 /** Models of the hub that are not to be had, or not to be loaded: one clear error each. */
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { Sam3TrackerConfig } from '../../../lib/config/sam3-tracker';
@@ -196,6 +196,27 @@ describe('of a model on the hub it is refused', () => {
         assert.equal(/no such directory/.test(error.message), hasThem, error.message);
         return true;
       });
+  });
+
+  it('what a cache of another user lacks, and nothing that it has', async function () {
+    // As nobody, who may read the cache of root.
+    if (process.getuid?.() !== 0) return this.skip();
+    await Sam3TrackerConfig.from_pretrained(ID);
+    chmodSync(hub.home, 0o755);
+    process.seteuid!(65534);
+    try {
+      for (const options of [{}, { local_files_only: true }])
+        await Sam3TrackerConfig.from_pretrained(ID, options);
+      await assert.rejects(Sam3TrackerProcessor.from_pretrained(ID), {
+        code: 'FILE_NOT_WRITTEN',
+        message: /cannot be written: this process may not use it \(EACCES\)/,
+      });
+      await assert.rejects(Sam3TrackerConfig.from_pretrained(ID, { force_download: true }), {
+        code: 'FILE_NOT_WRITTEN',
+      });
+    } finally {
+      process.seteuid!(0);
+    }
   });
 
   it('no folder of the cache that is a link to another disk', async () => {

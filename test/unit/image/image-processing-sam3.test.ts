@@ -174,7 +174,13 @@ describe('Sam3ImageProcessor', () => {
         'RangeError',
         /^Could not make a flat list of images from \[RawImage, \[RawImage\]\]$/,
       ],
-      [Buffer.from('png'), {}, 'TypeError', /type=Buffer\. .* RawImage\.read decodes the bytes of a file\.$/],
+      [
+        new Float32Array(3),
+        {},
+        'TypeError',
+        /type=Float32Array\. images takes RawImages, Tensors, .* sharp instances\.$/,
+      ],
+      [Buffer.from('png'), {}, 'Sam3TrackerError', /corrupt or of a format/],
       [{ data: new Uint16Array(12), dims: [2, 2, 3] }, {}, 'TypeError', /for images\.data/],
       [
         { data: new Uint8Array(11), dims: [2, 2, 3] },

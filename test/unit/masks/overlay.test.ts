@@ -47,6 +47,31 @@ describe('draw_overlay', () => {
     }
   });
 
+  it('outlines what covers more than a part, without tinting it', async () => {
+    const whole = rectangle(0, 0, WIDTH, HEIGHT);
+    const nearly = rectangle(1, 1, WIDTH, HEIGHT);
+    const small = rectangle(10, 10, 30, 25);
+    const options: OverlayOptions = {
+      colors: [[200, 0, 0]],
+      opacity: 0.5,
+      contourWidth: 1,
+      maxTintedPart: 0.9,
+    };
+    const result = await draw_overlay(makeImage(), [whole, nearly, small], options);
+    assert.deepEqual(pixel(result, 40, 20), [100, 100, 100]);
+    assert.deepEqual(
+      [pixel(result, 0, 20), pixel(result, 1, 20)],
+      [
+        [200, 0, 0],
+        [200, 0, 0],
+      ],
+    );
+    assert.deepEqual(pixel(result, 20, 15), [150, 50, 50]);
+    const tinted = await draw_overlay(makeImage(), whole, { ...options, maxTintedPart: undefined });
+    assert.deepEqual(pixel(tinted, 40, 20), [150, 50, 50]);
+    await assert.rejects(draw_overlay(makeImage(), whole, { maxTintedPart: 2 }), RangeError);
+  });
+
   it('paints larger masks first, each in its own colour, from tensors of any rank', async () => {
     const small = rectangle(20, 15, 30, 25);
     const large = rectangle(5, 5, 55, 35);

@@ -55,7 +55,7 @@ describe('annotation', () => {
           found.map((row) => row.map(({ index }) => index)),
           expected,
         );
-        const scores = outputs.iou_scores.tolist() as number[][][];
+        const scores = outputs.iou_scores.tolist<number[][][]>();
         for (const [image, row] of found.entries())
           for (const [object, { index, iou_score, mask, pred_mask }] of row.entries()) {
             assert.equal(iou_score, scores[image][object][index]);

@@ -238,7 +238,7 @@ describe('forms of a call', () => {
       const inputs = await processor({ original_sizes, input_boxes, allow_ragged_boxes: true });
       assert.deepEqual(inputs.input_boxes.dims, [3, 3, 4]);
       const padding = [-10, -10, -10, -10];
-      const list = inputs.input_boxes.tolist() as number[][][];
+      const list = inputs.input_boxes.tolist<number[][][]>();
       assert.deepEqual(list[0].slice(1), [padding, padding]);
       assert.deepEqual(list[1], [padding, padding, padding]);
       for (const image of [0, 2]) {
@@ -248,7 +248,7 @@ describe('forms of a call', () => {
         });
         assert.deepEqual(
           list[image].slice(0, input_boxes[image].length),
-          (alone.input_boxes.tolist() as number[][][])[0],
+          alone.input_boxes.tolist<number[][][]>()[0],
         );
       }
     });

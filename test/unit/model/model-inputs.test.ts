@@ -23,7 +23,12 @@ describe('inputs of Sam3TrackerModel', () => {
   after(() => model?.dispose());
 
   const refusals: [what: string, inputs: () => object, kind: typeof TypeError, message: string | RegExp][] = [
-    ['no image', () => ({}), RangeError, 'Exactly one of pixel_values or image_embeddings must be provided.'],
+    [
+      'no image',
+      () => ({}),
+      RangeError,
+      /^Exactly one of pixel_values or image_embeddings must be provided\. .*forget await\?$/,
+    ],
     [
       'pixel_values and image_embeddings',
       () => ({ pixel_values: pixels(), image_embeddings: embeddings }),
@@ -34,7 +39,7 @@ describe('inputs of Sam3TrackerModel', () => {
       'both null',
       () => ({ pixel_values: null, image_embeddings: null }),
       RangeError,
-      'Exactly one of pixel_values or image_embeddings must be provided.',
+      /^Exactly one of pixel_values or image_embeddings must be provided\./,
     ],
     [
       'points and boxes of different counts',

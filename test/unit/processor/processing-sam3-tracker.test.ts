@@ -3,10 +3,13 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import sharp from 'sharp';
 import type { BatchEncoding } from '../../../lib/processor/batch-encoding';
 import { isDType, DTYPES } from '../../../lib/core/dtype';
 import { Sam3ImageProcessor } from '../../../lib/image/image-processing-sam3';
 import { Sam3TrackerProcessor } from '../../../lib/processor/processing-sam3-tracker';
+import type { ImagesInput } from '../../../lib/image/inputs';
 import { RawImage } from '../../../lib/image/raw-image';
 import { Tensor } from '../../../lib/tensor';
 import { generatedCases, REFUSED, type Json, type ProcessingCase } from '../../support/processing-cases';
@@ -285,6 +288,42 @@ describe('Sam3TrackerProcessor', () => {
     assert.throws(() => new Sam3TrackerProcessor(image_processor, 0), RangeError);
     assert.throws(() => new Sam3TrackerProcessor(image_processor, 'a' as never), TypeError);
     assert.throws(() => new Sam3TrackerProcessor(image_processor, 8, 0.5), RangeError);
+  });
+
+  it('takes its settings by name, as Python does', () => {
+    const image_processor = new Sam3ImageProcessor();
+    const made = (...rest: unknown[]): string =>
+      new Sam3TrackerProcessor(image_processor, ...(rest as [number])).to_json_string();
+    assert.equal(made({ target_size: 500, point_pad_value: -7 }), made(500, -7));
+    assert.equal(made({ point_pad_value: -7 }), made(null, -7));
+    for (const rest of [[{}], [null, null], [{ target_size: null, point_pad_value: null }]])
+      assert.equal(made(...rest), made());
+    assert.throws(() => made({ targetSize: 3 }), { message: /Did you mean "target_size"/ });
+    assert.throws(() => made({ target_size: 3 }, 4), TypeError);
+    assert.throws(() => made({ target_size: 0 }), RangeError);
+    assert.throws(() => made([500]), TypeError);
+  });
+
+  it('takes as an image whatever RawImage.read takes', async () => {
+    const photo = path.join(__dirname, '..', '..', '..', 'examples', 'images', 'coffee.png');
+    const bytes = await readFile(photo);
+    const buffer = new Uint8Array(bytes).buffer;
+    const sources = [
+      bytes,
+      new Uint8Array(bytes),
+      buffer,
+      new Blob([bytes]),
+      sharp(bytes),
+      pathToFileURL(photo),
+    ];
+    const pixels = async (images: ImagesInput): Promise<unknown> =>
+      (await processor({ images })).pixel_values?.data;
+    const expected = await pixels(await RawImage.read(photo));
+    for (const source of sources) {
+      assert.deepEqual(await pixels(source), expected, source.constructor.name);
+      assert.deepEqual(await pixels([[source]]), expected, source.constructor.name);
+      assert.deepEqual((await processor(source)).pixel_values.data, expected);
+    }
   });
 
   it('says that points need a target_size where the image processor has none', async () => {
