@@ -37,6 +37,7 @@ export type { ChannelDimension, Sam3ImageProcessorOptions } from './image/option
 export type { ImageFeatures, Sam3ImageProcessorCallOptions } from './image/image-processing-sam3';
 export type { ImageInput, ImagesInput } from './image/inputs';
 export type {
+  MaskDType,
   MasksInput,
   PostProcessArguments,
   PostProcessMasksOptions,
@@ -132,7 +133,15 @@ export type { Color, OverlayOptions } from './masks/overlay';
 export type { DownloadProgress, HubOptions, IgnoredOptions } from './hub/settings';
 export { Sam3TrackerError } from './core/errors';
 export type { ErrorCode } from './core/errors';
-export type { DataTypes, DType, DTypeAlias, ElementOf, FloatingDType, TensorData } from './core/dtype';
+export type {
+  DataTypes,
+  DType,
+  DTypeAlias,
+  ElementOf,
+  FloatingDType,
+  ModelDType,
+  TensorData,
+} from './core/dtype';
 export type {
   ArrayWithDims,
   Device,

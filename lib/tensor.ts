@@ -83,7 +83,9 @@ export class Tensor<T extends DType = DType> {
    * @throws TypeError for an unknown type, or data of another kind than the type's; RangeError for another count, and for
    *   numbers that the type does not have.
    */
-  constructor(type: T | AliasOf<T>, data: TensorElements, dims: readonly number[]);
+  constructor(type: T, data: TensorElements, dims: readonly number[]);
+  /** The same under transformers.js' names: 'fp32', 'fp16' or 'bf16'. */
+  constructor(type: AliasOf<T>, data: TensorElements, dims: readonly number[]);
   /** A tensor over a native handle. @internal */
   constructor(handle: NativeTensor);
   constructor(type: DType | DTypeAlias | NativeTensor, data?: TensorElements, dims?: readonly number[]) {

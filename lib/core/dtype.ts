@@ -16,6 +16,9 @@ export type DTypeOf<N extends DType | DTypeAlias> = N extends DTypeAlias
 /** The dtypes of floating-point numbers. */
 export type FloatingDType = 'float32' | 'float16' | 'bfloat16' | 'float64';
 
+/** The dtypes that models compute in. */
+export type ModelDType = 'float32' | 'float16' | 'bfloat16';
+
 /** The typed array of each dtype's elements; float16 is a Float16Array where the runtime has one. */
 export interface DataTypes {
   float32: Float32Array;

@@ -22,6 +22,7 @@ import {
 import {
   postProcessMasks,
   type MasksInput,
+  type MaskDType,
   type PostProcessArguments,
   type SizesInput,
 } from './post-process-masks';
@@ -231,12 +232,12 @@ export class Sam3ImageProcessor extends Callable<
    * @returns one Tensor an image, (objects, masks, height, width): bool, or the masks' own type without `binarize`.
    * @throws TypeError for another type or an unknown option; RangeError for counts or dims that do not fit.
    */
-  post_process_masks(
+  post_process_masks<const A extends PostProcessArguments = []>(
     masks: MasksInput,
     original_sizes: SizesInput,
-    ...args: PostProcessArguments
-  ): Promise<Tensor[]> {
-    return postProcessMasks(masks, original_sizes, args);
+    ...args: A
+  ): Promise<Tensor<MaskDType<A>>[]> {
+    return postProcessMasks(masks, original_sizes, args) as Promise<Tensor<MaskDType<A>>[]>;
   }
 
   protected async _call(

@@ -1,6 +1,6 @@
 /** Arguments of `post_process_masks` in all the forms that transformers' and transformers.js' users write. */
 import { types } from 'node:util';
-import { dtypeOfArray, isFloating, type TensorData } from '../core/dtype';
+import { dtypeOfArray, isFloating, type FloatingDType, type TensorData } from '../core/dtype';
 import { describe, FORGOTTEN_AWAIT, wrongType } from '../core/errors';
 import { addon, callNative } from '../native/binding';
 import type { NativePostProcessOptions } from '../native/binding';
@@ -40,6 +40,23 @@ export type PostProcessArguments =
       apply_non_overlapping_constraints?: boolean,
     ]
   | [reshaped_input_sizes: readonly unknown[] | Tensor | null | undefined, options?: PostProcessMasksOptions];
+
+type Binarize<A extends readonly unknown[]> = A extends readonly [
+  unknown,
+  infer B extends boolean,
+  ...unknown[],
+]
+  ? B
+  : A[number] extends infer O
+    ? O extends { binarize: infer B extends boolean }
+      ? B
+      : never
+    : never;
+
+type MaskDTypeOf<B extends boolean> = [B] extends [never] ? 'bool' : B extends false ? FloatingDType : 'bool';
+
+/** What the masks hold after these arguments: bool, or floating numbers with `binarize: false`. */
+export type MaskDType<A extends PostProcessArguments> = MaskDTypeOf<Binarize<A>>;
 
 const OPTION_NAMES = [
   'mask_threshold',

@@ -2,6 +2,7 @@
 import { types } from 'node:util';
 import type { Sam3TrackerConfig } from '../config/sam3-tracker';
 import { dtypesOf } from '../core/dtype';
+import type { ModelDType } from '../core/dtype';
 import { FORGOTTEN_AWAIT, wrongType, wrongValue } from '../core/errors';
 import { Tensor } from '../tensor';
 import { checkOptions, isPlainObject } from '../core/options';
@@ -186,7 +187,11 @@ export function checkPixelValues(value: unknown, config: Sam3TrackerConfig): Ten
 }
 
 /** The levels, checked. @throws RangeError for another model's or uneven numbers of images; TypeError for another kind. */
-export function checkImageEmbeddings(value: unknown, config: Sam3TrackerConfig, dtype: string): Tensor[] {
+export function checkImageEmbeddings(
+  value: unknown,
+  config: Sam3TrackerConfig,
+  dtype: string,
+): Tensor<ModelDType>[] {
   if (!Array.isArray(value)) throw wrongType('a list of Tensors', 'image_embeddings', value);
   const sizes = config.vision_config.backbone_feature_sizes;
   const hidden = config.mask_decoder_config.hidden_size;
@@ -215,7 +220,7 @@ export function checkImageEmbeddings(value: unknown, config: Sam3TrackerConfig, 
         tensor.type,
         'Convert it with tensor.to(dtype).',
       );
-    return tensor;
+    return tensor as Tensor<ModelDType>;
   });
 }
 

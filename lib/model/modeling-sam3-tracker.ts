@@ -24,6 +24,7 @@ import { wrongType } from '../core/errors';
 import { callNative } from '../native/binding';
 import type { NativeForwardOptions, NativePrompts, NativeTensor } from '../native/binding';
 import { readPostProcessOptions } from '../image/post-process-masks';
+import type { ModelDType } from '../core/dtype';
 import type { PostProcessArguments, SizesInput } from '../image/post-process-masks';
 import { Sam3TrackerPreTrainedModel } from './pretrained-model';
 import { Tensor } from '../tensor';
@@ -128,20 +129,21 @@ export class Sam3TrackerModel extends Sam3TrackerPreTrainedModel {
       const post_process = types.isPromise(read) ? await read : read;
       const result = await callNative(() => handle.forward({ ...options, post_process }));
       const { masks, ...fields } = forwardFields(result, embeddings);
-      return lent(new Sam3TrackerMasksOutput({ ...fields, masks: masks as Tensor[] }), embeddings);
+      const finished = masks as Tensor<'bool' | ModelDType>[];
+      return lent(new Sam3TrackerMasksOutput({ ...fields, masks: finished }), embeddings);
     });
   }
 
   #forwardOptions(given: Sam3TrackerModelInputs): {
     options: NativeForwardOptions;
-    embeddings: Tensor[] | null;
+    embeddings: Tensor<ModelDType>[] | null;
     images: number;
   } {
     const pixels = given.pixel_values ? checkPixelValues(given.pixel_values, this.config) : null;
     const embeddings = given.image_embeddings
       ? checkImageEmbeddings(given.image_embeddings, this.config, this.dtype)
       : null;
-    const images = pixels ? pixels.dims[0] : (embeddings as Tensor[])[0].dims[0];
+    const images = pixels ? pixels.dims[0] : embeddings![0].dims[0];
     const options = {
       ...nativePrompts(given, images),
       pixel_values: handleOf(pixels),

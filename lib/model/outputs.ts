@@ -1,4 +1,5 @@
 /** What the model's calls return: fields as in transformers' output classes, moved and disposed together. */
+import type { ModelDType } from '../core/dtype';
 import type { DeviceOption } from '../core/types';
 import type { NativeForwardResult, NativeTensor } from '../native/binding';
 import { Tensor } from '../tensor';
@@ -62,29 +63,29 @@ guardMethods(ModelOutput);
 /** What `Sam3TrackerModel.forward` returns; transformers' class of this name. All masks are logits. */
 export class Sam3TrackerImageSegmentationOutput extends ModelOutput {
   /** Predicted IoU of each mask, from 0 to 1: (images, objects, masks). */
-  readonly iou_scores: Tensor;
+  readonly iou_scores: Tensor<ModelDType>;
   /** Low-resolution mask logits: (images, objects, masks, height, width). */
-  readonly pred_masks: Tensor;
+  readonly pred_masks: Tensor<ModelDType>;
   /** Whether the object is there, a logit: (images, objects, 1). */
-  readonly object_score_logits: Tensor;
+  readonly object_score_logits: Tensor<ModelDType>;
   /** Features of the image, finest level first, each (images, channels, height, width); pass them back in. */
-  readonly image_embeddings: readonly Tensor[];
+  readonly image_embeddings: readonly Tensor<ModelDType>[];
   /** With output_hidden_states: one (images, rows, columns, channels) a layer, the embeddings first; else null. */
-  readonly vision_hidden_states: readonly Tensor[] | null;
+  readonly vision_hidden_states: readonly Tensor<ModelDType>[] | null;
   /** With output_attentions: the attention weights under 'eager', an empty list under 'sdpa'; else null. */
-  readonly vision_attentions: readonly Tensor[] | null;
+  readonly vision_attentions: readonly Tensor<ModelDType>[] | null;
   /** With output_attentions: what each two-way block returns third, (images * objects, 1, positions, channels); else null. */
-  readonly mask_decoder_attentions: readonly Tensor[] | null;
+  readonly mask_decoder_attentions: readonly Tensor<ModelDType>[] | null;
 
   /** An output of the given fields. */
   constructor(fields: {
-    iou_scores: Tensor;
-    pred_masks: Tensor;
-    object_score_logits: Tensor;
-    image_embeddings: readonly Tensor[];
-    vision_hidden_states: readonly Tensor[] | null;
-    vision_attentions: readonly Tensor[] | null;
-    mask_decoder_attentions: readonly Tensor[] | null;
+    iou_scores: Tensor<ModelDType>;
+    pred_masks: Tensor<ModelDType>;
+    object_score_logits: Tensor<ModelDType>;
+    image_embeddings: readonly Tensor<ModelDType>[];
+    vision_hidden_states: readonly Tensor<ModelDType>[] | null;
+    vision_attentions: readonly Tensor<ModelDType>[] | null;
+    mask_decoder_attentions: readonly Tensor<ModelDType>[] | null;
   }) {
     super();
     this.iou_scores = fields.iou_scores;
@@ -100,12 +101,12 @@ export class Sam3TrackerImageSegmentationOutput extends ModelOutput {
 /** What `Sam3TrackerModel.predict_masks` returns. */
 export class Sam3TrackerMasksOutput extends Sam3TrackerImageSegmentationOutput {
   /** Masks in the size of each image, (objects, masks, height, width): bool, or logits with `binarize: false`. */
-  readonly masks: readonly Tensor[];
+  readonly masks: readonly Tensor<'bool' | ModelDType>[];
 
   /** An output of the given fields. */
   constructor(
     fields: ConstructorParameters<typeof Sam3TrackerImageSegmentationOutput>[0] & {
-      masks: readonly Tensor[];
+      masks: readonly Tensor<'bool' | ModelDType>[];
     },
   ) {
     super(fields);
@@ -116,25 +117,25 @@ export class Sam3TrackerMasksOutput extends Sam3TrackerImageSegmentationOutput {
 /** What `Sam3TrackerModel.get_image_features` returns; transformers' class of this name. */
 export class Sam3TrackerVisionEncoderOutput extends ModelOutput {
   /** Output of the last layer: (images, positions, channels). */
-  readonly last_hidden_state: Tensor;
+  readonly last_hidden_state: Tensor<ModelDType>;
   /** Always null, as in transformers. */
   readonly pooler_output: null;
   /** With output_hidden_states: one (images, rows, columns, channels) a layer, the embeddings first; else null. */
-  readonly hidden_states: readonly Tensor[] | null;
+  readonly hidden_states: readonly Tensor<ModelDType>[] | null;
   /** With output_attentions: the attention weights under 'eager', an empty list under 'sdpa'; else null. */
-  readonly attentions: readonly Tensor[] | null;
+  readonly attentions: readonly Tensor<ModelDType>[] | null;
   /** Feature maps, finest first, flattened to (positions, images, channels); the decoder's projections are applied. */
-  readonly fpn_hidden_states: readonly Tensor[];
+  readonly fpn_hidden_states: readonly Tensor<ModelDType>[];
   /** Sine position encodings of the same levels: (positions, images, channels). */
-  readonly fpn_position_encoding: readonly Tensor[];
+  readonly fpn_position_encoding: readonly Tensor<ModelDType>[];
 
   /** An output of the given fields. */
   constructor(fields: {
-    last_hidden_state: Tensor;
-    hidden_states: readonly Tensor[] | null;
-    attentions: readonly Tensor[] | null;
-    fpn_hidden_states: readonly Tensor[];
-    fpn_position_encoding: readonly Tensor[];
+    last_hidden_state: Tensor<ModelDType>;
+    hidden_states: readonly Tensor<ModelDType>[] | null;
+    attentions: readonly Tensor<ModelDType>[] | null;
+    fpn_hidden_states: readonly Tensor<ModelDType>[];
+    fpn_position_encoding: readonly Tensor<ModelDType>[];
   }) {
     super();
     this.last_hidden_state = fields.last_hidden_state;
@@ -149,9 +150,14 @@ export class Sam3TrackerVisionEncoderOutput extends ModelOutput {
 /** The handle of a Tensor that may be left out. */
 export const handleOf = (tensor: Tensor | null): NativeTensor | null => tensor && tensor.handle;
 /** Tensors of handles. */
-export const tensorsOf = (handles: NativeTensor[]): Tensor[] => handles.map((handle) => new Tensor(handle));
+export const tensorsOf = (handles: NativeTensor[]): Tensor<ModelDType>[] =>
+  handles.map((handle) => new Tensor(handle));
 
-type FieldOf<T> = T extends NativeTensor ? Tensor : T extends NativeTensor[] ? Tensor[] : T;
+type FieldOf<T> = T extends NativeTensor
+  ? Tensor<ModelDType>
+  : T extends NativeTensor[]
+    ? Tensor<ModelDType>[]
+    : T;
 
 /** Tensors of a native result, under the names that their handles have there. */
 export function tensorFields<T extends object>(result: T): { [K in keyof T]: FieldOf<T[K]> } {
@@ -166,7 +172,7 @@ export function tensorFields<T extends object>(result: T): { [K in keyof T]: Fie
 /** The fields of what `forward` returns; `embeddings` are those that were passed in. */
 export function forwardFields(
   { image_embeddings, ...rest }: NativeForwardResult,
-  embeddings: readonly Tensor[] | null,
+  embeddings: readonly Tensor<ModelDType>[] | null,
 ): ConstructorParameters<typeof Sam3TrackerImageSegmentationOutput>[0] & { masks: Tensor[] | null } {
   return { ...tensorFields(rest), image_embeddings: embeddings ?? tensorsOf(image_embeddings) };
 }

@@ -1,5 +1,5 @@
 /** `BatchEncoding`: what a processor returns (transformers' tokenization_utils_base.py). */
-import { isFloating, type DType, type TensorData } from '../core/dtype';
+import { isFloating, type DType, type FloatingDType, type TensorData } from '../core/dtype';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, DeviceOption } from '../core/types';
 import { readTarget } from '../core/device';
@@ -8,20 +8,26 @@ import { guardMethods } from '../core/receivers';
 /** One field: a Tensor, or with return_tensors 'np' a typed array with dims. */
 export type BatchField = Tensor | ArrayWithDims<TensorData>;
 
+/** A field as a Tensor of its dtype; a typed array stays. */
+type Typed<T extends BatchField, D extends DType> = T extends Tensor ? Tensor<D> : T;
+
+/** What images and prompts hold: `to` casts floating numbers, and images may stay as they came. */
+type PixelDType = Exclude<DType, 'int64' | 'bool'>;
+
 /** What a processor returns; `T` is Tensor, or a typed array with dims for return_tensors 'np'. */
 export interface BatchFields<T extends BatchField = Tensor> {
   /** Images, (images, channels, height, width), as the model takes them. */
-  pixel_values?: T;
+  pixel_values?: Typed<T, PixelDType>;
   /** [height, width] in pixels of each image as it came in: (images, 2), int64. */
-  original_sizes: T;
+  original_sizes: Typed<T, 'int64'>;
   /** Segmentation maps, (images, height, width), int64. */
-  labels?: T;
+  labels?: Typed<T, 'int64'>;
   /** x, y in pixels of the model's image: (images, objects, points, 2), float32. */
-  input_points?: T;
+  input_points?: Typed<T, FloatingDType>;
   /** (images, objects, points), int64. */
-  input_labels?: T;
+  input_labels?: Typed<T, 'int64'>;
   /** x1, y1, x2, y2 in pixels of the model's image: (images, boxes, 4), float32. */
-  input_boxes?: T;
+  input_boxes?: Typed<T, FloatingDType>;
 }
 
 /** The fields of a batch as properties: see the class. */
@@ -60,8 +66,8 @@ export class BatchEncoding<T extends BatchField = Tensor> {
   }
 
   /** A field by name, or undefined. As Python's `get`. */
-  get(name: keyof BatchFields): T | undefined {
-    return Object.hasOwn(this, name) ? this[name] : undefined;
+  get<K extends keyof BatchFields>(name: K): BatchFields<T>[K] | undefined {
+    return Object.hasOwn(this, name) ? (this as BatchFields<T>)[name] : undefined;
   }
 
   /**

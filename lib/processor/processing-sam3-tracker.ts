@@ -13,7 +13,7 @@ import { type ImagesInput } from '../image/inputs';
 import { type MasksInput, type SizesInput } from '../image/post-process-masks';
 import { IMAGE_PROCESSOR_OPTIONS } from '../image/options';
 import { readSizes } from '../image/sizes';
-import type { PostProcessArguments } from '../image/post-process-masks';
+import type { MaskDType, PostProcessArguments } from '../image/post-process-masks';
 import {
   checkWithoutImages,
   readArguments,
@@ -180,11 +180,11 @@ export class Sam3TrackerProcessor extends UntypedCallable {
   }
 
   /** Brings low-resolution masks to the size of their images: see `Sam3ImageProcessor.post_process_masks`. */
-  post_process_masks(
+  post_process_masks<const A extends PostProcessArguments = []>(
     masks: MasksInput,
     original_sizes: SizesInput,
-    ...args: PostProcessArguments
-  ): Promise<Tensor[]> {
+    ...args: A
+  ): Promise<Tensor<MaskDType<A>>[]> {
     return this.image_processor.post_process_masks(masks, original_sizes, ...args);
   }
 

@@ -7,8 +7,9 @@ import {
   RawImage,
   rle_to_mask,
   Tensor,
+  topk,
 } from '../../lib/index';
-import type { Mask, NestedList, RLE } from '../../lib/index';
+import type { Mask, NestedList, RLE, Sam3TrackerModel, Sam3TrackerProcessor } from '../../lib/index';
 
 /** Construction, views and moves. */
 export async function tensors(): Promise<void> {
@@ -36,6 +37,46 @@ export async function tensors(): Promise<void> {
   // @ts-expect-error no such device
   await tensor.to('gpu');
   void [lists, dims, best, owned];
+}
+
+/** The dtype goes through calls, so that elements need no casts. */
+export async function dtypes(
+  model: Sam3TrackerModel,
+  processor: Sam3TrackerProcessor,
+  any: Tensor,
+): Promise<void> {
+  const floats = new Tensor('float32', [1, 2], [2]);
+  const data: Float32Array = floats.data;
+  const lists = (await floats.mul(2)).tolist<number[]>();
+  const half: Uint16Array = (await floats.to('fp16')).data;
+  const same: Tensor<'float32'> = await floats.slice([0, 1]).cpu();
+  const index: bigint = (await floats.argmax()).item();
+  const bits: Tensor<'bool'> = await floats.gt(any);
+  const [values, indices] = await topk(floats, 1);
+  const numbers: [number, bigint] = [values.item(), indices.item()];
+  const inputs = await processor({ images: 'photo.jpg', input_points: [[[[1, 2]]]] });
+  const sizes: BigInt64Array = inputs.original_sizes.data;
+  const outputs = await model(inputs);
+  const score: number = outputs.iou_scores.item();
+  const [mask] = await processor.post_process_masks(outputs.pred_masks, inputs.original_sizes);
+  const bytes: Uint8Array = mask.data;
+  const [logits] = await processor.post_process_masks(outputs.pred_masks, inputs.original_sizes, {
+    binarize: false,
+  });
+  const logit: number = logits.item();
+  const predicted = await model.predict_masks(inputs, 0.5, true);
+  const inside: number = predicted.masks[0].data[0];
+  // @ts-expect-error elements of float32 are numbers
+  const wrong: bigint = floats.item();
+  // @ts-expect-error lists of int64 hold bigints
+  indices.tolist<number[]>();
+  // @ts-expect-error logits are no bytes
+  const cast: Uint8Array = logits.data;
+  // @ts-expect-error the sum is a promise
+  void floats.add(1).data;
+  // @ts-expect-error a tensor is not written by index
+  floats[0] = floats;
+  void [data, lists, half, same, index, bits, numbers, sizes, score, bytes, logit, inside, wrong, cast];
 }
 
 /** Images, masks and their encodings. */

@@ -31,7 +31,8 @@ describe('a mistake that everybody makes', () => {
     const calls: Record<string, () => unknown> = {
       model: () => call(model, 'forward', promise),
       'spread into the model': () => call(model, 'forward', { ...(promise as object) }),
-      'spread beside an option': () => call(model, 'forward', { ...(promise as object), multimask_output: false }),
+      'spread beside an option': () =>
+        call(model, 'forward', { ...(promise as object), multimask_output: false }),
       'a tensor of the model': () => call(model, 'forward', { pixel_values: promise }),
       'the points of the model': () =>
         call(model, 'forward', { pixel_values: pixels, input_points: promise }),

@@ -114,8 +114,7 @@ function groupObjects(objects: readonly ObjectPrompt[]): number[][] {
 /** A tensor's numbers by object, (1, objects, n): one list each. */
 async function rowsOf(tensor: Tensor): Promise<number[][]> {
   using host = await tensor.cpu();
-  const [rows] = host.tolist<number[][][]>();
-  return rows;
+  return host.tolist<number[][][]>()[0];
 }
 
 async function readOutputs(outputs: Sam3TrackerMasksOutput): Promise<Omit<SegmentedObject, 'prompt'>[]> {

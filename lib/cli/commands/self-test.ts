@@ -51,7 +51,7 @@ async function segmentDisk(device: DeviceOption): Promise<number> {
   });
   const outputs = await model({ ...inputs, multimask_output: false });
   const [masks] = await processor.post_process_masks(outputs.pred_masks, inputs.original_sizes);
-  return iouWithDisk((await masks.cpu()).data as Uint8Array);
+  return iouWithDisk((await masks.cpu()).data);
 }
 
 async function testDevice(device: 'cpu' | 'cuda:0'): Promise<SelfTestResult> {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Sam3TrackerImageSegmentationOutput, lent } from '../../../lib/model/outputs';
 import { Tensor } from '../../../lib/tensor';
 
-function makeOutput(image_embeddings: Tensor[]): Sam3TrackerImageSegmentationOutput {
+function makeOutput(image_embeddings: Tensor<'float32'>[]): Sam3TrackerImageSegmentationOutput {
   return new Sam3TrackerImageSegmentationOutput({
     iou_scores: new Tensor('float32', [0.5], [1, 1, 1]),
     pred_masks: new Tensor('float32', [1, 2], [1, 1, 1, 1, 2]),

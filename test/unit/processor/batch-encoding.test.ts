@@ -1,18 +1,18 @@
 /** BatchEncoding: its fields, and what moves and disposes of them. */
 import assert from 'node:assert/strict';
-import { BatchEncoding } from '../../../lib/processor/batch-encoding';
+import { BatchEncoding, type BatchFields } from '../../../lib/processor/batch-encoding';
 import type { DType } from '../../../lib/core/dtype';
 import { Tensor } from '../../../lib/tensor';
 
 describe('BatchEncoding', () => {
-  const fields = (): { original_sizes: Tensor; input_points: Tensor; labels: undefined } => ({
+  const fields = (): BatchFields => ({
     original_sizes: new Tensor('int64', [4, 6], [1, 2]),
     input_points: new Tensor('float32', [1, 2], [1, 1, 1, 2]),
     labels: undefined,
   });
 
   it('holds its fields alone', () => {
-    const inputs = new BatchEncoding(fields());
+    const inputs = new BatchEncoding<Tensor>(fields());
     assert.deepEqual(Object.keys({ ...inputs }), ['original_sizes', 'input_points']);
     assert.deepEqual(inputs.keys(), ['original_sizes', 'input_points']);
     assert.deepEqual(
@@ -27,7 +27,7 @@ describe('BatchEncoding', () => {
   });
 
   it('casts floating fields only, and returns itself', async () => {
-    const inputs = new BatchEncoding(fields());
+    const inputs = new BatchEncoding<Tensor>(fields());
     const before = inputs.input_points;
     for (const target of ['bfloat16' as DType, { dtype: 'float16' as DType }]) {
       assert.equal(await inputs.to(target), inputs);
@@ -45,7 +45,7 @@ describe('BatchEncoding', () => {
   });
 
   it('lets go of its Tensors, twice without harm', () => {
-    const inputs = new BatchEncoding(fields());
+    const inputs = new BatchEncoding<Tensor>(fields());
     inputs.dispose();
     inputs[Symbol.dispose]();
     assert.ok(inputs.input_points?.disposed && inputs.original_sizes.disposed);
