@@ -152,11 +152,12 @@ export class Tensor<T extends DType = DType> {
    */
   get data(): DataTypes[T] {
     checkUsable(this);
-    if (!this.#data) {
+    // An array whose buffer was transferred is empty; the elements are still the tensor's.
+    if (this.#data?.length !== this.size) {
       const buffer = callNativeSync(() => this.handle.bytes());
       this.#data = new DTYPES[this.type].array(buffer) as DataTypes[T];
     }
-    return this.#data;
+    return this.#data as DataTypes[T];
   }
 
   /** Elements from one index of each axis to the next; a view's are its source's. As torch's `stride`. */
