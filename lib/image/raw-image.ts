@@ -380,7 +380,8 @@ export class RawImage {
 
   /** What lies behind a window, black and opaque outside the image. */
   async #window(left: number, top: number, width: number, height: number): Promise<RawImage> {
-    const { channels, data } = this;
+    const { channels } = this;
+    const data = this.#pixels();
     if (left === 0 && top === 0 && width === this.width && height === this.height) return this;
     const result = new Uint8Array(width * height * channels);
     if (channels % 2 === 0)

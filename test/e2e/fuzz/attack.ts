@@ -53,7 +53,7 @@ export function fault({ result, message, bytes, blocked }: Outcome): string | nu
   if (result === 'AssertionError') return 'silent';
   if (blocked > LONGEST_BLOCK && bytes < LARGE) return 'blocked';
   if (result === 'done' || result === 'Planted') return null;
-  if (!/^(?:TypeError|RangeError|Sam3TrackerError [A-Z_]+|MaskGenerationError [A-Z_]+)$/.test(result))
+  if (!/^(?:TypeError|RangeError|Sam3TrackerError [A-Z_]+|MaskGenerationError)$/.test(result))
     return 'untyped';
   if (result.endsWith(' NATIVE_ERROR') || message === '' || UNCHECKED.test(message)) return 'unchecked';
   return message.length > LONGEST_MESSAGE ? 'long message' : null;

@@ -135,7 +135,10 @@ const CALLS: Record<string, Call> = {
     ],
     ({ processor }) => processor,
   ],
-  'image processor': [() => [array(), { ...IMAGE_OPTIONS }], ({ processor }) => processor.image_processor],
+  'image processor': [
+    () => [array(), structuredClone(IMAGE_OPTIONS)],
+    ({ processor }) => processor.image_processor,
+  ],
   segmentation_maps: [
     () => [{ images: [array()], segmentation_maps: [mask()] }],
     ({ processor }) => processor,
@@ -277,7 +280,7 @@ const CALLS: Record<string, Call> = {
     sam.best_mask,
   ),
   Sam3ImageProcessor: of(
-    () => [{ ...IMAGE_OPTIONS, return_tensors: undefined }],
+    () => [{ ...structuredClone(IMAGE_OPTIONS), return_tensors: undefined }],
     (options: never) => new sam.Sam3ImageProcessor(options).to_json_string(),
   ),
 };
