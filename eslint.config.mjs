@@ -68,6 +68,11 @@ export default defineConfig(
           message: otherRealms,
         },
         {
+          selector: "TSQualifiedName[left.name='sharp']",
+          message:
+            "Import sharp's types by name: its ES module has no namespace, and bundlers' types would be any.",
+        },
+        {
           selector: "BinaryExpression > MemberExpression[object.name='Object'][property.name='prototype']",
           message: otherRealms,
         },

@@ -271,6 +271,18 @@ export async function checkFolder(directory: string): Promise<void> {
   }
 }
 
+/** Checks that no directory has a file's name. @throws Sam3TrackerError FILE_NOT_WRITTEN. */
+export async function checkFile(file: string): Promise<void> {
+  try {
+    // A link in a circle is replaced, as any other link.
+    const found = await orElse(stat(file), null, ...NOTHING_THERE, 'ELOOP');
+    if (found?.isDirectory())
+      throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${file} cannot be written: it is a directory.`);
+  } catch (error) {
+    throw fileError(error, file, 'FILE_NOT_WRITTEN');
+  }
+}
+
 /** One file to write: its path inside the directory; its text or bytes, or what writes it under another path. */
 export interface FileToSave {
   name: string;
@@ -302,18 +314,13 @@ async function writeContent(
  */
 export async function saveFiles(directory: string, files: readonly FileToSave[]): Promise<string[]> {
   await checkFolder(directory);
-  // A link in a circle is replaced, as any other link.
-  const isDirectory = async (file: string): Promise<boolean | undefined> =>
-    (await orElse(stat(file), null, ...NOTHING_THERE, 'ELOOP'))?.isDirectory();
   const suffix = `${randomUUID()}.incomplete`;
   const placed = files.map(({ name, content }) => {
     const file = path.join(directory, name);
     return { file, content, incomplete: path.join(path.dirname(file), `.${path.basename(file)}.${suffix}`) };
   });
   try {
-    for (const { file } of placed)
-      if (await isDirectory(file))
-        throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${file} cannot be written: it is a directory.`);
+    for (const { file } of placed) await checkFile(file);
     for (const { file, content, incomplete } of placed) {
       await mkdir(path.dirname(file), { recursive: true });
       await (typeof content === 'function' ? content(incomplete) : writeContent(incomplete, content));

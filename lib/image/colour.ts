@@ -1,6 +1,6 @@
 /** Colour: how sharp is asked for the pixels of each kind of image, and what makes them those of Pillow's convert('RGB'). */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type sharp from 'sharp';
+import type { Metadata, Sharp } from 'sharp';
 import { readTag } from './tiff-tags';
 
 /** Pixels of 8 bits, row-major, channels last: (height, width, channels). */
@@ -38,13 +38,13 @@ export function tiffRefusalOf(bytes: Uint8Array): string | null {
 }
 
 /** Why an image has no RGB that Pillow and we could agree on, or null. */
-export function refusalOf({ space, depth, channels }: sharp.Metadata): string | null {
+export function refusalOf({ space, depth, channels }: Metadata): string | null {
   if (['b-w', 'grey16'].includes(space) && !depth.includes('complex')) return null;
   if (['srgb', 'rgb16', 'cmyk'].includes(space) && ['uchar', 'ushort'].includes(depth)) return null;
   return `has ${channels} channels of type ${depth} in the space ${space}, which have no RGB of 8 bits: convert it to RGB`;
 }
 
-function readingOf({ space, depth, hasAlpha }: sharp.Metadata): Reading {
+function readingOf({ space, depth, hasAlpha }: Metadata): Reading {
   if (space === 'cmyk') return { space, isCmyk: true, depth: depth === 'ushort' ? depth : undefined };
   // Pillow clips what is not 8 or 16 unsigned bits, and takes signed bytes for unsigned ones.
   if (depth === 'char') return { space, depth };
@@ -99,7 +99,7 @@ async function inPieces(count: number, work: (index: number) => void): Promise<v
  * @param metadata what it says of them.
  * @throws what sharp throws.
  */
-export async function readPixels(image: sharp.Sharp, metadata: sharp.Metadata): Promise<Pixels> {
+export async function readPixels(image: Sharp, metadata: Metadata): Promise<Pixels> {
   const { space, depth = 'uchar', isCmyk = false } = readingOf(metadata);
   if (isCmyk) image.pipelineColourspace(space);
   image.toColourspace(space).raw({ depth });

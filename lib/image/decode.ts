@@ -1,5 +1,6 @@
 /** Encoded images to 8-bit pixels, with the bytes that Pillow decodes; sharp does the work. */
 import sharp from 'sharp';
+import type { Metadata, Sharp } from 'sharp';
 import { abortable } from '../core/async';
 import { Sam3TrackerError, shorten } from '../core/errors';
 import { isError } from '../core/kinds';
@@ -84,14 +85,14 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions, nam
   const { autoOrient, limitInputPixels, svg, timeout } = options;
   const format = checkFormat(bytes, svg, name);
   const readable = format.name === 'TIFF' ? withKnownOrientation(bytes) : bytes;
-  const open = (): sharp.Sharp =>
+  const open = (): Sharp =>
     sharp(readable, {
       ignoreIcc: true,
       failOn: 'error',
       limitInputPixels: false,
       limitInputChannels: MAX_CHANNELS,
     });
-  let metadata: sharp.Metadata;
+  let metadata: Metadata;
   try {
     metadata = await open().metadata();
   } catch (cause) {
@@ -129,7 +130,7 @@ const READ_AS_FILE = ['cmyk', 'grey16'];
  *
  * @throws Sam3TrackerError IMAGE_INVALID where it gives no image.
  */
-export async function renderSharp(image: sharp.Sharp): Promise<Pixels> {
+export async function renderSharp(image: Sharp): Promise<Pixels> {
   // sharp has no public way to ask for the space that toColourspace has set, and raw pixels do not tell.
   const { colourspace } = (image as { options?: { colourspace?: string } }).options ?? {};
   try {

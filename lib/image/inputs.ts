@@ -45,10 +45,14 @@ function checkArray(array: ArrayWithDims, name: string): void {
   checkDims(array.dims, array.data.length, `${name}.`);
 }
 
+/** Lists in each other that are walked through before they are refused. */
+const DEEPEST_LISTS = 8;
+
 // transformers' fetch_images: the same nesting, with files and URLs read.
-async function fetchImages(images: unknown, name: string): Promise<unknown> {
-  if (Array.isArray(images))
-    return Promise.all(images.map((item, index) => fetchImages(item, `${name}[${index}]`)));
+async function fetchImages(images: unknown, name: string, depth = 0): Promise<unknown> {
+  // Two levels are taken; a hundred thousand would end the stack.
+  if (Array.isArray(images) && depth < DEEPEST_LISTS)
+    return Promise.all(images.map((item, index) => fetchImages(item, `${name}[${index}]`, depth + 1)));
   if (isImageSource(images)) return RawImage.read(images);
   if (isArrayWithDims(images)) checkArray(images, name);
   if (isPixels(images)) return images;

@@ -3,7 +3,7 @@
  * AVIF. sharp's own autoOrient knows EXIF only.
  */
 import { inflateSync } from 'node:zlib';
-import type sharp from 'sharp';
+import type { Metadata, Sharp } from 'sharp';
 import { readTag, withTag } from './tiff-tags';
 
 /** Orientation 1 to 8 as EXIF numbers them; any other number turns nothing. */
@@ -19,7 +19,7 @@ const ORIENTATION = 0x0112;
 const MAX_TEXT = 1 << 20;
 
 /** What sharp is to do for each orientation; it mirrors before it rotates. */
-const TURNS: Record<number, (image: sharp.Sharp) => sharp.Sharp> = {
+const TURNS: Record<number, (image: Sharp) => Sharp> = {
   2: (image) => image.flop(),
   3: (image) => image.rotate(180),
   4: (image) => image.flip(),
@@ -30,7 +30,7 @@ const TURNS: Record<number, (image: sharp.Sharp) => sharp.Sharp> = {
 };
 
 /** Adds the turn of an orientation to a pipeline. */
-export function turn(image: sharp.Sharp, orientation: number): sharp.Sharp {
+export function turn(image: Sharp, orientation: number): Sharp {
   return TURNS[orientation]?.(image) ?? image;
 }
 
@@ -140,7 +140,7 @@ export function withKnownOrientation(bytes: Uint8Array): Uint8Array {
  * @param format its name.
  * @param metadata what sharp says of it.
  */
-export function orientationOf(bytes: Uint8Array, format: string, metadata: sharp.Metadata): Orientation {
+export function orientationOf(bytes: Uint8Array, format: string, metadata: Metadata): Orientation {
   const xmp = metadata.xmp && latin1(metadata.xmp);
   switch (format) {
     case 'PNG': {

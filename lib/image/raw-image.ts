@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { types } from 'node:util';
 import sharp from 'sharp';
-import type { Sharp } from 'sharp';
+import type { FormatEnum, Sharp } from 'sharp';
 import { abortable } from '../core/async';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
@@ -49,7 +49,7 @@ const RESAMPLES = Object.keys(KERNELS) as (keyof typeof KERNELS)[];
 
 /** What RawImage.toBlob and save encode: sharp's names by media type and by extension. */
 const MEDIA_TYPES = { 'image/png': 'png', 'image/jpeg': 'jpeg', 'image/webp': 'webp' } as const;
-const EXTENSIONS: Record<string, keyof sharp.FormatEnum> = {
+const EXTENSIONS: Record<string, keyof FormatEnum> = {
   ...{ png: 'png', jpg: 'jpeg', jpeg: 'jpeg', webp: 'webp', gif: 'gif' },
   // sharp knows 'avif', which its types leave out.
   ...{ tif: 'tiff', tiff: 'tiff', avif: 'avif' as 'heif' },
@@ -512,7 +512,7 @@ export class RawImage {
   }
 
   /** A pipeline that keeps grey grey, which sharp writes as RGB unless told. */
-  #encoder(): sharp.Sharp {
+  #encoder(): Sharp {
     const image = this.toSharp();
     return this.channels <= 2 ? image.toColourspace('b-w') : image;
   }

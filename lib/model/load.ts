@@ -135,7 +135,7 @@ function warnOfUnexpected(names: readonly string[], model: string): void {
   if (names.length === 0) return;
   const more = names.length > NAMES_SHOWN ? `, and ${names.length - NAMES_SHOWN} more` : '';
   process.emitWarning(
-    `${names.length} weights of ${describe(model)} are not used, since its configuration has no place for them: ` +
+    `Of ${describe(model)} are not used, since its configuration has no place for them, ${names.length} weights: ` +
       `${names.slice(0, NAMES_SHOWN).map(describe).join(', ')}${more}.`,
     { type: 'Sam3TrackerWarning', code: 'WEIGHTS_UNEXPECTED' },
   );

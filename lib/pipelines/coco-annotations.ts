@@ -10,7 +10,7 @@ import {
 } from '../masks/coco';
 import type { Mask } from '../masks/types';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
-import { checkFolder, hasCode, kindOf, saveFiles } from '../core/files';
+import { checkFile, checkFolder, hasCode, saveFiles } from '../core/files';
 import type { RawImage, RawImageInput } from '../image/raw-image';
 import { checkOptions, checkString, isPlainObject, optionalBoolean } from '../core/options';
 import type { MaskGenerationOutput, MaskGenerationPipeline } from './mask-generation';
@@ -152,8 +152,7 @@ export async function write_coco_annotations(
   let failures = 0;
   const files = await listImages(images);
   await checkFolder(path.dirname(file));
-  if ((await kindOf(file)) === 'directory')
-    throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${file} cannot be written: it is a directory.`);
+  await checkFile(file);
   const write = async (): Promise<void> => {
     const text = `${JSON.stringify(dataset)}\n`;
     await saveFiles(path.dirname(file), [{ name: path.basename(file), content: text }]);

@@ -49,28 +49,20 @@ napi_value StringOrNull(napi_env env, const char* text) {
 // process, whose turn they take, every region lasts a turn of the scheduler: a click took a hundred times as
 // long. Shorter waits cost nothing on a quiet machine. libgomp reads the variable when it is loaded, and
 // children should not have it; whoever sets it, or OMP_WAIT_POLICY, has decided already.
-class ShortSpins {
- public:
-  ShortSpins() : is_set_(getenv(kName) == nullptr && getenv("OMP_WAIT_POLICY") == nullptr) {
-    if (is_set_) setenv(kName, "1000", 1);
-  }
-  ~ShortSpins() {
-    if (is_set_) unsetenv(kName);
-  }
-  ShortSpins(const ShortSpins&) = delete;
-  ShortSpins& operator=(const ShortSpins&) = delete;
-
- private:
-  static constexpr const char* kName = "GOMP_SPINCOUNT";
-  bool is_set_;
-};
+void* OpenLibrary(const char* path) {
+  const char* const name = "GOMP_SPINCOUNT";
+  const bool is_open = getenv(name) == nullptr && getenv("OMP_WAIT_POLICY") == nullptr;
+  if (is_open) setenv(name, "1000", 1);
+  void* const handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (is_open) unsetenv(name);
+  return handle;
+}
 
 // open(path): loads a library for the rest of the process; throws what the dynamic linker says.
 napi_value Open(napi_env env, napi_callback_info info) {
   char path[kMaxPath];
   if (!ReadPath(env, info, path)) return nullptr;
-  const ShortSpins spins;
-  if (dlopen(path, RTLD_NOW | RTLD_LOCAL) == nullptr) napi_throw_error(env, nullptr, dlerror());
+  if (OpenLibrary(path) == nullptr) napi_throw_error(env, nullptr, dlerror());
   return nullptr;
 }
 

@@ -36,7 +36,7 @@ const required = [
 ];
 /** What a tarball may hold (the exporter is for `sam3-tracker export`); binding.gyp would make npm build at install. */
 const allowed =
-  /^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE|THIRD_PARTY_LICENSES\.md|(?:dist|models|prebuilds|scripts\/sam3_tracker_export)\/.+|scripts\/(?:export_model\.py|requirements\.txt)|examples\/images\/chelsea\.png)$/;
+  /^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE|THIRD_PARTY_LICENSES\.md|(?:dist|models|prebuilds|scripts\/sam3_tracker_export)\/.+|scripts\/(?:export_model\.py|requirements\.txt)|examples\/images\/(?:chelsea\.png|README\.md))$/;
 const forbidden = /\.(?:cc|h|gyp|map|pyc)$|(?:^|\/)(?:__pycache__|\.cache)\//;
 
 const LICENCES = 'THIRD_PARTY_LICENSES.md';

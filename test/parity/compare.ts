@@ -29,7 +29,7 @@ export function flatten(outputs: Outputs): Map<string, Tensor> {
 
 /** The elements as numbers that JavaScript can compute with, whatever the dtype. */
 async function numbersOf(tensor: Tensor): Promise<ArrayLike<number>> {
-  return (await tensor.to('float32')).data as Float32Array;
+  return (await tensor.to('float32')).data;
 }
 
 /** @throws AssertionError for other dims. */

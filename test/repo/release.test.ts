@@ -162,7 +162,10 @@ describe('a release', () => {
     if (process.platform !== 'linux') this.skip();
     // A checkout in small: npm runs the script of the real one (prepack).
     cpSync(path.join(ROOT, 'scripts', 'setup'), file('scripts/setup'), { recursive: true });
-    for (const name of ['scripts/check_release.mjs', 'THIRD_PARTY_LICENSES.md']) copy(name);
+    for (const name of ['scripts/check_release.mjs', 'scripts/readme_links.mjs', 'THIRD_PARTY_LICENSES.md'])
+      copy(name);
+    const readme = 'See [the changes](CHANGELOG.md).\n';
+    write('README.md', readme);
     for (const name of ['sam3', 'sam3-tracker-tiny']) copy(`models/${name}/README.md`);
     write('CHANGELOG.md', '# Changelog\n\n## Unreleased\n');
     write('lib/index.ts', '');
@@ -180,6 +183,17 @@ describe('a release', () => {
     const packed = run('npm', ...pack);
     assert.equal(packed.status, 0, packed.stderr);
     assert.match(packed.stderr, /prebuilds\/linux-x64\/libtorch_loader\.so/);
+    // npm's page shows no files beside README.md.
+    const repository = 'github:owner/name';
+    const given = JSON.parse(readFileSync(file('package.json'), 'utf8')) as { version: string };
+    write('package.json', JSON.stringify({ ...given, repository }));
+    const [{ filename }] = JSON.parse(run('npm', 'pack', '--json').stdout.replace(/^[^[]*/, '')) as {
+      filename: string;
+    }[];
+    const shown = execFileSync('tar', ['-xzOf', file(filename), 'package/README.md'], { encoding: 'utf8' });
+    const base = `https://github.com/owner/name/blob/v${given.version}`;
+    assert.equal(shown, `See [the changes](${base}/CHANGELOG.md).\n`);
+    assert.equal(readFileSync(file('README.md'), 'utf8'), readme);
     // To publish it, the date is needed.
     const { status, stderr } = run(process.execPath, 'scripts/check_release.mjs');
     assert.equal(status, 1);

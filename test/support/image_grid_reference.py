@@ -18,8 +18,10 @@ RGB, CMYK, LAB = 2, 5, 8
 RNG = np.random.default_rng(11)
 
 
-def tiff(samples: np.ndarray, bits: int, photometric: int, endian: str = "II", tags: dict | None = None, **form) -> bytes:
-    """A TIFF of one strip (or one a plane) by hand: nobody writes all the forms that exist. `samples` is (height, width, n)."""
+def tiff(
+    samples: np.ndarray, bits: int, photometric: int, endian: str = "II", tags: dict | None = None, **form
+) -> bytes:
+    """A TIFF of one strip (or one a plane) by hand: nobody writes all forms. `samples` is (height, width, n)."""
     order = "<" if endian == "II" else ">"
     planar, compression, fill = form.get("planar", 1), form.get("compression", 1), form.get("fill", 1)
     count = samples.shape[2]
@@ -28,7 +30,9 @@ def tiff(samples: np.ndarray, bits: int, photometric: int, endian: str = "II", t
         if bits in (1, 2, 4, 12):
             flat = plane.reshape(plane.shape[0], -1)
             rows = ["".join(format(int(value), f"0{bits}b") for value in row) for row in flat]
-            data = b"".join(int(row.ljust(-(-len(row) // 8) * 8, "0"), 2).to_bytes(-(-len(row) // 8), "big") for row in rows)
+            data = b"".join(
+                int(row.ljust(-(-len(row) // 8) * 8, "0"), 2).to_bytes(-(-len(row) // 8), "big") for row in rows
+            )
         else:
             data = plane.astype(plane.dtype.newbyteorder(order)).tobytes()
         if fill == 2:
@@ -193,9 +197,11 @@ def read(file: str) -> dict:
         opened, upright = image.copy(), PIL.ImageOps.exif_transpose(image)
         if image.mode.startswith("I;16"):
             # Pillow clips these; docs/differences.md.
-            opened, upright = (PIL.Image.fromarray((np.asarray(each) >> 8).astype(np.uint8)) for each in (opened, upright))
+            opened, upright = (
+                PIL.Image.fromarray((np.asarray(each) >> 8).astype(np.uint8)) for each in (opened, upright)
+            )
         pixels = [base64.b64encode(each.convert("RGB").tobytes()).decode() for each in (upright, opened)]
-    except Exception as error:  # whatever Pillow raises is its answer
+    except Exception as error:
         return {"name": Path(file).name, "error": f"{type(error).__name__}: {error}"}
     return {"name": Path(file).name, "mode": image.mode, "size": upright.size, "rgb": pixels[0], "opened": pixels[1]}
 
@@ -271,7 +277,9 @@ def oriented(directory: str) -> list[dict]:
             named[f"tag_{endian}.tif"] = tiff(samples, 8, RGB, endian, {274: orientation})
             for kind, text in xmp.items():
                 named[f"xmp_{kind}_{endian}.tif"] = tiff(samples, 8, RGB, endian, {700: text})
-            named[f"tag_over_xmp_{endian}.tif"] = tiff(samples, 8, RGB, endian, {274: orientation, 700: xmp_of(3)["attribute"].encode()})
+            named[f"tag_over_xmp_{endian}.tif"] = tiff(
+                samples, 8, RGB, endian, {274: orientation, 700: xmp_of(3)["attribute"].encode()}
+            )
         files |= {f"{orientation}_{name}": data for name, data in named.items()}
     found = []
     for name, data in files.items():

@@ -1,12 +1,41 @@
 /** What the compiler must take and refuse of the model and its outputs: test/repo/types.test.ts. */
-import { AutoModel, AutoProcessor, Sam3TrackerModel } from '../../lib/index';
+import {
+  AutoModel,
+  AutoProcessor,
+  Sam3TrackerModel,
+  best_mask,
+  load_image_embeddings,
+} from '../../lib/index';
 import type {
+  BestMask,
+  Mask,
+  Sam3TrackerMasksOutput,
   Sam3TrackerImageSegmentationOutput,
   Sam3TrackerProcessor,
   Sam3TrackerVisionEncoderOutput,
   Tensor,
   Sam3TrackerConfig,
 } from '../../lib/index';
+
+/** The best masks and saved embeddings. */
+export async function annotating(
+  model: Sam3TrackerModel,
+  forward: Sam3TrackerImageSegmentationOutput,
+  predicted: Sam3TrackerMasksOutput,
+): Promise<void> {
+  const [[best]]: BestMask[][] = await best_mask(predicted);
+  const mask: Mask = best.mask;
+  const [[candidate]] = await best_mask(forward);
+  const logits: Tensor = candidate.pred_mask;
+  // @ts-expect-error forward gives no masks in the image's size
+  void candidate.mask;
+  const [[beside]]: BestMask[][] = await best_mask({ ...forward, masks: predicted.masks });
+  const { image_embeddings, original_sizes } = await load_image_embeddings('file', model);
+  // @ts-expect-error embeddings belong to a model
+  await load_image_embeddings('file');
+  void [mask, logits, beside];
+  await model.predict_masks({ image_embeddings, original_sizes, input_masks: best.pred_mask });
+}
 
 /** Loading. */
 export async function loading(): Promise<void> {

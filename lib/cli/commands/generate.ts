@@ -44,7 +44,7 @@ interface GenerateOptions {
   dtype: DTypeOption;
   format: 'coco_rle' | 'polygons';
   pointsPerCrop?: number;
-  pointsPerBatch?: number | null;
+  pointsPerBatch?: number | 'all';
   cropsNLayers?: number;
   cropOverlapRatio?: number;
   cropNPointsDownscaleFactor?: number;
@@ -109,7 +109,7 @@ function distinctColors(count: number): Color[] {
 function generationOptions(options: GenerateOptions): MaskGenerationOptions {
   const given = {
     points_per_crop: options.pointsPerCrop,
-    points_per_batch: options.pointsPerBatch,
+    points_per_batch: options.pointsPerBatch === 'all' ? null : options.pointsPerBatch,
     crops_n_layers: options.cropsNLayers,
     crop_overlap_ratio: options.cropOverlapRatio,
     crop_n_points_downscale_factor: options.cropNPointsDownscaleFactor,
@@ -232,9 +232,9 @@ async function generate(
   return failures > 0 ? 1 : 0;
 }
 
-/** Points at once; null for all. @throws InvalidArgumentError for anything else. */
-function parseBatch(text: string): number | null {
-  return text === 'all' ? null : integerFrom(1)(text);
+/** Points at once, or 'all'. @throws InvalidArgumentError for anything else. */
+function parseBatch(text: string): number | 'all' {
+  return text === 'all' ? text : integerFrom(1)(text);
 }
 
 /** Adds the pipeline's arguments. */

@@ -126,6 +126,7 @@ function pack({ project, tools }, entry, filename, external) {
     mode: 'production',
     target: 'node',
     devtool: false,
+    optimization: { minimize: false },
     output: { path: project, filename },
     externals: Object.fromEntries(external.map((name) => [name, `commonjs ${name}`])),
   };

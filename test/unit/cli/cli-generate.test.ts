@@ -8,6 +8,7 @@ import { PassThrough } from 'node:stream';
 import { main } from '../../../lib/cli/main';
 import type { CocoDataset } from '../../../lib/masks/coco';
 import { rle_to_mask } from '../../../lib/masks/masks';
+import { pipeline } from '../../../lib/pipelines/pipeline';
 import { type CocoRLE } from '../../../lib/masks/types';
 import { RawImage } from '../../../lib/image/raw-image';
 
@@ -114,6 +115,37 @@ describe('sam3-tracker generate', () => {
         assert.deepEqual(rle_to_mask(segmentation as CocoRLE).dims, [512, 512]);
       assert.deepEqual(readdirSync(directory).sort(), ['annotations.json', 'astronaut-masks.png']);
     }).timeout(120_000);
+
+  it('hands the pipeline every option that it has', async () => {
+    const given = ['--points-per-batch', 'all', '--crops-n-layers', '1', '--crop-overlap-ratio', '0.25']
+      .concat(['--crop-n-points-downscale-factor', '2', '--stability-score-offset', '0.5', '--no-multimask'])
+      .concat(['--box-of-interest', '100,50,400,450', '--max-memory', '200000000', '--timeout', '9']);
+    assert.equal((await generate(ASTRONAUT, '--device', 'cpu', ...given)).code, 0);
+    const { annotations } = JSON.parse(
+      readFileSync(path.join(directory, 'annotations.json'), 'utf8'),
+    ) as CocoDataset;
+    using generator = await pipeline('mask-generation', 'sam3-tracker-tiny', { device: 'cpu' });
+    const { masks, scores } = await generator(ASTRONAUT, {
+      points_per_crop: 6,
+      pred_iou_thresh: 0.5,
+      stability_score_thresh: 0.7,
+      points_per_batch: null,
+      crops_n_layers: 1,
+      crop_overlap_ratio: 0.25,
+      crop_n_points_downscale_factor: 2,
+      stability_score_offset: 0.5,
+      multimask_output: false,
+      box_of_interest: [100, 50, 400, 450],
+      max_memory: 200_000_000,
+      timeout: 9,
+      output_mode: 'coco_rle',
+    });
+    assert.ok(masks.length > 0);
+    assert.deepEqual(
+      annotations.map(({ segmentation, score }) => [segmentation, score]),
+      masks.map((mask, index) => [mask, scores[index]]),
+    );
+  });
 
   it('shows nothing where it shall be quiet', async () => {
     assert.deepEqual(await generate(ASTRONAUT, '--quiet'), { code: 0, stdout: '', terminal: '' });

@@ -344,7 +344,7 @@ describe('sam3-tracker', () => {
       ['a threshold out of range', [ASTRONAUT, '--out', 'x', '--pred-iou-thresh', '2'], /from 0 to 1/],
       ['half a point', [ASTRONAUT, '--out', 'x', '--points-per-crop', '0.5'], /integer of at least 1/],
       ['too many points', [ASTRONAUT, '--out', 'x', '--points-per-crop', '1025'], /Expected at most 1024/],
-      ['too many layers', [ASTRONAUT, '--out', 'x', '--crops-n-layers', '11'], /Expected at most 10/],
+      ['too many layers', [ASTRONAUT, '--out', 'x', '--crops-n-layers', '11'], /Expected at most 7/],
     ] as const)
       it(`refuses ${what}`, async () => {
         const { code, stderr } = await run('generate', ...argv);

@@ -111,6 +111,15 @@ describe('a model on the hub', () => {
     assert.throws(() => cached(path.join(hub.home, 'hub')), { code: 'ENOENT' });
   });
 
+  it('is waited for as long as a timer can', async () => {
+    for (const seconds of ['Infinity', '1e12', '2147484']) {
+      process.env.HF_HUB_ETAG_TIMEOUT = process.env.HF_HUB_DOWNLOAD_TIMEOUT = seconds;
+      const { answerTimeout, stallTimeout } = await readHubSettings({});
+      assert.deepEqual([answerTimeout, stallTimeout], [2_147_483_000, 2_147_483_000]);
+      await Sam3TrackerConfig.from_pretrained(ID, { force_download: true });
+    }
+  });
+
   it('is put where Python would put it: in the home for ~, in that of a user for ~name', async () => {
     const { username, homedir } = userInfo();
     const file = path.join('models--tests--tiny', 'refs', 'main');

@@ -201,14 +201,16 @@ describe('Sam3ImageProcessor', () => {
   });
 
   it('says when there is not enough memory, and goes on', async () => {
-    const image = new RawImage(new Uint8Array(12), 2, 2, 3);
-    const size = { height: 400_000, width: 400_000 };
-    await assert.rejects(new Sam3ImageProcessor({ size })(image), {
+    const processor = new Sam3ImageProcessor();
+    const masks = new Tensor('float32', new Float32Array(1200), [100, 3, 2, 2]);
+    await assert.rejects(processor.post_process_masks([masks], [[40_000, 40_000]]), {
       name: 'Sam3TrackerError',
       code: 'OUT_OF_MEMORY',
-      message: /^Not enough memory for this call: .* 480000000000 bytes/,
+      message:
+        /^This call would run out of memory: a tensor of [\d.]+ GiB is more than the [\d.]+ GiB that .* has free/,
     });
-    assert.deepEqual((await new Sam3ImageProcessor({ size: 4 })(image)).pixel_values.dims, [1, 3, 4, 4]);
+    const [small] = await processor.post_process_masks([masks], [[4, 4]]);
+    assert.deepEqual(small.dims, [100, 3, 4, 4]);
   });
 
   it('refuses a disposed tensor, and disposes none of its caller', async () => {

@@ -27,7 +27,7 @@ describe('post_process_masks', () => {
       processor.post_process_masks([masks.slice(0)], sizes, {
         mask_threshold: 1,
         reshaped_input_sizes: 1,
-      } as object),
+      }),
     ];
     for (const [index, call] of calls.entries())
       assert.deepEqual((await call)[0].tolist(), expected, `form ${index}`);
@@ -80,7 +80,7 @@ describe('post_process_masks', () => {
 
   it('takes sizes as tolist() gives them', async () => {
     const [expected] = await processor.post_process_masks(masks, sizes);
-    const listed = new Tensor('int64', sizes.flat(), [sizes.length, 2]).tolist() as bigint[][];
+    const listed = new Tensor('int64', sizes.flat(), [sizes.length, 2]).tolist<bigint[][]>();
     const [found] = await processor.post_process_masks(masks, listed as unknown as [number, number][]);
     assert.equal(typeof listed[0][0], 'bigint');
     assert.deepEqual(found.tolist(), expected.tolist());

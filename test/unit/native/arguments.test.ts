@@ -1,6 +1,6 @@
 /** What native code says of fields that are missing or wrong: each by its one name. */
 import assert from 'node:assert/strict';
-import { addon, type NativeBinding } from '../../../lib/native/binding';
+import { addon, makeNativeTensor, type NativeBinding } from '../../../lib/native/binding';
 
 const batch = {
   device: 'cpu',
@@ -12,7 +12,8 @@ const batch = {
   max_memory: 1e9,
 };
 
-const image = { data: new Uint8Array(12), size: [2, 2], channels: 3, layout: 'HWC', convert_rgb: false };
+const pixels = makeNativeTensor('uint8', [12], new Uint8Array(12));
+const image = { data: pixels, size: [2, 2], channels: 3, layout: 'HWC', convert_rgb: false };
 const preprocess = {
   ...{ images: [image], resize: null, center_crop: null, scale: null, mean: null, std: null, pad: null },
   ...{ output_layout: 'CHW', output_dtype: null, device: 'cpu' },
@@ -42,6 +43,11 @@ describe('fields of native options', () => {
       { ...preprocess, images: [{ ...image, convert_rgb: null }] },
       'Expected a boolean for convert_rgb.',
     ],
+    [
+      'preprocessImages',
+      { ...preprocess, images: [{ ...image, data: new Uint8Array(12) }] },
+      'Expected a Tensor for data.',
+    ],
     ['loadTrackerModel', {}, 'Expected a string for vision_encoder.'],
   ] as [keyof NativeBinding, object | null, string][])
     it(`are named: ${message}`, () => {
@@ -56,7 +62,7 @@ describe('fields of native options', () => {
     // With the decoder's kernels or without.
     assert.ok([1769472, 1843200].includes(least), String(least));
     assert.equal(points, Infinity);
-    const [pixels] = await addon().preprocessImages(preprocess as never);
-    assert.deepEqual(pixels.dims, [1, 3, 2, 2]);
+    const [values] = await addon().preprocessImages(preprocess as never);
+    assert.deepEqual(values.dims, [1, 3, 2, 2]);
   });
 });

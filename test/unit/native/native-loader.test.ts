@@ -330,6 +330,15 @@ describe('where libtorch is looked for', () => {
     );
   });
 
+  it('puts in the home for ~, which a .env file leaves as it is', () => {
+    for (const name of ['SAM3_TRACKER_LIBTORCH', 'LIBTORCH'])
+      assert.ok(
+        [...libtorchPlaces(release, '/nowhere', { ...environment, [name]: '~/no libtorch' })].some(
+          ({ source, directory }) => source === name && directory === path.join(os.homedir(), 'no libtorch'),
+        ),
+      );
+  });
+
   it('tells build and version of a directory', () => {
     const { version, build, problem } = inspectLibtorch('here', libtorch, release);
     assert.equal(version?.split('+')[0], release);

@@ -193,7 +193,8 @@ describe('Sam3TrackerProcessor compared with transformers', () => {
       };
       await assert.rejects(makeProcessor()(decodeOptions(options)), (ours: Error) => {
         assert.ok(ours instanceof kinds[error.type], `${error.type}: ${ours}`);
-        assert.equal(ours.message, error.message);
+        // What an empty object may come from is said after the reference's words.
+        assert.equal(ours.message.replace(/\. `\{ \.\.\.promise \}`.*$/, ''), error.message);
         return true;
       });
     });
