@@ -157,7 +157,7 @@ export class Tensor<T extends DType = DType> {
       const buffer = callNativeSync(() => this.handle.bytes());
       this.#data = new DTYPES[this.type].array(buffer) as DataTypes[T];
     }
-    return this.#data as DataTypes[T];
+    return this.#data;
   }
 
   /** Elements from one index of each axis to the next; a view's are its source's. As torch's `stride`. */

@@ -381,7 +381,7 @@ export class RawImage {
   /** What lies behind a window, black and opaque outside the image. */
   async #window(left: number, top: number, width: number, height: number): Promise<RawImage> {
     const { channels } = this;
-    const data = this.#pixels();
+    this.#pixels();
     if (left === 0 && top === 0 && width === this.width && height === this.height) return this;
     const result = new Uint8Array(width * height * channels);
     if (channels % 2 === 0)
@@ -390,7 +390,11 @@ export class RawImage {
     const last = Math.min(left + width, this.width);
     const bottom = last > first ? Math.min(top + height, this.height) : 0;
     for (let y = Math.max(top, 0); y < bottom; y++) {
-      const row = data.subarray((y * this.width + first) * channels, (y * this.width + last) * channels);
+      // Looked at in each turn: the buffer may go meanwhile.
+      const row = this.#pixels().subarray(
+        (y * this.width + first) * channels,
+        (y * this.width + last) * channels,
+      );
       result.set(row, ((y - top) * width + first - left) * channels);
       if (y % ROWS_PER_TURN === 0) await nextTurn();
     }

@@ -43,8 +43,8 @@ const UNCHECKED =
 
 /** The name of an error and its code, where it has one. */
 export function nameOf(error: unknown): string {
-  const { name, code } = error as Error & { code?: unknown };
-  return code === undefined || error instanceof assert.AssertionError ? name : `${name} ${String(code)}`;
+  const { name, code } = error as Error & { code?: string };
+  return code === undefined || error instanceof assert.AssertionError ? name : `${name} ${code}`;
 }
 
 /** What is wrong with an outcome, or null. */

@@ -46,7 +46,7 @@ const target = <T extends Numbers>(
   length: number,
   call: (array: T) => Promise<Seen> | Seen,
   content?: Uint8Array,
-): Target => ({ kind: kind as unknown as ArrayKind, length, call: call as Target['call'], content });
+): Target => ({ kind: kind as unknown as ArrayKind, length, call, content });
 
 /** As the bundled model's image processor: rescaled, mean and deviation 0.5. */
 const normalized = (value: number): number => (value / 255 - 0.5) / 0.5;
@@ -57,7 +57,7 @@ const AREA = H * W;
 async function pixelsOf(images: unknown, count = 1): Promise<Seen> {
   const { processor } = await environment();
   const { pixel_values } = await processor({ images: images as RawImage });
-  return { values: pixel_values.data as Float32Array, count: count * 3 * 192 * 192, becomes: normalized };
+  return { values: pixel_values.data, count: count * 3 * 192 * 192, becomes: normalized };
 }
 
 const ofImage = ({ data }: RawImage, channels: number): Seen => ({ values: data, count: AREA * channels });
@@ -75,7 +75,7 @@ const processed = async (prompt: object, name: string, count: number, scale: num
     original_sizes: [[192 / scale, 192 / scale]],
     ...prompt,
   })) as unknown as Record<string, Tensor>;
-  return { values: inputs[name].data as Float32Array, count, becomes: (value) => value * scale };
+  return { values: inputs[name].data, count, becomes: (value) => value * scale };
 };
 
 /** Methods of RawImage, each to pixels that are those of the image. */
@@ -136,7 +136,7 @@ const moreImageMethods: [string, (image: never) => Promise<RawImage | Tensor | B
 async function anyImage(result: RawImage | Tensor | Blob): Promise<Seen> {
   const { data } = result instanceof Blob ? await RawImage.read(result) : result;
   expect(data.length > 0, 'no pixels');
-  return { values: data as Uint8Array, count: data.length };
+  return { values: data, count: data.length };
 }
 
 /** 1 where a mask of what the array holds is inside: everywhere. */
@@ -187,7 +187,7 @@ const DTYPES: [string, new (length: number) => Numbers][] = [
 /** Reads of a tensor whose `data` is the array. */
 const tensorReads: [string, (tensor: Tensor) => Promise<Seen> | Seen][] = [
   ['data', ({ data }) => ({ values: data, count: AREA })],
-  ['tolist', (tensor) => ({ values: tensor.tolist() as number[], count: AREA })],
+  ['tolist', (tensor) => ({ values: tensor.tolist<number[]>(), count: AREA })],
   ['slice', (tensor) => ({ values: tensor.slice([1, 21]).data, count: 20 })],
   ['item', (tensor) => ({ values: [tensor.slice(7).item() as number], count: 1 })],
   ['reshape', (tensor) => ({ values: tensor.reshape(H, W).data, count: AREA })],

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { crc32, deflateSync } from 'node:zlib';
 import sharp from 'sharp';
-import { RawImage, type ImagesInput } from '../../../lib';
+import { RawImage } from '../../../lib';
 import { Dice, expect, type Attack } from './attack';
 import { environment } from './environment';
 
@@ -217,7 +217,7 @@ const OPTIONS: object[] = [
 async function read(source: never, options: object, isProcessed: boolean): Promise<void> {
   if (isProcessed) {
     const { processor } = await environment();
-    const { pixel_values } = await processor({ images: source as ImagesInput });
+    const { pixel_values } = await processor({ images: source });
     expect(pixel_values.data.length === 3 * 192 * 192, 'pixel_values of another size');
     return;
   }
