@@ -208,6 +208,9 @@ const SIZES: RowForm = {
     new RangeError(`Expected [height, width] for ${name} but received ${width} numbers.`),
 };
 
+/** Upsampling keeps rows of floats for each thread. No image is as long: libvips stops at 10^7 pixels. */
+export const MOST_SIDE = 2 ** 24;
+
 /**
  * The original sizes of images in every form that callers write: nested lists, Tensors and typed arrays.
  *
@@ -223,7 +226,7 @@ export function readSizes(value: unknown, areIntegers: boolean): ImageSize[] | P
     rows.forEach((size, [index]) => {
       size.forEach((side, axis) => {
         const name = `original_sizes[${index}][${axis}] (${['height', 'width'][axis]})`;
-        if (areIntegers) checkInteger(side, name, { min: 1 });
+        if (areIntegers) checkInteger(side, name, { min: 1, max: MOST_SIDE });
         else if (checkNumber(side, name) <= 0) throw wrongValue('a positive number', name, side);
       });
       if (areIntegers) checkPixels(size, `original_sizes[${index}]`);
