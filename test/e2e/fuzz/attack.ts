@@ -39,7 +39,7 @@ const LONGEST_MESSAGE = 2000;
 
 /** Words of V8, Node and libtorch for what nobody checked. */
 const UNCHECKED =
-  /Cannot (?:read propert|set propert|assign|convert|destructure|mix|perform|redefine|delete|access)|is not (?:a function|iterable|a constructor|defined|extensible|callable)|Invalid (?:typed )?array|detached ArrayBuffer|Maximum call stack|cyclic|circular|toPrimitive|C10|at::|std::/;
+  /Cannot (?:read propert|set propert|assign|convert|destructure|mix|perform|redefine|delete|access)|is not (?:a function|iterable|a constructor|defined|extensible|callable)|Invalid (?:typed )?array|detached ArrayBuffer|Maximum call stack|cyclic|circular|toPrimitive|c10::|at::|std::/;
 
 /** The name of an error and its code, where it has one. */
 export function nameOf(error: unknown): string {

@@ -1,5 +1,5 @@
 /** Configurations with values in them that no model has: bounds, nesting, kinds, strings. */
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import {
@@ -78,7 +78,9 @@ export function configs(seed: number): Promise<Attack> {
   const reader = dice.pick(READERS[name]);
   const text = toJson(tree);
   const directory = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-fuzz-'));
-  cpSync(BUNDLED_MODEL, directory, { recursive: true });
+  // Links, since copies of the weights would take most of the time.
+  for (const file of readdirSync(BUNDLED_MODEL))
+    if (file !== name) symlinkSync(path.join(BUNDLED_MODEL, file), path.join(directory, file));
   writeFileSync(path.join(directory, name), text);
   if (name === 'preprocessor_config.json') rmSync(path.join(directory, 'processor_config.json'));
   return Promise.resolve({
