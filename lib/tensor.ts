@@ -152,7 +152,8 @@ export class Tensor<T extends DType = DType> {
    */
   get data(): DataTypes[T] {
     checkUsable(this);
-    if (!this.#data) {
+    // An array whose buffer was transferred is empty; the elements are still the tensor's.
+    if (this.#data?.length !== this.size) {
       const buffer = callNativeSync(() => this.handle.bytes());
       this.#data = new DTYPES[this.type].array(buffer) as DataTypes[T];
     }

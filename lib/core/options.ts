@@ -164,3 +164,16 @@ export function checkDims(dims: unknown, elements: number, prefix: string): numb
     throw wrongValue(`${count} elements for dims ${bracketed(lengths)}`, `${prefix}data`, elements);
   return lengths;
 }
+
+/**
+ * A typed array whose length was checked before.
+ *
+ * @throws RangeError where its buffer was transferred or shrank since: it would read as nothing, or as zeros.
+ */
+export function checkIntact<T extends ArrayLike<unknown>>(array: T, length: number, name: string): T {
+  if (array.length !== length)
+    throw new RangeError(
+      `The buffer of ${name} was transferred or resized: ${array.length} of ${length} elements are left.`,
+    );
+  return array;
+}

@@ -184,6 +184,14 @@ async function download(url: string, name: string, options: FetchOptions): Promi
   }
 }
 
+function localPath(url: string, name: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw invalid(name, 'is a file: URL that names no local path', cause);
+  }
+}
+
 /**
  * The encoded bytes behind a path, a URL (http, https, file, data) or base64 text, in the order of transformers'
  * load_image.
@@ -205,7 +213,7 @@ export async function fetchImage(source: string | URL, options: FetchOptions): P
       `The image ${name} is a local file, and allowLocalFiles is false.`,
     );
   const file = allowLocalFiles
-    ? await readImageFile(scheme === 'file' ? fileURLToPath(text) : text, name, limit)
+    ? await readImageFile(scheme === 'file' ? localPath(text, name) : text, name, limit)
     : null;
   if (file) return { bytes: file, name };
   const bytes = Buffer.from(text, 'base64');

@@ -8,7 +8,7 @@ import type { NativeImage, NativeTensor } from '../native/binding';
 import { RawImage, isImageSource, type RawImageInput } from './raw-image';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
-import { checkDims, isArrayWithDims } from '../core/options';
+import { checkDims, checkIntact, isArrayWithDims } from '../core/options';
 
 /**
  * One image, or a batch in one array: what RawImage.read takes (a RawImage, a path, a URL, the bytes of a file, a sharp
@@ -167,11 +167,7 @@ async function upload(image: DescribedImage, name: string): Promise<void> {
   const count = Math.floor(PIECE / data.BYTES_PER_ELEMENT);
   for (let start = 0; start < elements; start += count) {
     if (start > 0) await nextTurn();
-    if (data.length !== elements)
-      throw new RangeError(
-        `The buffer of ${name} was transferred or resized while it was read: ${data.length} of ${elements} elements are left.`,
-      );
-    const piece = data.subarray(start, Math.min(start + count, elements));
+    const piece = checkIntact(data, elements, name).subarray(start, Math.min(start + count, elements));
     callNativeSync(() => tensor.write(start * data.BYTES_PER_ELEMENT, unshared(piece)));
   }
 }

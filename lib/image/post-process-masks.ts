@@ -138,6 +138,10 @@ function readMask(mask: unknown, index: number): { tensor: Tensor; isOwn: boolea
     throw new RangeError(
       `Expected dims (objects, masks, height, width) for masks[${index}] but received ${describe(tensor.dims)}.`,
     );
+  if (tensor.dims[2] === 0 || tensor.dims[3] === 0)
+    throw new RangeError(
+      `Expected masks with pixels for masks[${index}] but received ${describe(tensor.dims)}.`,
+    );
   return { tensor, isOwn: tensor !== mask };
 }
 

@@ -8,7 +8,14 @@ import { abortable } from '../core/async';
 import type { DType } from '../core/dtype';
 import { Sam3TrackerError, wrongType, wrongValue } from '../core/errors';
 import { saveFiles } from '../core/files';
-import { checkInteger, checkNumber, checkOneOf, checkOptions, checkString } from '../core/options';
+import {
+  checkInteger,
+  checkIntact,
+  checkNumber,
+  checkOneOf,
+  checkOptions,
+  checkString,
+} from '../core/options';
 import { Tensor } from '../tensor';
 import { decodeImage, renderSharp } from './decode';
 import { fetchImage, type EncodedImage, type FetchOptions } from './fetch-image';
@@ -225,13 +232,14 @@ export class RawImage {
    */
   rgb(): RawImage {
     const { channels, width, height } = this;
+    const pixels = this.#pixels();
     if (channels === 3) return this;
     const data = new Uint8Array(width * height * 3);
     const [green, blue] = channels === 4 ? [1, 2] : [0, 0];
     for (let from = 0, to = 0; to < data.length; from += channels, to += 3) {
-      data[to] = this.data[from];
-      data[to + 1] = this.data[from + green];
-      data[to + 2] = this.data[from + blue];
+      data[to] = pixels[from];
+      data[to + 1] = pixels[from + green];
+      data[to + 2] = pixels[from + blue];
     }
     return new RawImage(data, width, height, 3);
   }
@@ -243,14 +251,14 @@ export class RawImage {
    */
   grayscale(): RawImage {
     const { channels, width, height } = this;
+    const pixels = this.#pixels();
     if (channels === 1) return this;
     const data = new Uint8Array(width * height);
     for (let from = 0, to = 0; to < data.length; from += channels, to++) {
-      if (channels === 2) data[to] = this.data[from];
+      if (channels === 2) data[to] = pixels[from];
       else
         // Pillow's fixed-point weights, 16 fractional bits, rounded.
-        data[to] =
-          (this.data[from] * 19595 + this.data[from + 1] * 38470 + this.data[from + 2] * 7471 + 0x8000) >> 16;
+        data[to] = (pixels[from] * 19595 + pixels[from + 1] * 38470 + pixels[from + 2] * 7471 + 0x8000) >> 16;
     }
     return new RawImage(data, width, height, 1);
   }
@@ -262,12 +270,13 @@ export class RawImage {
    */
   rgba(): RawImage {
     const { channels, width, height } = this;
+    const pixels = this.#pixels();
     if (channels === 4) return this;
     const data = new Uint8Array(width * height * 4).fill(255);
     for (let from = 0, to = 0; to < data.length; from += channels, to += 4) {
       for (let colour = 0; colour < 3; colour++)
-        data[to + colour] = this.data[from + (channels === 3 ? colour : 0)];
-      if (channels === 2) data[to + 3] = this.data[from + 1];
+        data[to + colour] = pixels[from + (channels === 3 ? colour : 0)];
+      if (channels === 2) data[to + 3] = pixels[from + 1];
     }
     return new RawImage(data, width, height, 4);
   }
@@ -302,13 +311,14 @@ export class RawImage {
     if (mask.channels !== 1)
       throw new RangeError(`Expected mask to have 1 channel, but got ${mask.channels}`);
     const data = Uint8Array.from(this.rgba().data);
-    for (let pixel = 0; pixel < mask.data.length; pixel++) data[pixel * 4 + 3] = mask.data[pixel];
+    mask.#pixels().forEach((alpha, pixel) => (data[pixel * 4 + 3] = alpha));
     return new RawImage(data, width, height, 4);
   }
 
   /** The channels as images of one channel each: transformers.js' `RawImage.split`. */
   split(): RawImage[] {
-    const { channels, data, width, height } = this;
+    const { channels, width, height } = this;
+    const data = this.#pixels();
     return Array.from({ length: channels }, (_, channel) => {
       const band = Uint8Array.from(
         { length: width * height },
@@ -320,7 +330,7 @@ export class RawImage {
 
   /** A copy with pixels of its own: transformers.js' `RawImage.clone`. */
   clone(): RawImage {
-    return new RawImage(this.data.slice(), this.width, this.height, this.channels);
+    return new RawImage(this.#pixels().slice(), this.width, this.height, this.channels);
   }
 
   /**
@@ -370,7 +380,8 @@ export class RawImage {
 
   /** What lies behind a window, black and opaque outside the image. */
   async #window(left: number, top: number, width: number, height: number): Promise<RawImage> {
-    const { channels, data } = this;
+    const { channels } = this;
+    this.#pixels();
     if (left === 0 && top === 0 && width === this.width && height === this.height) return this;
     const result = new Uint8Array(width * height * channels);
     if (channels % 2 === 0)
@@ -379,7 +390,11 @@ export class RawImage {
     const last = Math.min(left + width, this.width);
     const bottom = last > first ? Math.min(top + height, this.height) : 0;
     for (let y = Math.max(top, 0); y < bottom; y++) {
-      const row = data.subarray((y * this.width + first) * channels, (y * this.width + last) * channels);
+      // Looked at in each turn: the buffer may go meanwhile.
+      const row = this.#pixels().subarray(
+        (y * this.width + first) * channels,
+        (y * this.width + last) * channels,
+      );
       result.set(row, ((y - top) * width + first - left) * channels);
       if (y % ROWS_PER_TURN === 0) await nextTurn();
     }
@@ -438,8 +453,8 @@ export class RawImage {
   toTensor(channel_format: 'CHW' | 'HWC' = 'CHW'): Tensor {
     const { channels, width, height } = this;
     if (checkOneOf(channel_format, ['CHW', 'HWC'], 'channel_format') === 'HWC')
-      return new Tensor('uint8', Uint8Array.from(this.data), [height, width, channels]);
-    const planes = new Uint8Array(this.data.length);
+      return new Tensor('uint8', Uint8Array.from(this.#pixels()), [height, width, channels]);
+    const planes = new Uint8Array(this.width * this.height * this.channels);
     this.split().forEach(({ data }, channel) => planes.set(data, channel * width * height));
     return new Tensor('uint8', planes, [channels, height, width]);
   }
@@ -461,11 +476,14 @@ export class RawImage {
     return new Blob([new Uint8Array(bytes)], { type });
   }
 
-  /** A sharp instance over the same bytes, for cropping, drawing, encoding. */
+  /** A sharp instance over a copy of the pixels, for cropping, drawing, encoding. */
   toSharp(): Sharp {
     const { width, height, channels } = this;
-    const bytes = Buffer.from(this.data.buffer, this.data.byteOffset, this.data.byteLength);
-    return sharp(bytes, { raw: { width, height, channels }, limitInputPixels: false });
+    // sharp reads on other threads, and memory that JavaScript takes away meanwhile ends the process.
+    return sharp(Uint8Array.from(this.#pixels()), {
+      raw: { width, height, channels },
+      limitInputPixels: false,
+    });
   }
 
   /**
@@ -490,6 +508,11 @@ export class RawImage {
       throw new Sam3TrackerError('FILE_NOT_WRITTEN', `${file} cannot be written: ${reason}.`, { cause });
     }
     await saveFiles(dir || '.', [{ name: base, content: bytes }]);
+  }
+
+  /** The pixels. @throws RangeError where their buffer is gone. */
+  #pixels(): RawImageData {
+    return checkIntact(this.data, this.width * this.height * this.channels, 'the image');
   }
 
   /** A pipeline that keeps grey grey, which sharp writes as RGB unless told. */

@@ -42,7 +42,9 @@ function pythonSet(keys: readonly string[]): string {
 }
 
 function pythonList(keys: readonly string[]): string {
-  return `[${keys.map((key) => `'${key}'`).join(', ')}]`;
+  // A size of thousands of keys is not for a message.
+  const shown = keys.slice(0, 20).map((key) => `'${key.slice(0, 60)}'`);
+  return `[${shown.join(', ')}${keys.length > shown.length ? ', ...' : ''}]`;
 }
 
 // As Python shows its SizeDict.

@@ -4,6 +4,7 @@ import type { CocoRLE, MaskLike, RLE } from './types';
 import { mask_to_polygons, type Polygon } from './polygons';
 import { RLEMask, coco_encode_rle } from './rle';
 import { wrongType, wrongValue } from '../core/errors';
+import { checkSize } from '../core/device';
 import { checkInteger, checkNumber, checkOneOf, checkOptions, checkString } from '../core/options';
 import type { ImageSize } from '../core/types';
 import { guardMethods } from '../core/receivers';
@@ -136,9 +137,11 @@ export class CocoDatasetBuilder implements CocoDataset {
    * @param file_name as the file shall name it.
    * @param size [height, width] in pixels.
    * @returns its id.
+   * @throws TypeError for another kind; RangeError for sides that are no positive integers.
    */
   addImage(file_name: string, size: ImageSize): number {
-    const [height, width] = size;
+    checkString(file_name, 'file_name');
+    const [height, width] = checkSize(size, 'size');
     const id = this.images.length + 1;
     this.images.push({ id, file_name, width, height });
     return id;
@@ -163,7 +166,7 @@ export class CocoDatasetBuilder implements CocoDataset {
     const segmentation = checkSegmentation(given.segmentation);
     const score = given.score === undefined ? undefined : checkNumber(given.score, 'score');
     const category_id = this.categoryId(given.category);
-    const image = this.images[image_id - 1];
+    const image = typeof image_id === 'number' ? this.images[image_id - 1] : undefined;
     if (!image) throw wrongValue('the id of an image that was added', 'image_id', image_id);
     const rle = rleOf(mask, 'mask');
     const { size } = rle;

@@ -21,9 +21,9 @@ import { checkBoolean, checkOptions, isPlainObject } from '../core/options';
  * @throws TypeError for another kind; RangeError for fewer than two dimensions or data of another length.
  */
 export function mask_planes(masks: MaskLike): Mask[] {
-  const data = checkMaskData(masks, 'masks');
-  const [height, width] = masks.dims.slice(-2);
-  if (masks.dims.length < 2) throw wrongValue('at least two dimensions', 'masks.dims', masks.dims);
+  const { data, dims } = checkMaskData(masks, 'masks');
+  const [height, width] = dims.slice(-2);
+  if (dims.length < 2) throw wrongValue('at least two dimensions', 'masks.dims', dims);
   const area = height * width;
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
   return Array.from({ length: bytes.length / area }, (_, index) => ({

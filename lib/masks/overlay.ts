@@ -5,7 +5,7 @@ import { RLEMask } from './rle';
 import { mask_area, mask_planes } from './masks';
 import { type Mask, type MaskLike } from './types';
 import { RawImage } from '../image/raw-image';
-import { checkInteger, checkNumber, checkOptions } from '../core/options';
+import { checkInteger, checkIntact, checkNumber, checkOptions } from '../core/options';
 
 /** A colour, each channel 0 to 255. */
 export type Color = readonly [red: number, green: number, blue: number];
@@ -107,7 +107,8 @@ function innerPixels({ data, dims: [height, width] }: Mask, radius: number): Uin
 }
 
 function paintMask(layer: Uint8Array, mask: Mask, color: Color, { opacity, contourWidth }: Overlay): void {
-  const { data } = mask;
+  const [height, width] = mask.dims;
+  const data = checkIntact(mask.data, height * width, 'masks');
   const inner = contourWidth === 0 ? data : innerPixels(mask, contourWidth);
   const tint = Math.round(opacity * 255);
   for (let index = 0; index < data.length; index++) {

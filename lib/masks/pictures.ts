@@ -1,6 +1,6 @@
 /** Masks as pictures: a PNG, and the part of an image that a mask covers. */
 import { wrongType, wrongValue } from '../core/errors';
-import { checkOptions, optionalBoolean } from '../core/options';
+import { checkIntact, checkOptions, optionalBoolean } from '../core/options';
 import { RawImage } from '../image/raw-image';
 import { mask_area, mask_to_box, rleOf } from './masks';
 import { decodeRle } from './rle';
@@ -77,15 +77,16 @@ export function cut_out(
   const [columns, rows] = [right - left + 1, bottom - top + 1];
   const data = new Uint8Array(rows * columns * 4);
   const { channels } = image;
+  const pixels = checkIntact(image.data, width * height * channels, 'image');
   const isColour = channels >= 3;
   for (let y = top, to = 0; y <= bottom; y++)
     for (let pixel = y * width + left; pixel <= y * width + right; pixel++, to += 4) {
       if (inside[pixel] === 0) continue;
       const from = pixel * channels;
-      data[to] = image.data[from];
-      data[to + 1] = image.data[isColour ? from + 1 : from];
-      data[to + 2] = image.data[isColour ? from + 2 : from];
-      data[to + 3] = channels % 2 === 0 ? image.data[from + channels - 1] : 255;
+      data[to] = pixels[from];
+      data[to + 1] = pixels[isColour ? from + 1 : from];
+      data[to + 2] = pixels[isColour ? from + 2 : from];
+      data[to + 3] = channels % 2 === 0 ? pixels[from + channels - 1] : 255;
     }
   return new RawImage(data, columns, rows, 4);
 }

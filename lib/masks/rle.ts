@@ -26,7 +26,8 @@ export function checkRle(rle: RLE | CocoRLE, name: string): RLE {
     throw wrongType('a run-length encoding { size, counts }', name, rle);
   const size = checkSize(rle.size, `${name}.size`);
   checkPixels(size, name);
-  const counts = typeof rle.counts === 'string' ? decodeCounts(rle.counts, `${name}.counts`) : rle.counts;
+  const given = rle.counts;
+  const counts = typeof given === 'string' ? decodeCounts(given, `${name}.counts`) : given;
   if (!Array.isArray(counts)) throw wrongType('a list of numbers or a string', `${name}.counts`, counts);
   checkCounts({ size, counts }, name);
   return { size, counts };

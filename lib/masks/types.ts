@@ -53,10 +53,15 @@ function isList(value: unknown): value is readonly number[] {
  *
  * @throws TypeError for another kind; RangeError for dims that are no sizes or data of another length.
  */
-export function checkMaskData(mask: MaskLike, name: string): Uint8Array | Uint8ClampedArray {
+export function checkMaskData(
+  mask: MaskLike,
+  name: string,
+): { data: Uint8Array | Uint8ClampedArray; dims: number[] } {
   if (typeof mask !== 'object' || mask === null || !isList(mask.dims))
     throw wrongType('a mask (a bool Tensor, or { data, dims })', name, mask);
-  const { data, dims } = mask;
+  const { data } = mask;
+  // Checked and used from a copy: a getter may give something else the next time.
+  const dims = [...mask.dims];
   const remedy = 'Compare logits with a threshold first: post_process_masks does.';
   if (mask.type !== undefined && mask.type !== 'bool' && mask.type !== 'uint8')
     throw wrongType('bool or uint8', `${name}.type`, mask.type, remedy);
@@ -67,7 +72,7 @@ export function checkMaskData(mask: MaskLike, name: string): Uint8Array | Uint8C
   const length = dims.reduce((product, size) => product * size, 1);
   if (data.length !== length)
     throw wrongValue(`${length} bytes`, `${name}.data`, data, `It has ${data.length}.`);
-  return data;
+  return { data, dims };
 }
 
 /**
@@ -79,8 +84,7 @@ export function checkMask(
   mask: MaskLike,
   name: string,
 ): { data: Uint8Array | Uint8ClampedArray; size: ImageSize } {
-  const data = checkMaskData(mask, name);
-  const { dims } = mask;
+  const { data, dims } = checkMaskData(mask, name);
   if (dims.length !== 2)
     throw wrongValue(
       'two dimensions (height, width)',

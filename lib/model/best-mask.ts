@@ -39,21 +39,23 @@ function checkTensor(value: unknown, name: string, leading: readonly (number | n
     throw wrongValue(`dims (${axes}) like iou_scores`, `outputs.${name}`, dims);
 }
 
-function checkCandidates(outputs: Candidates): void {
+/** What is checked is what is used: a getter may give something else the next time. */
+function readCandidates(outputs: Candidates): Candidates {
   if (typeof outputs !== 'object' || outputs === null || types.isPromise(outputs))
     throw wrongType('what Sam3TrackerModel returns', 'outputs', outputs);
-  checkTensor(outputs.iou_scores, 'iou_scores', [], 'images, objects, masks');
-  const { dims } = outputs.iou_scores;
+  const { iou_scores, pred_masks, masks = null } = outputs;
+  checkTensor(iou_scores, 'iou_scores', [], 'images, objects, masks');
+  const { dims } = iou_scores;
   if (dims.includes(0)) throw wrongValue('at least one mask of each object', 'outputs.iou_scores', dims);
-  checkTensor(outputs.pred_masks, 'pred_masks', dims, 'images, objects, masks, height, width');
-  const masks = outputs.masks ?? null;
-  if (masks === null) return;
+  checkTensor(pred_masks, 'pred_masks', dims, 'images, objects, masks, height, width');
+  if (masks === null) return { iou_scores, pred_masks };
   if (!Array.isArray(masks)) throw wrongType('a list of Tensors', 'outputs.masks', masks);
   if (masks.length !== dims[0])
     throw wrongValue(`the masks of ${dims[0]} images`, 'outputs.masks', masks.length);
   masks.forEach((tensor, image) =>
     checkTensor(tensor, `masks[${image}]`, dims.slice(1), 'objects, masks, height, width'),
   );
+  return { iou_scores, pred_masks, masks };
 }
 
 async function readMask(candidates: Tensor, object: number, index: number, name: string): Promise<Mask> {
@@ -80,8 +82,7 @@ export function best_mask(outputs: Candidates & { readonly masks: readonly Tenso
 export function best_mask(outputs: Candidates): Promise<BestCandidate[][]>;
 /** The one behind both. */
 export async function best_mask(outputs: Candidates): Promise<BestCandidate[][]> {
-  checkCandidates(outputs);
-  const { iou_scores, pred_masks, masks } = outputs;
+  const { iou_scores, pred_masks, masks } = readCandidates(outputs);
   using chosen = await iou_scores.argmax(-1);
   using chosenHost = await chosen.cpu();
   using scoresHost = await iou_scores.to({ device: 'cpu', dtype: 'float32' });

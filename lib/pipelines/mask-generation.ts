@@ -1,4 +1,5 @@
 /** Segment everything: mirrors transformers' `pipelines/mask_generation.py`. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { UntypedCallable } from '../core/callable';
 import { wrongType } from '../core/errors';
 import { Sam3ImageProcessor } from '../image/image-processing-sam3';
@@ -245,6 +246,8 @@ export class MaskGenerationPipeline extends UntypedCallable {
         if (callback.threw || settings.signal?.aborted || this.model.disposed) throw error;
         results.push(null);
         errors.push(error as Error);
+        // Thousands of images that fail at once must not hold up the event loop.
+        await nextTurn();
       }
     }
     if (errors.some((error) => error !== null)) throw new MaskGenerationError(results, errors);

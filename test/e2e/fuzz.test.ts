@@ -1,29 +1,48 @@
-/** A sample of what `npm run fuzz` does at length: damaged files end in an error each, and in no crash. */
+/** A sample of what `npm run fuzz` does at length: hostile input ends in an error each, and in no crash. */
 import assert from 'node:assert/strict';
+import { fault, faults, LARGE, type Outcome } from './fuzz/attack';
 import { runHeaders } from './fuzz/headers';
-import { faults, runMutations } from './fuzz/run';
-import type { Outcome } from './fuzz/worker';
+import { KINDS, runAttacks } from './fuzz/run';
 
-describe('damaged model directories', () => {
-  it('are refused with an error, or load where the damage is harmless', async () => {
-    const outcomes = await runMutations(1, 24);
-    assert.equal(outcomes.length, 24);
-    assert.deepEqual(faults(outcomes), []);
-    assert.ok(outcomes.filter(({ result }) => result !== 'loaded').length > 12);
-  });
+describe('attacks', () => {
+  for (const kind of KINDS)
+    it(`of the kind ${kind} are refused with an error, or do no harm`, async () => {
+      const outcomes = await runAttacks(kind, 1, 24);
+      assert.equal(outcomes.length, 24);
+      assert.deepEqual(faults(outcomes), []);
+      assert.ok(outcomes.filter(({ result }) => result !== 'done').length > 4);
+    });
 
-  it('would be noticed if one ended the process, passed unseen, or gave an error without a form', () => {
-    const one: Outcome = { seed: 1, description: '', altersGraph: false, result: 'loaded', message: '' };
-    const bad: Partial<Outcome>[] = [
-      { result: 'died: SIGSEGV' },
-      { altersGraph: true },
-      { altersGraph: true, result: 'Sam3TrackerError FILE_INVALID', message: 'x' },
-      { result: 'Error', message: 'std::bad_alloc' },
-      { result: 'Sam3TrackerError NATIVE_ERROR', message: 'x' },
-      { result: 'RangeError', message: '' },
+  it('would be noticed if one ended the process, held up the loop, passed unseen, or gave an error without a form', () => {
+    const one: Outcome = {
+      seed: 1,
+      description: '',
+      bytes: 9,
+      result: 'RangeError',
+      message: 'x',
+      blocked: 9,
+    };
+    const bad: [string, Partial<Outcome>][] = [
+      ['died: SIGSEGV', { result: 'died: SIGSEGV' }],
+      ['hung', { result: 'hung' }],
+      ['silent', { result: 'AssertionError' }],
+      ['blocked', { blocked: 51 }],
+      ['untyped', { result: 'Error', message: 'std::bad_alloc' }],
+      ['untyped', { result: 'SyntaxError' }],
+      ['untyped', { result: 'TypeError ERR_INVALID_ARG_TYPE' }],
+      ['unchecked', { result: 'Sam3TrackerError NATIVE_ERROR' }],
+      ['unchecked', { message: '' }],
+      ['unchecked', { message: "Cannot read properties of undefined (reading 'dims')" }],
+      ['long message', { message: 'x'.repeat(2001) }],
     ];
-    for (const change of bad) assert.equal(faults([{ ...one, ...change }]).length, 1);
-    assert.equal(faults([one, { ...one, result: 'Sam3TrackerError FILE_INVALID', message: 'x' }]).length, 0);
+    for (const [found, change] of bad) assert.equal(fault({ ...one, ...change }), found);
+    const good: Partial<Outcome>[] = [
+      {},
+      { result: 'done', message: '' },
+      { blocked: 51, bytes: LARGE },
+      { result: 'Sam3TrackerError FILE_INVALID' },
+    ];
+    for (const change of good) assert.equal(fault({ ...one, ...change }), null);
   });
 });
 

@@ -1,15 +1,21 @@
 /** Model directories with something wrong in them, the same for the same seed. */
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
+import { Sam3TrackerModel } from '../../../lib';
+import { BUNDLED_MODEL } from '../../support/bundled-model';
 import { randomNumbers } from '../../support/random';
+import { expect, nameOf, type Attack } from './attack';
 
 /** Files of a model directory, and how often each is chosen. */
 const FILES = [
@@ -39,7 +45,7 @@ const VALUES = [
 ];
 
 /** What was done, for the report of a failure. */
-export interface Mutation {
+interface Mutation {
   description: string;
   /** Whether a graph was altered, which its manifest has to tell. */
   altersGraph: boolean;
@@ -101,7 +107,7 @@ function changeJson(random: Random, file: string): string {
  * @param directory the copy.
  * @param seed which damage.
  */
-export function mutate(directory: string, seed: number): Mutation {
+function mutate(directory: string, seed: number): Mutation {
   const random = randomNumbers(seed);
   const name = pick(random, FILES);
   const file = path.join(directory, name);
@@ -132,4 +138,28 @@ export function mutate(directory: string, seed: number): Mutation {
     description: `${name}: ${what}`,
     altersGraph: name.endsWith('.pt') && !after?.equals(before),
   };
+}
+
+/** Loads a damaged model directory; libtorch must not see an altered archive. */
+export function directories(seed: number): Promise<Attack> {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'sam3-tracker-fuzz-'));
+  cpSync(BUNDLED_MODEL, directory, { recursive: true });
+  const { description, altersGraph } = mutate(directory, seed);
+  return Promise.resolve({
+    description,
+    bytes: 0,
+    run: async () => {
+      try {
+        (await Sam3TrackerModel.from_pretrained(directory, { device: 'cpu', dtype: 'float32' })).dispose();
+      } catch (error) {
+        expect(
+          !altersGraph || /HASH_MISMATCH|FILE_NOT_FOUND/.test(nameOf(error)),
+          `a damaged graph: ${nameOf(error)}`,
+        );
+        throw error;
+      }
+      expect(!altersGraph, 'a damaged graph was loaded');
+    },
+    dispose: () => rmSync(directory, { recursive: true, force: true }),
+  });
 }
