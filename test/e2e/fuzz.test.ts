@@ -10,7 +10,7 @@ describe('attacks', () => {
       const outcomes = await runAttacks(kind, 1, 24);
       assert.equal(outcomes.length, 24);
       assert.deepEqual(faults(outcomes), []);
-      assert.ok(outcomes.filter(({ result }) => result !== 'done').length > 4);
+      assert.ok(outcomes.some(({ result }) => result !== 'done'));
     });
 
   it('would be noticed if one ended the process, held up the loop, passed unseen, or gave an error without a form', () => {

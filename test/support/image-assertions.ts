@@ -1,6 +1,7 @@
 /** Whether this package and test/support/image_reference.py agree. */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
+import { FORGOTTEN_AWAIT } from '../../lib/core/errors';
 import type { TensorData } from '../../lib/core/dtype';
 import { Tensor } from '../../lib/tensor';
 import type { ArrayWithDims } from '../../lib/core/types';
@@ -68,6 +69,10 @@ export function assertSame(
   assert.ok(worst <= 1e-6, `${what}: differs by ${worst}`);
 }
 
+/** A message without what it says of a forgotten await. */
+export const withoutHint = (message: string): string =>
+  message.replace(` ${FORGOTTEN_AWAIT}`, '').replace(/\.$/, '');
+
 /** Python's error as ours: ValueError is RangeError, and torch's RuntimeErrors are about values too. */
 export function assertSameError(error: unknown, answer: Answer, what: string): void {
   assert.ok(error instanceof Error && answer.error, `${what}: ${String(error)}`);
@@ -76,9 +81,9 @@ export function assertSameError(error: unknown, answer: Answer, what: string): v
     answer.error.type === 'TypeError' ? 'TypeError' : 'RangeError',
     `${what}: ${error.stack}`,
   );
-  // Python shows a set in any order.
+  // Python shows a set in any order; the hint is ours, after the reference's words.
   const comparable = (message: string): string =>
-    message.replace(/\{[^}]*\}/g, (set) => [...set].sort().join(''));
+    withoutHint(message).replace(/\{[^}]*\}/g, (set) => [...set].sort().join(''));
   assert.equal(comparable(error.message), comparable(answer.error.message), what);
 }
 

@@ -90,7 +90,7 @@ describe('buffers that change while an image is read', () => {
               const { value, error } = (await result) as { value?: unknown; error?: Error };
               if (error) {
                 assert(error instanceof RangeError, `${name}: ${error.stack}`);
-                assert.match(error.message, /images was transferred or resized while it was read/, name);
+                assert.match(error.message, /images was transferred or resized/, name);
                 assert.notEqual(change, 'nothing', name);
               } else assert.deepEqual(value, expected.get(`${form} ${size}`), name);
               if (change === 'transfer' && size === 'large' && turns < 2)
