@@ -6,7 +6,7 @@ import { checkBoolean, checkInteger, checkOneOf, isPlainObject } from '../core/o
 
 /**
  * Kinds of fields, after transformers' annotations: `size` is `int | list[int]`; `ints` and `floats` are lists; `list`
- * is a list of anything; `map` is `dict`; `strings` is `list[str]`.
+ * is a list of anything; `names` and `ids` are id2label and label2id; `strings` is `list[str]`.
  */
 export type FieldKind =
   | 'int'
@@ -17,7 +17,8 @@ export type FieldKind =
   | 'ints'
   | 'floats'
   | 'list'
-  | 'map'
+  | 'names'
+  | 'ids'
   | 'strings'
   | 'dtype'
   | 'problem_type';
@@ -57,8 +58,8 @@ export const COMMON_FIELDS: FieldTable = {
   dtype: { kind: 'dtype', default: null, nullable: true },
   chunk_size_feed_forward: { kind: 'int', default: 0 },
   is_encoder_decoder: { kind: 'bool', default: false },
-  id2label: { kind: 'map', default: { 0: 'LABEL_0', 1: 'LABEL_1' }, nullIsDefault: true },
-  label2id: { kind: 'map', default: { LABEL_0: 0, LABEL_1: 1 }, nullIsDefault: true },
+  id2label: { kind: 'names', default: { 0: 'LABEL_0', 1: 'LABEL_1' }, nullIsDefault: true },
+  label2id: { kind: 'ids', default: { LABEL_0: 0, LABEL_1: 1 }, nullIsDefault: true },
   problem_type: { kind: 'problem_type', default: null, nullable: true },
   output_attentions: { kind: 'bool', default: false, nullable: true },
 };
@@ -81,6 +82,19 @@ function checkList<T>(value: unknown, name: string, item: (value: unknown, name:
   if (!Array.isArray(value)) throw wrongType('an array', name, value);
   return value.map((element, index) => item(element, `${name}[${index}]`));
 }
+
+function checkMap<T>(
+  value: unknown,
+  name: string,
+  item: (value: unknown, name: string) => T,
+): Record<string, T> {
+  if (!isPlainObject(value)) throw wrongType('an object', name, value);
+  return Object.fromEntries(
+    Object.entries(value).map(([key, entry]) => [key, item(entry, `${name}.${key}`)]),
+  );
+}
+
+const isText = (value: unknown): boolean => typeof value === 'string';
 
 function checkText(value: unknown, name: string): string {
   if (typeof value !== 'string') throw wrongType('a string', name, value);
@@ -123,9 +137,15 @@ export function checkField(value: unknown, spec: FieldSpec, name: string): unkno
     case 'list':
       if (!Array.isArray(value)) throw wrongType('an array', name, value);
       return structuredClone(value);
-    case 'map':
-      if (!isPlainObject(value)) throw wrongType('an object', name, value);
-      return structuredClone(value);
+    case 'names':
+      return checkMap(value, name, checkText);
+    case 'ids':
+      // `dict[str, int] | dict[str, str]`, as in transformers.
+      return checkMap<unknown>(
+        value,
+        name,
+        isPlainObject(value) && Object.values(value).every(isText) ? checkText : checkInt,
+      );
     case 'dtype':
       return checkDtype(value, name);
     case 'problem_type':

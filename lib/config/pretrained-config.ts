@@ -262,7 +262,7 @@ export abstract class PreTrainedConfig {
     await saveFiles(save_directory, [{ name: 'config.json', content: this.to_json_string() }]);
   }
 
-  /** Marks what must be written as a float; classes with floats inside a `map` add theirs. */
+  /** Marks what must be written as a float; classes with floats deeper inside add theirs. */
   protected markFloats(dict: ConfigDict): ConfigDict {
     const table: FieldTable = { ...COMMON_FIELDS, ...this.#class().fields };
     return Object.fromEntries(

@@ -58,7 +58,8 @@ export function toPythonJson(value: unknown, indent = ''): string {
   if (Array.isArray(value))
     return block(
       '[',
-      value.map((item) => toPythonJson(item, inner)),
+      // A hole is undefined, which JSON cannot hold; map would leave it out.
+      Array.from(value, (item) => toPythonJson(item, inner)),
       ']',
     );
   if (typeof value === 'object') {

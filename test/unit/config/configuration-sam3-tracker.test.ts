@@ -57,6 +57,23 @@ describe('configurations compared with transformers', () => {
     version = (await python.result('version')) as string;
   });
 
+  for (const [fields, isTaken] of [
+    ['{"id2label": {"0": [1]}}', false],
+    ['{"id2label": {"0": 5}}', false],
+    ['{"id2label": {"0": null}}', false],
+    ['{"id2label": {"0": "a"}, "label2id": {"a": [1]}}', false],
+    ['{"id2label": {"0": "a"}, "label2id": {"a": 1.5}}', false],
+    ['{"id2label": {"0": "a", "1": "b"}, "label2id": {"a": 1, "b": "c"}}', false],
+    ['{"id2label": {"0": "a"}, "label2id": {"a": "0"}}', true],
+  ] as const)
+    it(`${isTaken ? 'takes' : 'refuses'} labels as there: ${fields}`, async () => {
+      const { error } = await python.call('build', { name: 'Sam3TrackerConfig', text: fields });
+      assert.equal(error === undefined || error === null, isTaken, JSON.stringify(error));
+      const build = (): unknown => Sam3TrackerConfig.from_dict(parse(fields));
+      if (isTaken) build();
+      else assert.throws(build, TypeError);
+    });
+
   for (const [index, [name, fields]] of CONFIGURATION_CASES.entries()) {
     it(`case ${index}: ${name} ${fields.replace(/\s+/g, ' ').slice(0, 60)}`, async () => {
       const built = (await python.result('build', { name, text: fields })) as Built;
