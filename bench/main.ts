@@ -6,6 +6,7 @@ import path from 'node:path';
 import { Argument, Command, InvalidArgumentError } from 'commander';
 import { eventLoop } from './event-loop';
 import { everything } from './everything';
+import { contention } from './contention';
 import { addon } from '../lib/native/binding';
 import { fullSize } from './full-size';
 import { gpu } from './gpu';
@@ -22,6 +23,7 @@ import { small } from './small';
 
 const PARTS: Record<string, (options: BenchOptions) => Promise<PartResult>> = {
   small,
+  contention,
   images,
   rle,
   'event-loop': eventLoop,

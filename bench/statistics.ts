@@ -1,8 +1,9 @@
 /** Summaries of measurements. */
 
-/** Median, extremes and count. */
+/** Median, 95th percentile, extremes and count. */
 export interface Summary {
   median: number;
+  p95: number;
   min: number;
   max: number;
   runs: number;
@@ -22,6 +23,7 @@ export function summarize(values: readonly number[]): Summary {
   if (values.length === 0) throw new RangeError('There is nothing to summarize.');
   return {
     median: quantile(values, 0.5),
+    p95: quantile(values, 0.95),
     min: quantile(values, 0),
     max: quantile(values, 1),
     runs: values.length,
