@@ -74,7 +74,12 @@ function describeLevel(value: unknown, levels: number): string {
   if (typeof value === 'bigint') return `${shorten(String(value), 60)}n`;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
-  if (!Array.isArray(value)) return typeName(value);
+  if (!Array.isArray(value)) {
+    const { type, dims } = value as { type?: unknown; dims?: unknown };
+    // Of a Tensor it is mostly these that are wrong.
+    const isArrayLike = typeof type === 'string' && Array.isArray(dims);
+    return isArrayLike ? `${typeName(value)}(${type}, [${dims.join(', ')}])` : typeName(value);
+  }
   if (levels === 0) return '[...]';
   const items = value.slice(0, 4).map((item) => describeLevel(item, levels - 1));
   return `[${items.join(', ')}${value.length > 4 ? ', ...' : ''}]`;

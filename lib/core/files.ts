@@ -305,6 +305,24 @@ async function writeContent(
 }
 
 /**
+ * Makes a folder and those above it, where they are missing. Node's own recursive `mkdir` never ends where the system
+ * refuses a folder as not found, which it does below /proc.
+ */
+export async function makeFolder(folder: string): Promise<void> {
+  const make = (): Promise<void> =>
+    mkdir(folder).catch((error: unknown) => {
+      if (!hasCode(error, 'EEXIST')) throw error;
+    });
+  try {
+    await make();
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error;
+    await makeFolder(path.dirname(folder));
+    await make();
+  }
+}
+
+/**
  * Writes files into a directory, which is made where it is missing: each under a temporary name first, and under its own
  * when all are on the disk. Where one fails, what was there before stays.
  *
@@ -322,7 +340,7 @@ export async function saveFiles(directory: string, files: readonly FileToSave[])
   try {
     for (const { file } of placed) await checkFile(file);
     for (const { file, content, incomplete } of placed) {
-      await mkdir(path.dirname(file), { recursive: true });
+      await makeFolder(path.dirname(file));
       await (typeof content === 'function' ? content(incomplete) : writeContent(incomplete, content));
     }
     for (const { file, incomplete } of placed) await rename(incomplete, file);

@@ -6,11 +6,11 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { constants, existsSync, readlinkSync } from 'node:fs';
-import { copyFile, mkdir, open, readdir, rename, rm, utimes } from 'node:fs/promises';
+import { copyFile, open, readdir, rename, rm, utimes } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hasCode, orElse, sizeOf, statOrNull } from '../core/files';
+import { hasCode, makeFolder, orElse, sizeOf, statOrNull } from '../core/files';
 
 /** An owner that has not touched its file for so long is taken for dead, in milliseconds. */
 const STALE = 20_000;
@@ -115,7 +115,7 @@ export async function withLock<T>(
   waiting: (bytes: number) => void = () => {},
 ): Promise<T> {
   const mine = `${file}.${ownerName()}`;
-  await mkdir(path.dirname(file), { recursive: true });
+  await makeFolder(path.dirname(file));
   // One that cannot be touched is taken over in the end.
   const touch = (): void => void utimes(mine, new Date(), new Date()).catch(() => undefined);
   const timer = setInterval(touch, STALE / 5).unref();

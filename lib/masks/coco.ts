@@ -137,11 +137,13 @@ export class CocoDatasetBuilder implements CocoDataset {
    * @param file_name as the file shall name it.
    * @param size [height, width] in pixels.
    * @returns its id.
-   * @throws TypeError for another kind; RangeError for sides that are no positive integers.
+   * @throws TypeError for another kind; RangeError for sides that are no positive integers, and for a name that is taken.
    */
   addImage(file_name: string, size: ImageSize): number {
     checkString(file_name, 'file_name');
     const [height, width] = checkSize(size, 'size');
+    if (this.images.some((image) => image.file_name === file_name))
+      throw wrongValue('a name that no other image of the data set has', 'file_name', file_name);
     const id = this.images.length + 1;
     this.images.push({ id, file_name, width, height });
     return id;

@@ -3,6 +3,7 @@ import { wrongType, wrongValue } from '../core/errors';
 import { checkPixels } from '../core/device';
 import type { ImageSize } from '../core/types';
 import { isArrayOf } from '../core/kinds';
+import { isPlainObject } from '../core/options';
 
 /** A binary mask (H, W), row-major: 1 inside, 0 outside. */
 export interface Mask {
@@ -58,7 +59,12 @@ export function checkMaskData(
   name: string,
 ): { data: Uint8Array | Uint8ClampedArray; dims: number[] } {
   if (typeof mask !== 'object' || mask === null || !isList(mask.dims))
-    throw wrongType('a mask (a bool Tensor, or { data, dims })', name, mask);
+    throw wrongType(
+      'a mask (a bool Tensor, or { data, dims })',
+      name,
+      mask,
+      isPlainObject(mask) && 'mask' in mask ? 'best_mask gives its mask as a field: pass that.' : undefined,
+    );
   const { data } = mask;
   // Checked and used from a copy: a getter may give something else the next time.
   const dims = [...mask.dims];

@@ -16,36 +16,36 @@ export type NamedImageEmbeddings = Record<
 /** What `Sam3TrackerModel.forward` takes. Coordinates are pixels of the model's square input, not of the image. */
 export interface Sam3TrackerModelInputs {
   /** Preprocessed images: (images, channels, height, width). Exactly one of this and image_embeddings. */
-  pixel_values?: Tensor | null;
+  pixel_values?: Tensor | null | undefined;
   /** Points: (images, objects, points, 2), x and y. */
-  input_points?: Tensor | null;
+  input_points?: Tensor | null | undefined;
   /** Labels of the points: (images, objects, points); 1 inside, 0 outside, -1 background, -10 padding. Default ones. */
-  input_labels?: Tensor | null;
+  input_labels?: Tensor | null | undefined;
   /** Boxes: (images, objects, 4), xyxy. */
-  input_boxes?: Tensor | null;
+  input_boxes?: Tensor | null | undefined;
   /**
    * Masks as logits, any size: (images, 1, height, width) or (images, height, width), shared by an image's objects; or
    * (images, objects, height, width), one an object.
    */
-  input_masks?: Tensor | null;
+  input_masks?: Tensor | null | undefined;
   /** What `get_image_embeddings` or an earlier call returned. Exactly one of this and pixel_values. */
-  image_embeddings?: readonly Tensor[] | NamedImageEmbeddings | null;
+  image_embeddings?: readonly Tensor[] | NamedImageEmbeddings | null | undefined;
   /** The finest of the levels, one by one as transformers.js has them: all three instead of image_embeddings. */
-  'image_embeddings.0'?: Tensor | null;
+  'image_embeddings.0'?: Tensor | null | undefined;
   /** The second level. */
-  'image_embeddings.1'?: Tensor | null;
+  'image_embeddings.1'?: Tensor | null | undefined;
   /** The coarsest level. */
-  'image_embeddings.2'?: Tensor | null;
+  'image_embeddings.2'?: Tensor | null | undefined;
   /** Several masks an object (default true), or the one that fits best. */
-  multimask_output?: boolean;
+  multimask_output?: boolean | undefined;
   /** Added to the scores of the tokens' attention to the image (PerSAM). */
-  attention_similarity?: Tensor | null;
+  attention_similarity?: Tensor | null | undefined;
   /** Added to the tokens before every layer (PerSAM). */
-  target_embedding?: Tensor | null;
+  target_embedding?: Tensor | null | undefined;
   /** Also return the vision encoder's hidden states (default: the configuration's, false). */
-  output_hidden_states?: boolean;
+  output_hidden_states?: boolean | undefined;
   /** Also return attentions (default: the configuration's, false). */
-  output_attentions?: boolean;
+  output_attentions?: boolean | undefined;
 }
 
 /** The prompts of `get_prompt_embeddings`. */

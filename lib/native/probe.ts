@@ -3,7 +3,15 @@
  * process. What loaded once is remembered in the user's cache folder, until one of the files changes.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, realpathSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { cacheDirectory } from './libtorch';
 
@@ -45,7 +53,9 @@ function readRemembered(file: string): string[] {
 function remember(file: string, entries: string[]): void {
   const temporary = `${file}.${process.pid}`;
   try {
-    mkdirSync(path.dirname(file), { recursive: true });
+    const folder = path.dirname(file);
+    // One by one: Node's recursive way never ends below /proc.
+    for (const one of [path.dirname(folder), folder]) if (!existsSync(one)) mkdirSync(one);
     writeFileSync(temporary, `${JSON.stringify(entries, null, 1)}\n`);
     renameSync(temporary, file);
   } catch {

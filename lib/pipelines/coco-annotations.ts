@@ -103,6 +103,7 @@ async function listImages(images: string | readonly (string | CocoSource)[]): Pr
     return names.map((name) => ({ name, file_name: name, image: path.join(images, name) }));
   }
   if (!Array.isArray(images)) throw wrongType('a folder or a list of paths', 'images', images);
+  if (images.length === 0) throw wrongValue('at least one image', 'images', images);
   const paths = cocoFileNames(images.filter((one) => typeof one === 'string'));
   return images.map((one: unknown): Source => {
     if (!isPlainObject(one)) {
@@ -124,7 +125,7 @@ async function listImages(images: string | readonly (string | CocoSource)[]): Pr
  * @param file where the annotations go; its folder is made where it is missing.
  * @param options how it is done.
  * @returns what was written.
- * @throws TypeError and RangeError for arguments and for a folder without images, before any image is read;
+ * @throws TypeError and RangeError for arguments, for no image and for two of one name, before any image is read;
  *   Sam3TrackerError FILE_NOT_FOUND for a folder that is not there; AggregateError after the file is written where
  *   images failed and there is no `on_error`; what the pipeline's progress_callback throws, and the reason of an
  *   aborted signal, and then no file is written unless `write_partial` asks for it after an abort; FILE_INVALID for a folder
@@ -142,6 +143,8 @@ export async function write_coco_annotations(
   const { category_of, on_start, on_image, on_error } = options;
   const writePartial = optionalBoolean(options.write_partial, 'write_partial', false);
   const asked = { ...options.generation, output_mode: 'binary' as const };
+  if (typeof generator !== 'function' || !('defaults' in generator))
+    throw wrongType('a mask-generation pipeline', 'generator', generator, 'pipeline() makes one.');
   // What is wrong with the call is wrong with every image.
   const settings = checkMaskGenerationOptions(asked, generator.defaults);
   pointLimitOf(generator.model, settings);
@@ -151,6 +154,9 @@ export async function write_coco_annotations(
   const errors: Error[] = [];
   let failures = 0;
   const files = await listImages(images);
+  const names = files.map(({ file_name }) => file_name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw wrongValue('images of different names', 'images', twice);
   await checkFolder(path.dirname(file));
   await checkFile(file);
   const write = async (): Promise<void> => {
@@ -182,7 +188,7 @@ export async function write_coco_annotations(
     }
   }
   // What an earlier run found is worth more than an empty file.
-  if (files.length === 0 || failures < files.length) await write();
+  if (failures < files.length) await write();
   if (errors.length > 0)
     throw new AggregateError(
       errors,

@@ -1,10 +1,10 @@
 /** `sam3-tracker libtorch install`: PyTorch's wheel, fetched by pip, cut down to what a server needs. */
 import { spawn, spawnSync } from 'node:child_process';
 import { constants } from 'node:fs';
-import { access, cp, mkdir, readFile, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { access, cp, readFile, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Sam3TrackerError } from '../../core/errors';
-import { kindOf } from '../../core/files';
+import { kindOf, makeFolder } from '../../core/files';
 import { withLock } from '../../hub/lock';
 import { inspectLibtorch } from '../../native/libtorch';
 import type { CommandOutput } from '../io';
@@ -196,7 +196,7 @@ async function unpack(pip: Pip, wheels: string, packages: string, output: Comman
 }
 
 async function keepLibraries(from: string, to: string): Promise<void> {
-  await mkdir(to, { recursive: true });
+  await makeFolder(to);
   for (const name of await readdir(from)) {
     if (SHARED_LIBRARY.test(name) && !NOT_NEEDED.test(name))
       await rename(path.join(from, name), path.join(to, name));
@@ -258,7 +258,7 @@ export async function installLibtorch(request: LibtorchInstallRequest, output: C
   const { python, pythonVersion } = findPython();
   const partial = `${directory}.partial`;
   try {
-    await mkdir(partial, { recursive: true });
+    await makeFolder(partial);
     await access(partial, constants.W_OK);
   } catch (cause) {
     throw failed(
@@ -279,7 +279,7 @@ export async function installLibtorch(request: LibtorchInstallRequest, output: C
     const temporary = path.join(partial, 'tmp');
     // Of a run that was ended.
     for (const old of [packages, temporary]) await rm(old, { recursive: true, force: true });
-    await mkdir(temporary, { recursive: true });
+    await makeFolder(temporary);
     const pip = { python, temporary };
     try {
       await downloadTorch(pip, request, wheels, output);

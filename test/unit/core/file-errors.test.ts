@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -44,9 +45,11 @@ const READERS: [name: string, read: (place: string) => Promise<unknown>][] = [
 
 const config = new Sam3TrackerConfig();
 const image = new RawImage(new Uint8Array(3), 1, 1, 3);
-const nothingGenerated = { defaults: {}, model: null } as unknown as Parameters<
-  typeof write_coco_annotations
->[0];
+/** A pipeline that finds nothing. */
+const findsNothing = Object.assign(() => Promise.resolve({ masks: [], scores: [] }), {
+  defaults: {},
+  model: { disposed: false },
+}) as unknown as Parameters<typeof write_coco_annotations>[0];
 
 /** Every call that writes where a path says. */
 const WRITERS: [name: string, write: (place: string) => Promise<unknown>][] = [
@@ -58,7 +61,7 @@ const WRITERS: [name: string, write: (place: string) => Promise<unknown>][] = [
   ],
   [
     'write_coco_annotations',
-    (place) => write_coco_annotations(nothingGenerated, [], path.join(place, 'c.json')),
+    (place) => write_coco_annotations(findsNothing, [{ name: 'x', image }], path.join(place, 'c.json')),
   ],
   ['RawImage.save', (place) => image.save(path.join(place, 'c.png'))],
 ];
@@ -91,6 +94,8 @@ describe('what the file system answers', () => {
     },
     'ENAMETOOLONG of a part': () => path.join(scratch, 'x'.repeat(300)),
     'ENAMETOOLONG of the whole': () => path.join(scratch, 'x/'.repeat(50_000)),
+    // Node's own recursive mkdir never ends there.
+    ...(existsSync('/proc/self') && { 'ENOENT for a folder': () => '/proc/no-such-folder/inner' }),
     'a NUL character': () => `${scratch}/a\0b`,
     'a directory below a circle': () => {
       symlinkSync('circle', path.join(scratch, 'circle'));
@@ -284,15 +289,17 @@ describe('what the file system answers', () => {
       // Blocks of 512 bytes or of 1,024.
       'ulimit -f 0',
       `process.on('SIGXFSZ', () => {});
-      const { Sam3TrackerConfig, Sam3ImageProcessor, Sam3TrackerProcessor, Sam3TrackerModel, write_coco_annotations } =
+      const { Sam3TrackerConfig, Sam3ImageProcessor, Sam3TrackerProcessor, Sam3TrackerModel, RawImage, write_coco_annotations } =
         require(${JSON.stringify(LIBRARY)});
       const out = ${JSON.stringify(scratch)};
       (async () => {
         const processor = new Sam3ImageProcessor();
         const model = await Sam3TrackerModel.from_pretrained(${JSON.stringify(BUNDLED_MODEL)}, { device: 'cpu' });
+        const findsNothing = Object.assign(async () => ({ masks: [], scores: [] }), { defaults: {}, model });
+        const image = new RawImage(new Uint8Array(3), 1, 1, 3);
         const calls = [new Sam3TrackerConfig().save_pretrained(out), processor.save_pretrained(out),
           new Sam3TrackerProcessor(processor).save_pretrained(out), model.save_pretrained(out),
-          write_coco_annotations({ defaults: {}, model }, [], out + '/c.json')];
+          write_coco_annotations(findsNothing, [{ name: 'x', image }], out + '/c.json')];
         const results = await Promise.allSettled(calls);
         process.stdout.write(JSON.stringify(results.map(({ reason }) => [reason?.code, reason?.message])));
       })();`,

@@ -44,6 +44,19 @@ describe('write_coco_annotations', () => {
       await makeImage(...size).save(path.join(directory, name));
   }
 
+  it('is refused for no image, two of one name, and what is no pipeline, and leaves an old file', async () => {
+    const target = path.join(directory, 'kept.json');
+    writeFileSync(target, 'old');
+    const one = { name: 'x', image: new RawImage(new Uint8Array(3), 1, 1, 3) };
+    await assert.rejects(write_coco_annotations(generator, [], target), RangeError);
+    await assert.rejects(write_coco_annotations(generator, [one, one], target), RangeError);
+    await assert.rejects(
+      write_coco_annotations('sam3-tracker-tiny' as never, [one], target),
+      /a mask-generation pipeline/,
+    );
+    assert.equal(readFileSync(target, 'utf8'), 'old');
+  });
+
   it('leaves an earlier file as it is where every image fails', async () => {
     await save({ 'a.png': [40, 30] });
     const options = { generation: FEW, on_error: () => undefined };
