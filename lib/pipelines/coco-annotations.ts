@@ -96,6 +96,16 @@ export function cocoFileNames(images: readonly string[]): string[] {
   });
 }
 
+/** An image of a list; `paths` are the file names of those that are left. */
+function readSource(one: unknown, paths: string[]): Source {
+  if (!isPlainObject(one)) {
+    const name = checkString(one, 'an image');
+    return { name, file_name: paths.shift() as string, image: name };
+  }
+  const { name, image } = checkOptions(one, ['name', 'image'], 'an image');
+  return { name: checkString(name, 'name'), file_name: name as string, image: image as RawImageInput };
+}
+
 async function listImages(images: string | readonly (string | CocoSource)[]): Promise<Source[]> {
   if (typeof images === 'string') {
     const names = (await namesIn(images)).filter((name) => IMAGE_FILE.test(name)).sort();
@@ -105,13 +115,13 @@ async function listImages(images: string | readonly (string | CocoSource)[]): Pr
   if (!Array.isArray(images)) throw wrongType('a folder or a list of paths', 'images', images);
   if (images.length === 0) throw wrongValue('at least one image', 'images', images);
   const paths = cocoFileNames(images.filter((one) => typeof one === 'string'));
+  const taken = new Set<string>();
   return images.map((one: unknown): Source => {
-    if (!isPlainObject(one)) {
-      const name = checkString(one, 'an image');
-      return { name, file_name: paths.shift() as string, image: name };
-    }
-    const { name, image } = checkOptions(one, ['name', 'image'], 'an image');
-    return { name: checkString(name, 'name'), file_name: name as string, image: image as RawImageInput };
+    const source = readSource(one, paths);
+    if (taken.has(source.file_name))
+      throw wrongValue('images of different names', 'images', source.file_name);
+    taken.add(source.file_name);
+    return source;
   });
 }
 
@@ -154,9 +164,6 @@ export async function write_coco_annotations(
   const errors: Error[] = [];
   let failures = 0;
   const files = await listImages(images);
-  const names = files.map(({ file_name }) => file_name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw wrongValue('images of different names', 'images', twice);
   await checkFolder(path.dirname(file));
   await checkFile(file);
   const write = async (): Promise<void> => {
