@@ -1,5 +1,6 @@
 /** Results as images: masks tinted and outlined over the image, with the prompts that asked for them. */
 import { setImmediate } from 'node:timers/promises';
+import { mapInTurns } from '../core/async';
 import { wrongType, wrongValue } from '../core/errors';
 import { RLEMask } from './rle';
 import { mask_area, mask_planes } from './masks';
@@ -163,9 +164,10 @@ export async function draw_overlay(
   const planes = (Array.isArray(masks) ? (masks as MaskLike[]) : [masks as MaskLike]).flatMap((mask) =>
     mask instanceof RLEMask ? [mask] : mask_planes(mask),
   );
-  const painted = planes.map((mask, index) => {
-    if (mask.dims[0] !== height || mask.dims[1] !== width)
-      throw wrongValue(`masks of the image's size (${height} x ${width})`, 'masks', mask.dims);
+  for (const { dims } of planes)
+    if (dims[0] !== height || dims[1] !== width)
+      throw wrongValue(`masks of the image's size (${height} x ${width})`, 'masks', dims);
+  const painted = await mapInTurns(planes, null, (mask, index) => {
     return { mask, area: mask_area(mask), color: overlay.colors[index % overlay.colors.length] };
   });
   painted.sort((a, b) => b.area - a.area);
