@@ -107,16 +107,20 @@ function innerPixels({ data, dims: [height, width] }: Mask, radius: number): Uin
   return inner;
 }
 
-function paintMask(layer: Uint8Array, mask: Mask, color: Color, { opacity, contourWidth }: Overlay): void {
+/** A pixel of the layer: red, green, blue, alpha in the order of memory. */
+const rgba = (color: Color, alpha: number): number =>
+  new Uint32Array(Uint8Array.of(...color, alpha).buffer)[0];
+
+function paintMask(layer: Uint32Array, mask: Mask, color: Color, { opacity, contourWidth }: Overlay): void {
   const [height, width] = mask.dims;
   const data = checkIntact(mask.data, height * width, 'masks');
   const inner = contourWidth === 0 ? data : innerPixels(mask, contourWidth);
   const tint = Math.round(opacity * 255);
+  const [inside, outline] = [rgba(color, tint), rgba(color, 255)];
   for (let index = 0; index < data.length; index++) {
     // What is not tinted leaves the outlines below it.
     if (data[index] === 0 || (tint === 0 && inner[index] !== 0)) continue;
-    layer.set(color, index * 4);
-    layer[index * 4 + 3] = inner[index] !== 0 ? tint : 255;
+    layer[index] = inner[index] !== 0 ? inside : outline;
   }
 }
 
@@ -171,7 +175,7 @@ export async function draw_overlay(
     return { mask, area: mask_area(mask), color: overlay.colors[index % overlay.colors.length] };
   });
   painted.sort((a, b) => b.area - a.area);
-  const layer = new Uint8Array(width * height * 4);
+  const layer = new Uint32Array(width * height);
   for (const { mask, area, color } of painted) {
     const isTinted = area <= overlay.maxTintedPart * width * height;
     paintMask(layer, mask, color, isTinted ? overlay : { ...overlay, opacity: 0 });
