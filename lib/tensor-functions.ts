@@ -206,6 +206,9 @@ export async function interpolate_4d<T extends DType>(
   return interpolate(input, lengths.slice(-2) as [number, number], mode as InterpolationMode);
 }
 
+/** Most elements of a tensor of one value, which is filled at once: as many as an image has pixels, 1 GiB of float32. */
+export const MOST_FILLED = 2 ** 28;
+
 function checkFill(value: unknown): number | bigint | boolean {
   if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return value;
   throw wrongType('a number, a bigint or a boolean', 'fill_value', value);
@@ -216,10 +219,12 @@ function filled(size: unknown, value: number | bigint | boolean, dtype: unknown)
   if (!isDType(type)) throw wrongType(`a dtype (${Object.keys(DTYPES).join(', ')})`, 'dtype', dtype);
   if (!Array.isArray(size)) throw wrongType('an array of axis lengths', 'size', size);
   const dims = size.map((length, axis) => toInteger(length, `size[${axis}]`, { min: 0 }));
+  const elements = dims.reduce((product, length) => product * length, 1);
+  if (elements > MOST_FILLED) throw wrongValue(`at most ${MOST_FILLED} elements`, 'size', dims);
   // One element in every dtype, and its bits as often as wanted.
   using single = new Tensor(type, [value] as number[], [1]);
   const Data = DTYPES[type].array as unknown as new (length: number) => Float64Array;
-  const data = new Data(dims.reduce((product, length) => product * length, 1));
+  const data = new Data(elements);
   return new Tensor(type, data.fill(single.data[0] as number), dims);
 }
 
@@ -229,6 +234,7 @@ function filled(size: unknown, value: number | bigint | boolean, dtype: unknown)
  * @param size length of each axis.
  * @param fill_value the value.
  * @param dtype default: float32 for a number (torch takes int64 for whole ones), int64 for a bigint, bool for a boolean.
+ * @throws TypeError and RangeError for other arguments; RangeError for more than 2^28 elements.
  */
 export function full<N extends DType | DTypeAlias = DType>(
   size: readonly Index[],

@@ -199,7 +199,7 @@ export class Tensor<T extends DType = DType> {
   /**
    * What is along the first axis: views, or the elements of a tensor of one axis, as transformers.js has it.
    *
-   * @throws TypeError for a scalar; else as `data`.
+   * @throws TypeError for a scalar; RangeError for more than 65,536 views of nothing; else as `data`.
    */
   *[Symbol.iterator](): Generator<Tensor<T> | ElementOf<T>, void, undefined> {
     if (this.dims.length === 0) throw new TypeError('iteration over a 0-d tensor');
@@ -207,6 +207,8 @@ export class Tensor<T extends DType = DType> {
       const read = elementReader(this.type, this.data);
       for (let index = 0; index < this.size; index++) yield read(index);
     } else {
+      if (this.size === 0 && this.dims[0] > MOST_EMPTY_LISTS)
+        throw wrongValue(`at most ${MOST_EMPTY_LISTS} views of nothing`, 'iteration', this);
       for (let index = 0; index < this.dims[0]; index++) yield this.select(0, index);
     }
   }

@@ -28,6 +28,33 @@ export async function abortable<T>(
   }
 }
 
+/**
+ * As `Promise.all(items.map(work))`, but no more than `most` are under way at once, and none begins after one has failed.
+ *
+ * @throws what `work` throws, as soon as it does.
+ */
+export async function mapAtOnce<T, Result>(
+  items: readonly T[],
+  most: number,
+  work: (item: T) => Promise<Result>,
+): Promise<Result[]> {
+  const results = new Array<Result>(items.length);
+  let next = 0;
+  const takeTurns = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++;
+      try {
+        results[index] = await work(items[index]);
+      } catch (error) {
+        next = items.length;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: most }, takeTurns));
+  return results;
+}
+
 /** Milliseconds of work between two turns of the event loop: half a frame of a screen. */
 const TURN = 8;
 

@@ -1,11 +1,13 @@
 /** What the image processor takes as images and segmentation maps, flattened and described for native code. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { mapAtOnce } from '../core/async';
 import { dtypeOfArray, type DType, type TensorData } from '../core/dtype';
-import { bracketed, describe, typeName } from '../core/errors';
+import { bracketed, describe, typeName, wrongValue } from '../core/errors';
 import type { ChannelDimension } from './options';
 import { callNativeSync, makeNativeTensor, unshared } from '../native/binding';
 import type { NativeImage, NativeTensor } from '../native/binding';
 import { RawImage, isImageSource, type RawImageInput } from './raw-image';
+import { MOST_IMAGES } from './sizes';
 import { Tensor } from '../tensor';
 import type { ArrayWithDims, ImageSize } from '../core/types';
 import { checkDims, checkIntact, isArrayWithDims } from '../core/options';
@@ -48,18 +50,44 @@ function checkArray(array: ArrayWithDims, name: string): void {
 /** Lists in each other that are walked through before they are refused. */
 const DEEPEST_LISTS = 8;
 
-// transformers' fetch_images: the same nesting, with files and URLs read.
-async function fetchImages(images: unknown, name: string, depth = 0): Promise<unknown> {
-  // Two levels are taken; a hundred thousand would end the stack.
-  if (Array.isArray(images) && depth < DEEPEST_LISTS)
-    return Promise.all(images.map((item, index) => fetchImages(item, `${name}[${index}]`, depth + 1)));
-  if (isImageSource(images)) return RawImage.read(images);
-  if (isArrayWithDims(images)) checkArray(images, name);
-  if (isPixels(images)) return images;
+/** Files and URLs that are open at once: sharp decodes as many on libuv's threads. */
+const MOST_READS = 4;
+
+function checkImage(image: unknown, name: string): void {
+  if (isArrayWithDims(image)) checkArray(image, name);
+  if (isPixels(image) || isImageSource(image)) return;
   throw new TypeError(
-    `only a single or a list of entries is supported but got type=${typeName(images)}. ${name} takes RawImages, Tensors, ` +
+    `only a single or a list of entries is supported but got type=${typeName(image)}. ${name} takes RawImages, Tensors, ` +
       '{ data, dims }, paths, URLs, the bytes of image files and sharp instances.',
   );
+}
+
+// transformers' fetch_images: the same nesting, with files and URLs read. The first that is none ends it, before any is read.
+async function fetchImages(images: unknown, name: string): Promise<unknown> {
+  const reads: { source: RawImageInput; put: (image: RawImage) => void }[] = [];
+  let count = 0;
+  const visit = (value: unknown, place: string, depth: number, put: (copy: unknown) => void): void => {
+    // Two levels are taken; a hundred thousand would end the stack.
+    const isList = Array.isArray(value) && depth < DEEPEST_LISTS;
+    const items: readonly unknown[] = isList ? value : [];
+    // A list of nothing counts, so that what is visited has a bound too.
+    if (items.length === 0 && ++count > MOST_IMAGES)
+      throw wrongValue(`at most ${MOST_IMAGES} images`, name, images);
+    if (!isList) checkImage(value, place);
+    if (!isPixels(value) && isImageSource(value)) reads.push({ source: value, put });
+    const list: unknown[] = [];
+    put(isList ? list : value);
+    for (let index = 0; index < items.length; index++)
+      visit(items[index], `${place}[${index}]`, depth + 1, (copy) => {
+        list[index] = copy;
+      });
+  };
+  let result: unknown;
+  visit(images, name, 0, (copy) => {
+    result = copy;
+  });
+  await mapAtOnce(reads, MOST_READS, async ({ source, put }) => put(await RawImage.read(source)));
+  return result;
 }
 
 interface Single {
@@ -77,6 +105,7 @@ function splitBatch(pixels: Pixels): Single[] {
   // Of images without pixels there may be any number in no memory at all.
   if (dims.slice(1).includes(0))
     throw new RangeError(`Expected images with pixels but received dims [${dims.join(', ')}].`);
+  if (dims[0] > MOST_IMAGES) throw wrongValue(`at most ${MOST_IMAGES} images`, 'a batch', pixels);
   return Array.from({ length: dims[0] }, (_, index) => ({ pixels, index }));
 }
 
@@ -181,7 +210,7 @@ async function upload(image: DescribedImage, name: string): Promise<void> {
  * @param convertRgb whether RawImages become RGB.
  * @param format layout of arrays, or null to find it out.
  * @throws TypeError for what is no image; RangeError, with transformers' messages where it has them, for other
- *   nestings and dims, and for an empty list; what RawImage.read throws.
+ *   nestings and dims, for an empty list and more than `MOST_IMAGES`; what RawImage.read throws.
  */
 export async function prepareImages(
   images: unknown,
@@ -192,6 +221,7 @@ export async function prepareImages(
 ): Promise<PreparedImage[]> {
   const singles = flatten(await fetchImages(images, name), expected);
   if (singles.length === 0) throw new RangeError(`Expected at least one image for ${name}.`);
+  if (singles.length > MOST_IMAGES) throw wrongValue(`at most ${MOST_IMAGES} images`, name, images);
   const prepared: DescribedImage[] = [];
   try {
     for (const single of singles)
@@ -200,7 +230,10 @@ export async function prepareImages(
           ? prepareRawImage(single.pixels, convertRgb, format)
           : prepareArray(single, format),
       );
-    for (const image of prepared) await upload(image, name);
+    for (const [index, image] of prepared.entries()) {
+      if (index > 0) await nextTurn();
+      await upload(image, name);
+    }
     return prepared as PreparedImage[];
   } catch (error) {
     disposeViews(prepared);

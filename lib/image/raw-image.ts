@@ -19,6 +19,7 @@ import {
 import { Tensor } from '../tensor';
 import { decodeImage, renderSharp } from './decode';
 import { fetchImage, type EncodedImage, type FetchOptions } from './fetch-image';
+import { checkMostPixels } from './sizes';
 import { checkReadOptions, type RawImageReadOptions } from './read-options';
 import { acceptCopies, isArrayOf, isBlob, isURL } from '../core/kinds';
 import { guardMethods } from '../core/receivers';
@@ -55,8 +56,17 @@ const EXTENSIONS: Record<string, keyof FormatEnum> = {
   ...{ tif: 'tiff', tiff: 'tiff', avif: 'avif' as 'heif' },
 };
 
-// Rows copied between two turns of the event loop.
+// Rows copied, and pixels written one by one, between two turns of the event loop.
 const ROWS_PER_TURN = 1024;
+const PIXELS_PER_TURN = 2 ** 20;
+
+async function forPixels(count: number, write: (pixel: number) => void): Promise<void> {
+  for (let start = 0; start < count; start += PIXELS_PER_TURN) {
+    if (start > 0) await nextTurn();
+    const end = Math.min(start + PIXELS_PER_TURN, count);
+    for (let pixel = start; pixel < end; pixel++) write(pixel);
+  }
+}
 
 // A project may have two copies of sharp, so `instanceof` would not do.
 function isSharp(value: unknown): value is Sharp {
@@ -80,6 +90,16 @@ export function isImageSource(value: unknown): value is RawImageInput {
     types.isArrayBuffer(value) ||
     isBlob(value) ||
     isSharp(value)
+  );
+}
+
+/** What RawImage.read takes. @throws TypeError for anything else. */
+export function checkImageSource(value: unknown, name: string): RawImageInput {
+  if (isImageSource(value)) return value;
+  throw wrongType(
+    'a path, a URL, base64 text, a Buffer, Uint8Array, ArrayBuffer or Blob, a sharp instance or a RawImage',
+    name,
+    value,
   );
 }
 
@@ -153,12 +173,7 @@ export class RawImage {
    */
   static async read(input: RawImageInput, options?: RawImageReadOptions): Promise<RawImage> {
     const checked = checkReadOptions(options);
-    if (!isImageSource(input))
-      throw wrongType(
-        'a path, a URL, base64 text, a Buffer, Uint8Array, ArrayBuffer or Blob, a sharp instance or a RawImage',
-        'input',
-        input,
-      );
+    checkImageSource(input, 'input');
     if ((input instanceof RawImage || isSharp(input)) && Object.keys(options ?? {}).length > 0)
       throw new TypeError(
         'RawImage.read takes options for what it decodes itself: not for a RawImage or a sharp instance.',
@@ -355,11 +370,12 @@ export class RawImage {
    * @param crop_width in pixels, at least 1.
    * @param crop_height in pixels, at least 1.
    * @returns a new RawImage, or this one where it has that size.
-   * @throws TypeError and RangeError for other sizes.
+   * @throws TypeError and RangeError for other sizes; RangeError for more than 2^28 pixels.
    */
   async center_crop(crop_width: number, crop_height: number): Promise<RawImage> {
     checkInteger(crop_width, 'crop_width', { min: 1 });
     checkInteger(crop_height, 'crop_height', { min: 1 });
+    checkMostPixels([crop_height, crop_width], 'crop_width and crop_height');
     const [left, top] = [this.width - crop_width, this.height - crop_height];
     return await this.#window(Math.trunc(left / 2), Math.trunc(top / 2), crop_width, crop_height);
   }
@@ -369,13 +385,15 @@ export class RawImage {
    *
    * @param widths [left, right, top, bottom] in pixels; negative ones count as 0.
    * @returns a new RawImage, or this one where all are 0.
-   * @throws TypeError for anything but four integers.
+   * @throws TypeError for anything but four integers; RangeError for more than 2^28 pixels.
    */
   async pad(widths: readonly [left: number, right: number, top: number, bottom: number]): Promise<RawImage> {
     const [left, right, top, bottom] = checkFour(widths, '[left, right, top, bottom]', 'widths').map(
       (width) => Math.max(width, 0),
     );
-    return await this.#window(-left, -top, this.width + left + right, this.height + top + bottom);
+    const [width, height] = [this.width + left + right, this.height + top + bottom];
+    checkMostPixels([height, width], 'widths');
+    return await this.#window(-left, -top, width, height);
   }
 
   /** What lies behind a window, black and opaque outside the image. */
@@ -385,7 +403,9 @@ export class RawImage {
     if (left === 0 && top === 0 && width === this.width && height === this.height) return this;
     const result = new Uint8Array(width * height * channels);
     if (channels % 2 === 0)
-      for (let alpha = channels - 1; alpha < result.length; alpha += channels) result[alpha] = 255;
+      await forPixels(width * height, (pixel) => {
+        result[(pixel + 1) * channels - 1] = 255;
+      });
     const first = Math.max(left, 0);
     const last = Math.min(left + width, this.width);
     const bottom = last > first ? Math.min(top + height, this.height) : 0;
@@ -410,7 +430,7 @@ export class RawImage {
    * @param options how to sample.
    * @param options.resample default 'bilinear'.
    * @returns a new RawImage, or this one where it has that size.
-   * @throws TypeError and RangeError for other sizes, names and options.
+   * @throws TypeError and RangeError for other sizes, names and options; RangeError for more than 2^28 pixels.
    */
   async resize(
     width: number | null,
@@ -431,16 +451,17 @@ export class RawImage {
     const newWidth = given[0] ?? scaled(given[1], this.height, this.width) ?? this.width;
     const newHeight = given[1] ?? scaled(given[0], this.width, this.height) ?? this.height;
     if (newWidth === this.width && newHeight === this.height) return this;
+    checkMostPixels([newHeight, newWidth], 'width and height');
     const image = this.toSharp().resize(newWidth, newHeight, { fit: 'fill', kernel });
     if (this.channels === 1) image.toColourspace('b-w');
     const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
-    const result = new RawImage(data, newWidth, newHeight, info.channels);
-    if (this.channels !== 2) return result;
+    if (this.channels !== 2) return new RawImage(data, newWidth, newHeight, info.channels);
     // sharp gives grey with alpha as RGB with alpha.
-    const [grey, , , alpha] = result.split();
-    const both = new Uint8Array(grey.data.length * 2);
-    for (let pixel = 0; pixel < grey.data.length; pixel++)
-      both.set([grey.data[pixel], alpha.data[pixel]], pixel * 2);
+    const both = new Uint8Array(newWidth * newHeight * 2);
+    await forPixels(newWidth * newHeight, (pixel) => {
+      both[pixel * 2] = data[pixel * 4];
+      both[pixel * 2 + 1] = data[pixel * 4 + 3];
+    });
     return new RawImage(both, newWidth, newHeight, 2);
   }
 

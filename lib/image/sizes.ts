@@ -1,12 +1,15 @@
 /** Sizes as transformers writes them (`SizeDict`, `get_size_dict`), and the sizes that resizing and cropping give. */
 import { wrongType, wrongValue } from '../core/errors';
-import { Rows, type RowForm } from './nested-numbers';
+import { Rows, dimsOf, type RowForm } from './nested-numbers';
 import type { ImageSize } from '../core/types';
 import { checkPixels } from '../core/device';
 import { checkInteger, checkNumber, isPlainObject } from '../core/options';
 
 /** Most pixels that an image is resized, cropped or padded to, as many as one that is read has: 3 GiB of float32. */
 export const MOST_PIXELS = 2 ** 28;
+
+/** Most images of a call, and most sizes: as pixel values of 1008 x 1008 they are 46 GiB. */
+export const MOST_IMAGES = 4096;
 
 const SIZE_KEYS = ['height', 'width', 'longest_edge', 'shortest_edge', 'max_height', 'max_width'] as const;
 
@@ -217,9 +220,12 @@ export const MOST_SIDE = 2 ** 24;
  * @param value [height, width] of each image in pixels.
  * @param areIntegers whether sizes have to be integers.
  * @returns the sizes; a promise of them only where a Tensor is on another device.
- * @throws TypeError and RangeError as `Rows`; RangeError for sizes that are not positive.
+ * @throws TypeError and RangeError as `Rows`; RangeError for sizes that are not positive, and more than `MOST_IMAGES`.
  */
 export function readSizes(value: unknown, areIntegers: boolean): ImageSize[] | Promise<ImageSize[]> {
+  const count = Array.isArray(value) ? value.length : dimsOf(value, SIZES.name)?.[0];
+  if (count !== undefined && count > MOST_IMAGES)
+    throw wrongValue(`sizes of at most ${MOST_IMAGES} images`, SIZES.name, value);
   const rows = new Rows(value, SIZES);
   const checked = (): ImageSize[] => {
     const sizes: ImageSize[] = [];

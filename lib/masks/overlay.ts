@@ -1,5 +1,6 @@
 /** Results as images: masks tinted and outlined over the image, with the prompts that asked for them. */
 import { setImmediate } from 'node:timers/promises';
+import { mapInTurns } from '../core/async';
 import { wrongType, wrongValue } from '../core/errors';
 import { RLEMask } from './rle';
 import { mask_area, mask_planes } from './masks';
@@ -106,16 +107,20 @@ function innerPixels({ data, dims: [height, width] }: Mask, radius: number): Uin
   return inner;
 }
 
-function paintMask(layer: Uint8Array, mask: Mask, color: Color, { opacity, contourWidth }: Overlay): void {
+/** A pixel of the layer: red, green, blue, alpha in the order of memory. */
+const rgba = (color: Color, alpha: number): number =>
+  new Uint32Array(Uint8Array.of(...color, alpha).buffer)[0];
+
+function paintMask(layer: Uint32Array, mask: Mask, color: Color, { opacity, contourWidth }: Overlay): void {
   const [height, width] = mask.dims;
   const data = checkIntact(mask.data, height * width, 'masks');
   const inner = contourWidth === 0 ? data : innerPixels(mask, contourWidth);
   const tint = Math.round(opacity * 255);
+  const [inside, outline] = [rgba(color, tint), rgba(color, 255)];
   for (let index = 0; index < data.length; index++) {
     // What is not tinted leaves the outlines below it.
     if (data[index] === 0 || (tint === 0 && inner[index] !== 0)) continue;
-    layer.set(color, index * 4);
-    layer[index * 4 + 3] = inner[index] !== 0 ? tint : 255;
+    layer[index] = inner[index] !== 0 ? inside : outline;
   }
 }
 
@@ -163,13 +168,14 @@ export async function draw_overlay(
   const planes = (Array.isArray(masks) ? (masks as MaskLike[]) : [masks as MaskLike]).flatMap((mask) =>
     mask instanceof RLEMask ? [mask] : mask_planes(mask),
   );
-  const painted = planes.map((mask, index) => {
-    if (mask.dims[0] !== height || mask.dims[1] !== width)
-      throw wrongValue(`masks of the image's size (${height} x ${width})`, 'masks', mask.dims);
+  for (const { dims } of planes)
+    if (dims[0] !== height || dims[1] !== width)
+      throw wrongValue(`masks of the image's size (${height} x ${width})`, 'masks', dims);
+  const painted = await mapInTurns(planes, null, (mask, index) => {
     return { mask, area: mask_area(mask), color: overlay.colors[index % overlay.colors.length] };
   });
   painted.sort((a, b) => b.area - a.area);
-  const layer = new Uint8Array(width * height * 4);
+  const layer = new Uint32Array(width * height);
   for (const { mask, area, color } of painted) {
     const isTinted = area <= overlay.maxTintedPart * width * height;
     paintMask(layer, mask, color, isTinted ? overlay : { ...overlay, opacity: 0 });

@@ -6,7 +6,7 @@ import { Sam3ImageProcessor } from '../image/image-processing-sam3';
 import type { Box, CocoRLE, RLE } from '../masks/types';
 import type { Sam3TrackerModel } from '../model/modeling-sam3-tracker';
 import { mask_to_polygons, type Polygon } from '../masks/polygons';
-import { RawImage, type RawImageInput } from '../image/raw-image';
+import { RawImage, checkImageSource, type RawImageInput } from '../image/raw-image';
 import type { RLEMask } from '../masks/rle';
 import {
   checkMaskGenerationDefaults,
@@ -135,7 +135,7 @@ const isList = (value: unknown): value is readonly RawImageInput[] => Array.isAr
  *
  * A call rejects with TypeError and RangeError for arguments, with transformers' message for points_per_batch; with the
  * signal's reason (an AbortError) once `signal` is aborted; with what RawImage.read, the image processor and the model
- * throw. A list is gone through to its end: then MaskGenerationError has the failed images' errors and the results of
+ * throw. What is no image at all ends a call before it begins; else a list is gone through to its end: then MaskGenerationError has the failed images' errors and the results of
  * the others.
  */
 export class MaskGenerationPipeline extends UntypedCallable {
@@ -234,6 +234,8 @@ export class MaskGenerationPipeline extends UntypedCallable {
     // What is wrong with the call is wrong with every image.
     const pointLimit = pointLimitOf(this.model, settings);
     if (!isList(images)) return this.#generate(images, settings, pointLimit);
+    // Before the hours that the others may take. By index: a list may have holes.
+    for (let index = 0; index < images.length; index++) checkImageSource(images[index], `images[${index}]`);
     const callback = watchCallback(settings.progress_callback);
     const ofImage = { ...settings, progress_callback: callback.progress_callback };
     const results: (MaskGenerationOutput<MaskOutputMode> | null)[] = [];

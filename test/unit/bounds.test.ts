@@ -9,14 +9,17 @@ import {
   Sam3TrackerConfig,
   Sam3TrackerProcessor,
   Tensor,
+  full,
   mask_area,
+  ones,
+  zeros,
 } from '../../lib';
 import { MOST_WEIGHTS, readSafetensors } from '../../lib/checkpoint/safetensors';
 import { MOST_LABELS } from '../../lib/config/fields';
 import { MAX_PIXELS } from '../../lib/core/device';
 import { DEEPEST_JSON, MOST_JSON_BYTES, readJsonFile } from '../../lib/core/files';
 import { MOST_NUMBERS } from '../../lib/image/nested-numbers';
-import { MOST_PIXELS, MOST_SIDE } from '../../lib/image/sizes';
+import { MOST_IMAGES, MOST_PIXELS, MOST_SIDE } from '../../lib/image/sizes';
 import { MOST_POINTS } from '../../lib/pipelines/crop-boxes';
 import {
   MAX_LAYERS,
@@ -25,6 +28,7 @@ import {
 } from '../../lib/pipelines/mask-generation-options';
 import { MOST_PADDING } from '../../lib/processor/prompts';
 import { MOST_EMPTY_LISTS } from '../../lib/tensor';
+import { MOST_FILLED } from '../../lib/tensor-functions';
 
 const PAGE = readFileSync(path.join(__dirname, '..', '..', 'docs', 'security.md'), 'utf8');
 
@@ -60,6 +64,19 @@ const header = (weights: number): Buffer => {
   return Buffer.concat([length, json]);
 };
 
+/** Settles as its first does, where all do alike. */
+async function allAlike(uses: readonly (() => unknown)[]): Promise<unknown> {
+  const settled = uses.map((use) => Promise.resolve().then(use));
+  const names = (await Promise.allSettled(settled)).map((one) =>
+    one.status === 'rejected' ? (one.reason as Error).name : 'fulfilled',
+  );
+  assert.deepEqual(
+    names,
+    uses.map(() => names[0]),
+  );
+  return settled[0];
+}
+
 interface Bound {
   /** What docs/security.md calls it. */
   name: string;
@@ -93,6 +110,51 @@ const bounds: Bound[] = [
     isHuge: true,
     use: (pixels) =>
       new Sam3ImageProcessor({ size: { shortest_edge: pixels } })(new RawImage(new Uint8Array(3), 1, 1, 3)),
+  },
+  {
+    name: 'pixels that a RawImage is resized or padded to',
+    most: MOST_PIXELS,
+    isHuge: true,
+    use: (pixels) =>
+      allAlike(
+        (['resize', 'center_crop', 'pad'] as const).map((name) => () => {
+          const image = new RawImage(new Uint8Array(1), 1, 1, 1);
+          return name === 'pad' ? image.pad([0, pixels - 1, 0, 0]) : image[name](pixels, 1);
+        }),
+      ),
+  },
+  {
+    name: 'images of a call',
+    most: MOST_IMAGES,
+    use: (count) => {
+      const pixel = { data: new Uint8Array(3), dims: [1, 1, 3] };
+      const batch = { data: new Uint8Array(3 * count), dims: [count, 1, 1, 3] };
+      const forms = [batch, new Array(count).fill(pixel), new Array(count).fill([pixel]), [batch]];
+      const small = new Sam3ImageProcessor({ size: { height: 1, width: 1 } });
+      return allAlike(forms.map((images) => () => small(images as never)));
+    },
+  },
+  {
+    name: 'sizes of images',
+    most: MOST_IMAGES,
+    use: (count) => {
+      const forms = [
+        new Array(count).fill([1, 1]),
+        { data: new Float32Array(2 * count).fill(1), dims: [count, 2] },
+      ];
+      return allAlike(forms.map((original_sizes) => () => processor({ original_sizes } as never)));
+    },
+  },
+  {
+    name: 'elements of one value',
+    most: MOST_FILLED,
+    isHuge: true,
+    use: (elements) =>
+      allAlike([
+        () => full([elements], 1),
+        () => ones([2, Math.ceil(elements / 2)]),
+        () => zeros([2 ** 45, 2 ** 45, elements]),
+      ]),
   },
   {
     name: 'numbers of a prompt',
@@ -148,7 +210,10 @@ const bounds: Bound[] = [
   {
     name: 'lists of nothing',
     most: MOST_EMPTY_LISTS,
-    use: (lists) => new Tensor('float32', [], [lists, 0]).tolist(),
+    use: (lists) => {
+      const empty = new Tensor('float32', [], [lists, 0]);
+      return allAlike([() => empty.tolist(), () => [...empty].length]);
+    },
   },
   {
     name: 'bytes of a JSON file',
@@ -191,6 +256,7 @@ describe('a number of an input', () => {
         const inside = await Promise.resolve(most)
           .then(use)
           .catch((error: Error) => error);
+        if (inside instanceof assert.AssertionError) throw inside;
         if (inside instanceof Error)
           assert.doesNotMatch(inside.message, new RegExp(`\\b${most}\\b`), 'refused for the bound');
       }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { PILImageResampling } from '../../../lib/image/options';
 import { Sam3ImageProcessor, type ImageFeatures } from '../../../lib/image/image-processing-sam3';
 import { type ImagesInput } from '../../../lib/image/inputs';
@@ -168,6 +169,9 @@ describe('Sam3ImageProcessor', () => {
       [[[]], {}, 'RangeError', /^Expected at least one image for images\.$/],
       [null, {}, 'TypeError', /^only a single or a list of entries is supported but got type=null\./],
       [[image, 3], {}, 'TypeError', /^only a single or a list .* type=number\. images\[1\] takes RawImages/],
+      [new Array(2 ** 32 - 1), {}, 'TypeError', /type=undefined\. images\[0\] takes/],
+      [[[[3]], '/nowhere'], {}, 'TypeError', /type=number\. images\[0\]\[0\]\[0\] takes/],
+      [new Array(5000).fill([]), {}, 'RangeError', /^Expected at most 4096 images for images/],
       [
         [image, [image]],
         {},
@@ -198,6 +202,33 @@ describe('Sam3ImageProcessor', () => {
     await assert.rejects(processor(rgba, { do_convert_rgb: false }), {
       message: /^Unable to infer channel dimension format: the image has 4 channels\./,
     });
+  });
+
+  it('reads four images at a time, none before all are checked, and none after one has failed', async () => {
+    const png = await image.toSharp().png().toBuffer();
+    let [open, most, opened] = [0, 0, 0];
+    class CountedBlob extends Blob {
+      constructor(readonly isWhole = true) {
+        super([new Uint8Array(png)]);
+      }
+      override async arrayBuffer(): Promise<ArrayBuffer> {
+        opened += 1;
+        most = Math.max(most, ++open);
+        await nextTurn();
+        open -= 1;
+        if (!this.isWhole) throw new RangeError('half a blob');
+        return super.arrayBuffer();
+      }
+    }
+    const blobs = Array.from({ length: 20 }, () => new CountedBlob());
+    const processor = new Sam3ImageProcessor({ size: { height: 8, width: 8 } });
+    await assert.rejects(processor([...blobs, 3] as never), /images\[20\] takes/);
+    assert.equal(opened, 0);
+    const { pixel_values } = await processor(blobs);
+    assert.deepEqual([pixel_values.dims[0], opened, most], [20, 20, 4]);
+    await assert.rejects(processor([new CountedBlob(false), ...blobs]), /half a blob/);
+    await nextTurn();
+    assert.ok(opened <= 20 + 4, `${opened - 20} of 21 were opened`);
   });
 
   it('says when there is not enough memory, and goes on', async () => {

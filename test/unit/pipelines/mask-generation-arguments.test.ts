@@ -98,6 +98,19 @@ describe('arguments of mask generation', () => {
       await assert.rejects(owner([makeImage(40, 30)], { points_per_crop: 1 }), { code: 'DISPOSED' });
     });
 
+    it('looks at all images of a list before it begins', async () => {
+      const generator = await pipeline('mask-generation', {
+        model: new ModelStub() as never,
+        image_processor,
+      });
+      for (const list of [
+        [makeImage(40, 30), 3],
+        [makeImage(40, 30), new Array(1000), null],
+      ])
+        await assert.rejects(generator(list as never), /^TypeError: Expected a path.* for images\[1\] but/);
+      assert.equal((generator.model as unknown as ModelStub).encoded, 0);
+    });
+
     it('refuses other tasks and components', async () => {
       const call = pipeline as (...args: unknown[]) => Promise<unknown>;
       await assert.rejects(call('depth-estimation'), /^RangeError: Expected one of mask-generation for task/);
