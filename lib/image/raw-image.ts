@@ -153,7 +153,8 @@ export class RawImage {
         data,
         `It has ${data.length}.`,
       );
-    this.data = data;
+    // Of a Buffer a plain view: its own `slice` does not copy, and its JSON is another.
+    this.data = Buffer.isBuffer(data) ? new Uint8Array(data.buffer, data.byteOffset, data.length) : data;
     this.width = width;
     this.height = height;
     this.channels = channels;

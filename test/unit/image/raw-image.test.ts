@@ -338,4 +338,14 @@ describe('RawImage', () => {
     assert.deepEqual(await readdir(directory), before);
     await assert.rejects(image.save(5 as never), { name: 'TypeError' });
   });
+
+  it('has plain bytes, over the memory that it was given', () => {
+    const bytes = Buffer.from([1, 2, 3]);
+    const { data } = new RawImage(bytes, 1, 1, 3);
+    assert.equal(Buffer.isBuffer(data), false);
+    data.slice()[0] = 9;
+    assert.equal(data[0], 1);
+    bytes[0] = 7;
+    assert.equal(data[0], 7);
+  });
 });
