@@ -56,7 +56,7 @@ describe('pixels whose buffer was transferred', () => {
     const blob = encoded.toBlob();
     const pipeline = encoded.toSharp();
     transfer(encoded.data);
-    assert.deepEqual((await RawImage.read(await blob)).data, Buffer.alloc(SIDE * SIDE * 3, 200));
+    assert.deepEqual((await RawImage.read(await blob)).data, new Uint8Array(SIDE * SIDE * 3).fill(200));
     assert.deepEqual(
       await sharp(await pipeline.png().toBuffer())
         .raw()
