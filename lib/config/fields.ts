@@ -64,6 +64,12 @@ export const COMMON_FIELDS: FieldTable = {
   output_attentions: { kind: 'bool', default: false, nullable: true },
 };
 
+/** Most labels of a configuration: ImageNet's largest list has 21,843, and each costs a string twice. */
+export const MOST_LABELS = 2 ** 15;
+
+/** Most fields of one configuration: transformers' largest have a hundred. */
+export const MOST_FIELDS = 2 ** 12;
+
 const PROBLEM_TYPES = ['regression', 'single_label_classification', 'multi_label_classification'] as const;
 
 function checkInt(value: unknown, name: string): number {
@@ -89,6 +95,8 @@ function checkMap<T>(
   item: (value: unknown, name: string) => T,
 ): Record<string, T> {
   if (!isPlainObject(value)) throw wrongType('an object', name, value);
+  const count = Object.keys(value).length;
+  if (count > MOST_LABELS) throw wrongValue(`at most ${MOST_LABELS} labels`, name, count);
   return Object.fromEntries(
     Object.entries(value).map(([key, entry]) => [key, item(entry, `${name}.${key}`)]),
   );
@@ -160,9 +168,6 @@ export function markFloats(value: unknown, spec: FieldSpec | undefined): unknown
     return value.map((item) => new PythonFloat(item as number));
   return value;
 }
-
-/** Most labels that are made up for a number of them: ImageNet's largest list has 21,843, and each costs a string. */
-export const MOST_LABELS = 2 ** 15;
 
 /** The `id2label` and `label2id` that transformers makes for a number of labels. */
 export function labelMaps(count: unknown): { id2label: ConfigDict; label2id: ConfigDict } {

@@ -1,6 +1,7 @@
 /** `PreTrainedConfig`: what transformers' configuration classes share (configuration_utils.py). */
 import {
   COMMON_FIELDS,
+  MOST_FIELDS,
   checkField,
   labelMaps,
   markFloats,
@@ -93,6 +94,8 @@ export abstract class PreTrainedConfig {
   constructor(fields: object = {}) {
     const own = this.#class();
     if (!isPlainObject(fields)) throw wrongType('an object of fields', own.name, fields);
+    const count = Object.keys(fields).length;
+    if (count > MOST_FIELDS) throw wrongValue(`at most ${MOST_FIELDS} fields`, own.name, count);
     const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
     const text = (value: unknown, name: string): unknown =>
       checkField(value, { kind: 'string', default: '' }, `${own.name}.${name}`);

@@ -41,6 +41,22 @@ export function shorten(text: string, most: number): string {
   return `${text.slice(0, head)}...${text.slice(text.length - (most - 3 - head))}`;
 }
 
+/**
+ * A path or URL for messages, without what may be a secret: a login, a query, a fragment; also of what only looks like a
+ * URL. A data: URL has none.
+ */
+export function withoutSecrets(source: string): string {
+  const [, scheme, rest] = /^([a-z][a-z\d+.-]+:\/*)(.*)$/is.exec(source) ?? [];
+  if (scheme === undefined || /^data:/i.test(scheme)) return source;
+  const end = rest.search(/[?#]/);
+  const shown = end < 0 ? rest : rest.slice(0, end);
+  const [authority] = shown.split('/', 1);
+  // A password may hold a slash: what has a colon without a port is no host yet.
+  const isHost = /^[^@:]*(?::\d*)?$|^\[/.test(authority);
+  const login = isHost ? -1 : shown.lastIndexOf('@', authority.includes('@') ? authority.length : Infinity);
+  return `${scheme}${shown.slice(login + 1)}${end < 0 ? '' : '?...'}`;
+}
+
 /** Numbers in brackets, for messages that name dims. */
 export function bracketed(numbers: readonly unknown[]): string {
   return `[${shorten(numbers.join(', '), 100)}]`;
@@ -70,7 +86,7 @@ export function describe(value: unknown): string {
 
 function describeLevel(value: unknown, levels: number): string {
   if (value === null || value === undefined) return String(value);
-  if (typeof value === 'string') return JSON.stringify(shorten(value, 60));
+  if (typeof value === 'string') return JSON.stringify(shorten(withoutSecrets(value), 60));
   if (typeof value === 'bigint') return `${shorten(String(value), 60)}n`;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;

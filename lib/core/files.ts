@@ -283,6 +283,9 @@ export async function checkFile(file: string): Promise<void> {
   }
 }
 
+const notWritten = (file: string, reason: string): Sam3TrackerError =>
+  new Sam3TrackerError('FILE_NOT_WRITTEN', `${pathText(file)} cannot be written: ${reason}.`);
+
 /** One file to write: its path inside the directory; its text or bytes, or what writes it under another path. */
 export interface FileToSave {
   name: string;
@@ -331,6 +334,8 @@ export async function makeFolder(folder: string): Promise<void> {
  *   FILE_NOT_WRITTEN where the file system refuses, or a directory has a file's name; what the writers throw.
  */
 export async function saveFiles(directory: string, files: readonly FileToSave[]): Promise<string[]> {
+  const nul = files.find(({ name }) => name.includes('\0'));
+  if (nul) throw notWritten(path.join(directory, nul.name), 'no path holds a NUL character');
   await checkFolder(directory);
   const suffix = `${randomUUID()}.incomplete`;
   const placed = files.map(({ name, content }) => {
@@ -347,7 +352,7 @@ export async function saveFiles(directory: string, files: readonly FileToSave[])
     return placed.map(({ file }) => file);
   } catch (error) {
     // Errors of the file system become the package's; those of the writers say what failed.
-    throw fileError(error, directory, 'FILE_NOT_WRITTEN');
+    throw fileError(error, files.length === 1 ? placed[0].file : directory, 'FILE_NOT_WRITTEN');
   } finally {
     // What cannot be removed was never made, and must not hide why.
     await Promise.allSettled(placed.map(({ incomplete }) => rm(incomplete, { force: true })));

@@ -68,6 +68,24 @@ const IGNORED_OPTIONS = [
   'use_external_data_format',
 ] as const;
 
+/** Options of transformers and transformers.js that would change the result, and what there is here: only "no" is taken. */
+export const ABSENT_OPTIONS: Readonly<Record<string, string>> = {
+  ignore_mismatched_sizes: 'Weights of other shapes are refused.',
+  output_loading_info: 'A checkpoint loads whole, or not at all.',
+  quantized: 'Weights are float32, float16 or bfloat16: see dtype.',
+  quantization_config: 'Weights are float32, float16 or bfloat16: see dtype.',
+  subfolder: 'A model is at the top of its repository or directory.',
+  variant: 'A repository has one set of weights.',
+  model_file_name: 'A repository has one set of weights.',
+  state_dict: 'Weights come from files.',
+  key_mapping: 'Weights have the names of the tracker, or of a sam3_video checkpoint.',
+  proxies: 'Proxies come from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.',
+  mirror: 'HF_ENDPOINT names another hub.',
+  use_auth_token: 'Its name is token.',
+  use_kernels: 'There are no kernels to choose.',
+  tp_plan: 'A model is on one device.',
+};
+
 /** Options of every `from_pretrained` for models on the Hugging Face hub; a directory needs none of them. */
 export interface HubOptions extends IgnoredOptions {
   /**
@@ -91,7 +109,7 @@ export interface HubOptions extends IgnoredOptions {
 }
 
 /** The names in `HubOptions`. */
-export const HUB_OPTIONS = [
+export const HUB_OPTIONS: readonly string[] = [
   'token',
   'revision',
   'cache_dir',
@@ -99,7 +117,8 @@ export const HUB_OPTIONS = [
   'force_download',
   'progress_callback',
   ...IGNORED_OPTIONS,
-] as const;
+  ...Object.keys(ABSENT_OPTIONS),
+];
 
 /** `HubOptions` with every default filled in. */
 export interface HubSettings {
@@ -122,13 +141,16 @@ export interface HubSettings {
  * Takes the options of the hub out of a larger options object.
  *
  * @returns the hub's options, and the rest.
- * @throws RangeError for use_safetensors false, which asks for what there is not.
+ * @throws RangeError for use_safetensors false and for a value of `ABSENT_OPTIONS`, which ask for what there is not.
  */
 export function splitHubOptions<T extends object>(options: T): [HubOptions, Omit<T, keyof HubOptions>] {
   const entries = Object.entries(options);
   if ((options as HubOptions).use_safetensors === (false as unknown))
     throw wrongValue('true', 'use_safetensors', false, 'Weights are read from safetensors files alone.');
-  const isHub = ([name]: [string, unknown]): boolean => (HUB_OPTIONS as readonly string[]).includes(name);
+  for (const [name, value] of entries)
+    if (Object.hasOwn(ABSENT_OPTIONS, name) && ![null, undefined, false, ''].includes(value as null))
+      throw wrongValue('nothing, null or false', name, value, ABSENT_OPTIONS[name]);
+  const isHub = ([name]: [string, unknown]): boolean => HUB_OPTIONS.includes(name);
   const rest = Object.fromEntries(entries.filter((entry) => !isHub(entry)));
   return [Object.fromEntries(entries.filter(isHub)), rest as Omit<T, keyof HubOptions>];
 }
@@ -187,10 +209,13 @@ export function defaultCache(): string {
   return expand(named ?? path.join(hubHome(), 'hub'));
 }
 
-/** The hub that the environment names. @throws RangeError for anything but an http(s) URL. */
+/** The hub that the environment names. @throws RangeError for anything but an http(s) URL without a login. */
 export function endpoint(): string {
   const text = variable('HF_ENDPOINT') ?? 'https://huggingface.co';
   if (!URL.canParse(text) || !/^https?:/.test(text)) throw wrongValue('an http(s) URL', 'HF_ENDPOINT', text);
+  const { username, password } = new URL(text);
+  if (username || password)
+    throw wrongValue('a URL without a login', 'HF_ENDPOINT', text, 'HF_TOKEN is for tokens.');
   return text.replace(/\/+$/, '');
 }
 

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { Sam3TrackerError, shorten } from '../core/errors';
+import { Sam3TrackerError, shorten, withoutSecrets } from '../core/errors';
 import { fileError, hasCode, refuseLfsPointer } from '../core/files';
 import { checkPublic, httpLibrary, openDispatcher } from '../core/http';
 import { isError } from '../core/kinds';
@@ -43,13 +43,6 @@ function tooLarge(name: string, limit: number): Sam3TrackerError {
 function checkSize(bytes: Uint8Array, name: string, limit: number | false): Uint8Array {
   if (limit !== false && bytes.byteLength > limit) throw tooLarge(name, limit);
   return bytes;
-}
-
-/** A path or URL for messages: bounded, and without what may be a secret. */
-function nameOf(source: string): string {
-  if (!/^https?:/i.test(source) || !URL.canParse(source)) return shorten(source, MAX_NAME);
-  const { origin, pathname, search } = new URL(source);
-  return shorten(`${origin}${pathname}${search && '?...'}`, MAX_NAME);
 }
 
 /** The content of a regular file, null where there is none. Not left to libvips, which caches files by path. */
@@ -201,7 +194,7 @@ function localPath(url: string, name: string): string {
  */
 export async function fetchImage(source: string | URL, options: FetchOptions): Promise<EncodedImage> {
   const text = String(source);
-  const name = nameOf(text);
+  const name = shorten(withoutSecrets(text), MAX_NAME);
   const { limitInputBytes: limit, allowLocalFiles, signal } = options;
   signal?.throwIfAborted();
   const scheme = /^(https?|data|file):/i.exec(text)?.[1].toLowerCase();

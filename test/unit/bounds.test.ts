@@ -15,7 +15,7 @@ import {
   zeros,
 } from '../../lib';
 import { MOST_WEIGHTS, readSafetensors } from '../../lib/checkpoint/safetensors';
-import { MOST_LABELS } from '../../lib/config/fields';
+import { MOST_FIELDS, MOST_LABELS } from '../../lib/config/fields';
 import { MAX_PIXELS } from '../../lib/core/device';
 import { DEEPEST_JSON, MOST_JSON_BYTES, readJsonFile } from '../../lib/core/files';
 import { MOST_NUMBERS } from '../../lib/image/nested-numbers';
@@ -206,6 +206,22 @@ const bounds: Bound[] = [
     most: MOST_SIDE,
     use: (side) =>
       processor.post_process_masks([new Tensor('float32', new Float32Array(4), [1, 1, 2, 2])], [[1, side]]),
+  },
+  {
+    name: 'labels of a configuration',
+    most: MOST_LABELS,
+    use: (labels) =>
+      Sam3TrackerConfig.from_dict({
+        id2label: Object.fromEntries(Array.from({ length: labels }, (_, id) => [id, 'x'])),
+      }),
+  },
+  {
+    name: 'fields of a configuration',
+    most: MOST_FIELDS,
+    use: (fields) =>
+      Sam3TrackerConfig.from_dict(
+        Object.fromEntries(Array.from({ length: fields }, (_, id) => [`x${id}`, 1])),
+      ),
   },
   {
     name: 'lists of nothing',

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import transformersJs from '../fixtures/transformers-js-4.3.2.json';
 import * as api from '../../lib/index';
-import { HUB_OPTIONS } from '../../lib/hub/settings';
+import { ABSENT_OPTIONS, HUB_OPTIONS } from '../../lib/hub/settings';
 import { ROOT } from '../support/python';
 
 const page = readFileSync(path.join(ROOT, 'docs', 'migrating.md'), 'utf8');
@@ -55,7 +55,9 @@ describe('the list of what transformers.js has', () => {
   it('has the options that are ignored', () => {
     const listed = rowsOf('Option').flatMap(({ names }) => names);
     const all = HUB_OPTIONS.slice(HUB_OPTIONS.indexOf('low_cpu_mem_usage'));
-    assert.deepEqual([...listed].sort(), [...all].sort());
+    const absent = Object.keys(ABSENT_OPTIONS);
+    assert.deepEqual([...listed, ...absent].sort(), [...all].sort());
+    for (const name of absent) assert.ok(page.includes(`\`${name}\``), name);
   });
 
   it('has transformers.js names of classes', () => {
@@ -71,6 +73,10 @@ describe('options of from_pretrained that mean nothing here', () => {
     trust_remote_code: false,
     use_fast: true,
     session_options: {},
+    subfolder: '',
+    variant: null,
+    quantized: false,
+    proxies: undefined,
   } as const;
 
   it('are taken by every class', async () => {
@@ -90,6 +96,9 @@ describe('options of from_pretrained that mean nothing here', () => {
       { use_safetensors: false },
       { load_in_8bit: true },
       { subfolder: 'x' },
+      { ignore_mismatched_sizes: true },
+      { quantized: true },
+      { state_dict: {} },
       { max_memory: 1 },
     ])
       await assert.rejects(

@@ -177,6 +177,18 @@ describe('sources of images', () => {
       const secret = base.replace('//', '//user:hunter2@');
       assert.deepEqual((await RawImage.read(`${secret}/ok.png?token=abc`)).size, [5, 4]);
       assert.equal(seen[0].headers.authorization, `Basic ${Buffer.from('user:hunter2').toString('base64')}`);
+      for (const broken of [
+        'https://user:hunter2@host:99999/x?token=abc',
+        'http://u:hunter2@[bad?token=abc',
+        'http://user:hunter2@exa mple.com/x#abc',
+        'http:user:hunter2@',
+        'ftp://user:hunter2@host/x?abc',
+        'file://user:hunter2@host/x',
+        'https://user:hunt/er2@host/x?token=abc',
+      ]) {
+        const [, text] = await failure(broken);
+        assert.doesNotMatch(text, /user|hunt|er2|abc/, `${broken}: ${text}`);
+      }
       const [code, message] = await failure(`${secret}/missing.png?token=abc#abc`);
       assert.equal(code, 'DOWNLOAD_FAILED');
       assert.match(
