@@ -46,13 +46,17 @@ export function shorten(text: string, most: number): string {
  * URL. A data: URL has none.
  */
 export function withoutSecrets(source: string): string {
-  const [, scheme, rest] = /^([a-z][a-z\d+.-]+:\/*)(.*)$/is.exec(source) ?? [];
-  if (scheme === undefined || /^data:/i.test(scheme)) return source;
+  if (/^https?:/i.test(source) && URL.canParse(source)) {
+    const { origin, pathname, search } = new URL(source);
+    return `${origin}${pathname}${search && '?...'}`;
+  }
+  const [, scheme, rest] = /^(\s*(?:[a-z][a-z\d+.-]+:\/*|\/\/))(.*)$/is.exec(source) ?? [];
+  if (scheme === undefined || /^\s*data:/i.test(scheme)) return source;
   const end = rest.search(/[?#]/);
   const shown = end < 0 ? rest : rest.slice(0, end);
   const [authority] = shown.split('/', 1);
-  // A password may hold a slash: what has a colon without a port is no host yet.
-  const isHost = /^[^@:]*(?::\d*)?$|^\[/.test(authority);
+  // A password may hold a slash: what has a colon may go on behind it.
+  const isHost = /^[^@:]*$|^\[[^@]*$/.test(authority);
   const login = isHost ? -1 : shown.lastIndexOf('@', authority.includes('@') ? authority.length : Infinity);
   return `${scheme}${shown.slice(login + 1)}${end < 0 ? '' : '?...'}`;
 }

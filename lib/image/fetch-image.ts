@@ -153,8 +153,10 @@ async function download(url: string, name: string, options: FetchOptions): Promi
   ): Sam3TrackerError =>
     new Sam3TrackerError(code, `The image ${name} could not be fetched: ${reason}.`, { cause });
   if (!URL.canParse(url)) throw failed('DOWNLOAD_FAILED', 'this is no URL');
-  const dispatcher = openDispatcher({ publicOnly: !allowPrivateAddresses });
+  let dispatcher: ReturnType<typeof openDispatcher> | null = null;
   try {
+    // A proxy of the environment that is no URL is refused here.
+    dispatcher = openDispatcher({ publicOnly: !allowPrivateAddresses });
     const response = await request(url, options, { dispatcher, signal: AbortSignal.any(ends) });
     return await readBody(response, name, limitInputBytes);
   } catch (cause) {
@@ -173,7 +175,7 @@ async function download(url: string, name: string, options: FetchOptions): Promi
     const { message, code } = reason as NodeJS.ErrnoException;
     throw failed('DOWNLOAD_FAILED', shorten(message || code || String(reason), 300), cause);
   } finally {
-    await dispatcher.destroy();
+    await dispatcher?.destroy();
   }
 }
 

@@ -185,6 +185,8 @@ describe('sources of images', () => {
         'ftp://user:hunter2@host/x?abc',
         'file://user:hunter2@host/x',
         'https://user:hunt/er2@host/x?token=abc',
+        ' https://user:hunter2@host:99999/x',
+        '//user:hunter2@host/x',
       ]) {
         const [, text] = await failure(broken);
         assert.doesNotMatch(text, /user|hunt|er2|abc/, `${broken}: ${text}`);
@@ -282,6 +284,21 @@ describe('sources of images', () => {
     };
     for (const [isPublic, list] of Object.entries(addresses))
       for (const address of list) assert.equal(String(isPublicAddress(address)), isPublic, address);
+  });
+
+  it('says so where the proxy of the environment is none, and not its login', async () => {
+    const before = process.env.HTTP_PROXY;
+    try {
+      for (const proxy of ['http://user:hunter2@host:99999', 'nonsense']) {
+        process.env.HTTP_PROXY = proxy;
+        const [code, message] = await failure('http://example.invalid/x.png');
+        assert.equal(code, 'DOWNLOAD_FAILED', message);
+        assert.doesNotMatch(message, /hunter2/);
+      }
+    } finally {
+      if (before === undefined) delete process.env.HTTP_PROXY;
+      else process.env.HTTP_PROXY = before;
+    }
   });
 
   it('goes through the proxy that the environment names', async () => {

@@ -138,9 +138,9 @@ describe('config_hash compared with the exporter', () => {
       const video = JSON.parse(text) as ConfigDict;
       assert.equal(video.model_type, 'sam3_video');
       assert.ok('detector_config' in video && Object.keys(video).length > 20);
-      // Every object of it with a field that no version has yet.
-      const more = JSON.parse(text, (_, value: unknown) =>
-        typeof value === 'object' && value !== null && !Array.isArray(value)
+      // Every object of it but id2label and label2id with a field that no version has yet.
+      const more = JSON.parse(text, (name, value: unknown) =>
+        typeof value === 'object' && value !== null && !Array.isArray(value) && !name.includes('2')
           ? { ...value, of_a_later_version: [1, { x: null }] }
           : value,
       ) as ConfigDict;
