@@ -15,6 +15,7 @@ const NOTHING_THERE = ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ERR_INVALID_ARG_VAL
 
 /** What the system's codes mean, for people. */
 const REASONS: Readonly<Record<string, string>> = {
+  ERR_INVALID_ARG_VALUE: 'a path holds no NUL character',
   EACCES: 'this process may not use it',
   EPERM: 'this process may not use it',
   EISDIR: 'it is a directory',
@@ -283,9 +284,6 @@ export async function checkFile(file: string): Promise<void> {
   }
 }
 
-const notWritten = (file: string, reason: string): Sam3TrackerError =>
-  new Sam3TrackerError('FILE_NOT_WRITTEN', `${pathText(file)} cannot be written: ${reason}.`);
-
 /** One file to write: its path inside the directory; its text or bytes, or what writes it under another path. */
 export interface FileToSave {
   name: string;
@@ -334,8 +332,6 @@ export async function makeFolder(folder: string): Promise<void> {
  *   FILE_NOT_WRITTEN where the file system refuses, or a directory has a file's name; what the writers throw.
  */
 export async function saveFiles(directory: string, files: readonly FileToSave[]): Promise<string[]> {
-  const nul = files.find(({ name }) => name.includes('\0'));
-  if (nul) throw notWritten(path.join(directory, nul.name), 'no path holds a NUL character');
   await checkFolder(directory);
   const suffix = `${randomUUID()}.incomplete`;
   const placed = files.map(({ name, content }) => {
