@@ -1,4 +1,4 @@
-"""torch, Pillow and safetensors as judges of what annotation tools use: test/unit/model/annotation.test.ts and pictures.test.ts."""
+"""torch, Pillow and safetensors as judges of annotation tools: test/unit/model/annotation and masks/pictures."""
 
 import io
 from base64 import b64decode
@@ -44,7 +44,9 @@ def annotations(file: str) -> dict:
     """What pycocotools reads of an annotation file: images, categories, and the area of the masks of each category."""
     coco = COCO(file)
     of_category = {
-        category["name"]: [int(coco.annToMask(one).sum()) for one in coco.loadAnns(coco.getAnnIds(catIds=[category["id"]]))]
+        category["name"]: [
+            int(coco.annToMask(one).sum()) for one in coco.loadAnns(coco.getAnnIds(catIds=[category["id"]]))
+        ]
         for category in coco.loadCats(coco.getCatIds())
     }
     return {"images": [image["file_name"] for image in coco.loadImgs(coco.getImgIds())], "areas": of_category}
