@@ -32,6 +32,8 @@ type Waiting = { resolve: (answer: Answer) => void; reject: (error: Error) => vo
 /** A running side. */
 export class Peer {
   readonly side: Side;
+  /** The Python script whose functions are called; null for a worker of TypeScript. */
+  readonly #script: string | null;
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #gone: Promise<void>;
   readonly #waiting: Waiting[] = [];
@@ -39,8 +41,15 @@ export class Peer {
   #ended: string | null = null;
   #failed = false;
 
-  private constructor(side: Side, command: string, args: readonly string[], env: NodeJS.ProcessEnv) {
+  private constructor(
+    side: Side,
+    command: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv,
+    script: string | null = null,
+  ) {
     this.side = side;
+    this.#script = script;
     this.#child = spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env } });
     this.#child.stderr.on('data', (chunk: Buffer) => {
       this.#complaints = (this.#complaints + chunk.toString()).slice(-4000);
@@ -75,12 +84,9 @@ export class Peer {
   static startPython(script: string, env: NodeJS.ProcessEnv = {}, side: Side = 'transformers'): Peer {
     const { python, reason } = findPython();
     if (python === null) throw new Error(`${side} cannot be run: ${reason}`);
-    return new Peer(side, python, [path.join(__dirname, script)], {
-      ...env,
-      PYTHONPATH: path.join(ROOT, 'test', 'support'),
-      PYTHONDONTWRITEBYTECODE: '1',
-      HF_HUB_OFFLINE: '1',
-    });
+    const server = path.join(ROOT, 'test', 'support', 'reference.py');
+    const quiet = { PYTHONDONTWRITEBYTECODE: '1', HF_HUB_OFFLINE: '1' };
+    return new Peer(side, python, [server], { ...env, ...quiet }, path.join(__dirname, script));
   }
 
   /** Starts a TypeScript worker of this directory, with `gc()` at hand. */
@@ -94,7 +100,7 @@ export class Peer {
     if (this.#ended !== null) throw new Error(this.#ended);
     const answer = await new Promise<Answer>((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
-      this.#child.stdin.write(`${JSON.stringify({ method, args })}\n`);
+      this.#child.stdin.write(`${JSON.stringify({ script: this.#script, method, args })}\n`);
     });
     if (answer.error)
       throw new Error(`${this.side}, ${method}: ${answer.error.type}: ${answer.error.message}`);

@@ -23,7 +23,6 @@ from transformers import Sam3TrackerModel, Sam3TrackerProcessor
 _loaded: dict[str, Any] = {}
 
 
-@reference.register
 def describe(threads: int) -> dict:
     """Sets the number of threads; returns versions and the number that torch then says."""
     # reference.py takes one, which is right for small tests only.
@@ -36,7 +35,6 @@ def describe(threads: int) -> dict:
     return {"versions": versions, "threads": torch.get_num_threads()}
 
 
-@reference.register
 def machine_rates() -> dict:
     """What the machine gives torch: float32 products in GFLOP/s, and copying in GB/s read and written, best of nine."""
     side, count = 2048, 2**26
@@ -57,7 +55,6 @@ def _shortest(call: Callable[[], Any]) -> float:
     return min(seconds)
 
 
-@reference.register
 def load(directory: str, dtype: str = "float32", device: str = "cpu") -> dict:
     """Loads model and processor, in float32 and on the CPU unless told; the time is the model's alone."""
     start = time.perf_counter()
@@ -69,20 +66,17 @@ def load(directory: str, dtype: str = "float32", device: str = "cpu") -> dict:
     return {"seconds": seconds}
 
 
-@reference.register
 def load_processor(directory: str) -> None:
     """Loads no model: preprocessing and post-processing need none."""
     _loaded.update(processor=Sam3TrackerProcessor.from_pretrained(directory))
 
 
-@reference.register
 def prepare(args: dict) -> None:
     """Reads a call's arrays before its memory is measured."""
     for value in args.values():
         _argument(value)
 
 
-@reference.register
 def run(call: str, args: dict, save: str | None) -> dict:
     """Runs one call on the arrays that `args` names; returns its seconds, and its outputs in the directory `save`."""
     arguments = {name: _argument(value) for name, value in args.items()}
@@ -101,7 +95,6 @@ def _wait_for_device() -> None:
         torch.cuda.synchronize()
 
 
-@reference.register
 def load_everything(directory: str) -> None:
     """Loads a model and makes a pipeline for `everything` of it."""
     import torchvision
@@ -117,7 +110,6 @@ def load_everything(directory: str) -> None:
     _loaded.update(generator=generator, model=model, image_processor=processor)
 
 
-@reference.register
 def everything(file: str, options: dict, keep: bool) -> dict:
     """Segments everything in an image; `keep` for `mask` to write its masks, after the measurement.
 
@@ -163,7 +155,6 @@ def everything(file: str, options: dict, keep: bool) -> dict:
     return {"seconds": seconds, "scores": output["scores"].tolist(), "encodePeak": peaks[0]}
 
 
-@reference.register
 def mask(index: int, save: str) -> dict:
     """Writes a mask of the image that was kept to the directory `save`."""
     return _write({"mask": torch.as_tensor(_loaded["masks"][index])}, Path(save))["mask"]
@@ -282,6 +273,3 @@ def _write(outputs: dict[str, Tensor], folder: Path) -> dict[str, dict]:
         dtype = str(tensor.dtype).removeprefix("torch.")
         described[name] = {"file": str(file), "dtype": dtype, "dims": list(tensor.shape)}
     return described
-
-
-reference.serve()
