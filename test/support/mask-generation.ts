@@ -17,6 +17,16 @@ import {
 import type { Tensor } from '../../lib/tensor';
 import { BUNDLED_SIDE } from './bundled-model';
 
+/** Thresholds of a batch at which every mask stays as it is. */
+export const KEEP_ALL = {
+  pred_iou_thresh: 0,
+  stability_score_thresh: 0,
+  stability_score_offset: 1,
+  mask_threshold: 0,
+  max_hole_area: 0,
+  max_sprinkle_area: 0,
+} as const;
+
 /** Few points, and thresholds at which the bundled model keeps masks. */
 export const FEW = {
   points_per_crop: 6,

@@ -2,6 +2,7 @@
 import * as sam from '../../../lib';
 import { RawImage, RLEMask, Tensor } from '../../../lib';
 import { boxes, labels, points } from '../../support/bundled-model';
+import { KEEP_ALL } from '../../support/mask-generation';
 import { Dice, expect, type Attack } from './attack';
 import { environment, type Environment } from './environment';
 import { editTree } from './values';
@@ -23,12 +24,7 @@ const batch = ({ embeddings }: Environment) => ({
   crop_box: [0, 0, W, H],
   bounds: [0, 0, W, H],
   original_size: [H, W],
-  pred_iou_thresh: 0,
-  stability_score_thresh: 0,
-  stability_score_offset: 1,
-  mask_threshold: 0,
-  max_hole_area: 0,
-  max_sprinkle_area: 0,
+  ...KEEP_ALL,
 });
 const prompts = () => ({
   input_points: [

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { RawImage, Sam3ImageProcessor, Sam3TrackerModel, Tensor } from '../../../lib';
 import type { MaskBatch } from '../../../lib/model/generate-masks';
 import { BUNDLED_MODEL } from '../../support/bundled-model';
+import { KEEP_ALL } from '../../support/mask-generation';
 
 describe('a batch of segment everything', () => {
   let model: Sam3TrackerModel;
@@ -19,12 +20,7 @@ describe('a batch of segment everything', () => {
       crop_box: [0, 0, 64, 48],
       bounds: [0, 0, 64, 48],
       original_size: [48, 64],
-      pred_iou_thresh: 0,
-      stability_score_thresh: 0,
-      stability_score_offset: 1,
-      mask_threshold: 0,
-      max_hole_area: 0,
-      max_sprinkle_area: 0,
+      ...KEEP_ALL,
     };
   });
   after(() => model.dispose());

@@ -19,6 +19,7 @@ import {
 import { batchMemory } from '../../../lib/model/generate-masks';
 import { addon } from '../../../lib/native/binding';
 import { BUNDLED_MODEL, BUNDLED_SIDE } from '../../support/bundled-model';
+import { KEEP_ALL } from '../../support/mask-generation';
 import { randomNumbers } from '../../support/random';
 
 const COFFEE = path.join(__dirname, '..', '..', '..', 'examples', 'images', 'coffee.png');
@@ -27,15 +28,7 @@ const DEVICES = ['cuda', 'cpu'] as const;
 const SCORE = 0.01;
 const EQUAL_PIXELS = 0.995;
 
-const ALL = {
-  pred_iou_thresh: 0,
-  stability_score_thresh: 0,
-  stability_score_offset: 1,
-  mask_threshold: 0,
-  max_hole_area: 0,
-  max_sprinkle_area: 0,
-  multimask_output: true,
-};
+const ALL = { ...KEEP_ALL, multimask_output: true };
 
 /** Pixels in which two masks of one size differ. */
 function differing(a: GeneratedMask['mask'], b: GeneratedMask['mask']): number {
